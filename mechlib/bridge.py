@@ -1,0 +1,101 @@
+"""The one door to TransformerLens: nothing else in the book imports it.
+
+TransformerLens changes its interface at every major version, so what the book needs of it stands here, under names of
+our own: small models built from sizes, and pretrained models by name or from a local folder. Everything returned is a
+``TransformerBridge`` in eval mode; its methods (``run_with_cache``, ``hooks``, ``W_U`` ...) are used directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformer_lens.config import TransformerBridgeConfig
+from transformer_lens.model_bridge import TransformerBridge
+
+__all__ = ["Shape", "TransformerBridge", "from_transformers", "native", "resolve_device"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a small decoder-only transformer."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_head: int
+    d_mlp: int
+    """Width of the MLPs; 0 for a model of attention only."""
+    n_ctx: int
+    """The longest sequence that the model takes."""
+    d_vocab: int
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """``"auto"`` is CUDA where there is one, else the CPU; anything else is itself."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def native(
+    shape: Shape, weights: Mapping[str, Tensor], *, name: str = "native", device: str | torch.device = "auto"
+) -> TransformerBridge:
+    """A pre-LayerNorm decoder with exact GELU and learned positions, holding ``weights``.
+
+    Args:
+        weights: one tensor for every parameter, under the names of TransformerLens's native model
+            (``tok_embed.weight``, ``layers.0.attn.q.weight``, ...). ``head.weight`` may be missing: the unembedding
+            is then the embedding's copy (tied).
+
+    Raises:
+        ValueError: if a parameter is missing, unknown or of another shape; nothing is built then.
+    """
+    tied = {"head.weight": weights["tok_embed.weight"]} if "tok_embed.weight" in weights else {}
+    complete = tied | dict(weights)
+    config = TransformerBridgeConfig(
+        n_layers=shape.n_layers,
+        d_model=shape.d_model,
+        n_heads=shape.n_heads,
+        d_head=shape.d_head,
+        d_mlp=shape.d_mlp or None,
+        n_ctx=shape.n_ctx,
+        d_vocab=shape.d_vocab,
+        attn_only=shape.d_mlp == 0,
+        act_fn="gelu",
+        normalization_type="LN",
+        init_weights=False,
+        tokenizer_prepends_bos=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        bridge = TransformerBridge.boot_native(config, device=resolve_device(device), model_name=name).eval()
+    own = _native_parameters(bridge)
+    problems = [f"missing {key}" for key in own.keys() - complete.keys()]
+    problems += [f"unknown {key}" for key in complete.keys() - own.keys()]
+    problems += [
+        f"{key} has shape {tuple(complete[key].shape)}, not {tuple(own[key].shape)}"
+        for key in own.keys() & complete.keys()
+        if own[key].shape != complete[key].shape
+    ]
+    if problems:
+        raise ValueError(f"the weights do not fit {shape}: " + "; ".join(sorted(problems)))
+    with torch.no_grad():
+        for key, parameter in own.items():
+            parameter.copy_(complete[key])
+    return bridge
+
+
+def _native_parameters(bridge: TransformerBridge) -> dict[str, Tensor]:
+    return {name.replace("._original_component", ""): p for name, p in bridge.named_parameters()}
+
+
+def from_transformers(name_or_folder: str | Path, *, device: str | torch.device = "auto") -> TransformerBridge:
+    """A model of the ``transformers`` library: a local folder, or a name on the Hugging Face hub.
+
+    Raises:
+        OSError: if the name is not to be had (no network, no such model); the message is that of ``transformers``.
+    """
+    return TransformerBridge.boot_transformers(str(name_or_folder), device=resolve_device(device)).eval()

@@ -1,0 +1,42 @@
+"""Editing the residual stream while a model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge
+
+Edit = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
+
+
+def hook_name(model: TransformerBridge, entry: int) -> str:
+    """The hook at residual-stream entry ``entry``: 0 is the embedding, ``e`` the output of layer ``e - 1``.
+
+    Raises:
+        ValueError: if the model has no such entry.
+    """
+    n_layers = model.cfg.n_layers
+    if not 0 <= entry <= n_layers:
+        raise ValueError(f"entry {entry} is out of range: a model of {n_layers} layers has entries 0 to {n_layers}")
+    return "blocks.0.hook_resid_pre" if entry == 0 else f"blocks.{entry - 1}.hook_resid_post"
+
+
+@torch.no_grad()
+def run_with_edit(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], entry: int, edit: Edit, *, batch: int = 64
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """The logits when residual-stream entry ``entry`` is replaced by ``edit`` of itself; later layers run on the result.
+
+    ``edit`` sees one chunk of at most ``batch`` rows at a time, in order; pass ``batch=len(tokens)`` to see all at once.
+    No hook is left behind, also after an exception.
+    """
+
+    def hook(residual: Tensor, hook: object) -> Tensor:
+        return edit(residual)
+
+    name = hook_name(model, entry)
+    return torch.cat([model.run_with_hooks(chunk, fwd_hooks=[(name, hook)]) for chunk in tokens.split(batch)])

@@ -1,0 +1,66 @@
+"""Means with intervals, where the unit that varies is a file or a seed and not a token.
+
+Tokens of one file are not independent: an interval over tokens is too narrow. So values are first averaged within each
+unit, and the units are resampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+from scipy.stats import bootstrap
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over units with a bootstrap confidence interval; prints as ``mean [low, high]``."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Number of units: files or seeds."""
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def by_unit(values: Float[Tensor, "... row pos"], unit: Int[Tensor, " row"]) -> Float[Tensor, "... unit"]:
+    """The mean over the rows and positions of each unit, units in ascending order; NaN entries are left out.
+
+    A unit whose entries are all NaN is NaN.
+
+    Raises:
+        ValueError: if ``unit`` does not give one unit for every row.
+    """
+    if unit.shape != (values.shape[-2],):
+        raise ValueError(f"one unit for each of the {values.shape[-2]} rows is needed, got shape {tuple(unit.shape)}")
+    return torch.stack([values[..., unit == u, :].flatten(-2).nanmean(-1) for u in unit.unique()], dim=-1)
+
+
+def estimate(per_unit: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Estimate:
+    """The mean over units with a percentile bootstrap interval (Efron & Tibshirani 1993, ch. 13); NaN units left out.
+
+    Args:
+        per_unit: one value per unit, such as the paired difference of two conditions in one file.
+        level: coverage of the interval.
+
+    Raises:
+        ValueError: if fewer than two units are left.
+    """
+    values = np.asarray(per_unit, dtype=float).ravel()
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two units, got {len(values)}")
+    if np.ptp(values) == 0:
+        return Estimate(values[0], values[0], values[0], len(values))
+    result = bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=4000, method="percentile", rng=np.random.default_rng(seed)
+    )
+    low, high = result.confidence_interval
+    return Estimate(float(values.mean()), float(low), float(high), len(values))

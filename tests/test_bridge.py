@@ -1,0 +1,66 @@
+import pytest
+import torch
+import transformers
+
+from mechlib import bridge
+from mechlib.zoo.decoder import Decoder
+
+SHAPE = bridge.Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=40, n_ctx=17, d_vocab=53)
+ATTENTION_ONLY = bridge.Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=17, d_vocab=53)
+
+
+def perturbed(shape: bridge.Shape) -> Decoder:
+    decoder = Decoder(shape, seed=1).eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return decoder
+
+
+@pytest.mark.parametrize("shape", [SHAPE, ATTENTION_ONLY])
+def test_the_trained_module_and_the_bridge_compute_the_same_function(shape):
+    decoder = perturbed(shape)
+    model = bridge.native(shape, decoder.state_dict(), device="cpu")
+    tokens = torch.randint(shape.d_vocab, (3, shape.n_ctx), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens), decoder(tokens), rtol=1e-5, atol=1e-5)
+    assert not model.training
+
+
+def test_a_missing_unembedding_is_the_embedding():
+    state = Decoder(SHAPE, seed=1).state_dict()
+    del state["head.weight"]
+    model = bridge.native(SHAPE, state, device="cpu")
+    torch.testing.assert_close(model.W_U, model.W_E.T)
+
+
+def test_building_a_model_leaves_the_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    bridge.native(SHAPE, Decoder(SHAPE, seed=1).state_dict(), device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_weights_that_do_not_fit_are_all_named():
+    state = Decoder(SHAPE, seed=1).state_dict()
+    del state["pos.weight"]
+    state["extra"] = torch.zeros(1)
+    state["ln_out.bias"] = torch.zeros(3)
+    with pytest.raises(ValueError, match=r"ln_out.bias has shape \(3,\), not \(24,\); missing pos.weight; unknown extra"):
+        bridge.native(SHAPE, state, device="cpu")
+
+
+def test_a_folder_in_gpt2_format_is_loaded(gpt2_folder):
+    original = transformers.GPT2LMHeadModel.from_pretrained(gpt2_folder).eval()
+    model = bridge.from_transformers(gpt2_folder, device="cpu")
+    tokens = torch.randint(83, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens), original(tokens).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_auto_is_a_device_that_is_there():
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert bridge.resolve_device("auto").type == expected
+    assert bridge.resolve_device("cpu").type == "cpu"

@@ -43,7 +43,7 @@ def by_unit(values: Float[Tensor, "... row pos"], unit: Int[Tensor, " row"]) -> 
     return torch.stack([values[..., unit == u, :].flatten(-2).nanmean(-1) for u in unit.unique()], dim=-1)
 
 
-def estimate(per_unit: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Estimate:
+def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.95, seed: int = 0) -> Estimate:
     """The mean over units with a percentile bootstrap interval (Efron & Tibshirani 1993, ch. 13); NaN units left out.
 
     Args:
@@ -53,7 +53,7 @@ def estimate(per_unit: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Esti
     Raises:
         ValueError: if fewer than two units are left.
     """
-    values = np.asarray(per_unit, dtype=float).ravel()
+    values = np.asarray(torch.as_tensor(per_unit).detach().cpu(), dtype=float).ravel()
     values = values[~np.isnan(values)]
     if len(values) < 2:
         raise ValueError(f"an interval needs at least two units, got {len(values)}")

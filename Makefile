@@ -1,0 +1,62 @@
+# Set-up, the built book and the tests. `make` alone says what there is.
+PYTHON ?= python3
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+BROWSER := chromium chromium-driver
+
+.PHONY: help book html lab test bench clean browser
+
+help:
+	@echo 'make book    install, build the book with every notebook executed, serve it (PORT=$(PORT))'
+	@echo 'make html    the same without serving; the pages are in _build/html'
+	@echo 'make lab     JupyterLab on the exercises'
+	@echo 'make test    every check that the repository has'
+	@echo 'make bench   the benchmarks'
+	@echo 'make clean   remove the built book and the caches of the tools'
+
+book: $(INSTALLED)
+	@$(BIN)/mechlib book serve --port $(PORT)
+
+html: $(INSTALLED)
+	@$(BIN)/mechlib book build
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter-lab exercises
+
+test: $(INSTALLED) browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mechlib book exercises --check
+	$(BIN)/mechlib book address --check
+	$(BIN)/mechlib book build
+	$(BIN)/mechlib book claims --check
+	$(BIN)/pytest $(NBVAL) -n 2 --dist=loadfile tests book solutions exercises
+
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# torch first and alone: whatever depends on it then takes the version that is pinned.
+$(INSTALLED): pyproject.toml constraints.txt requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo 'Python 3.11 or newer is needed; there is no $(PYTHON).'; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit("Python 3.11 or newer is needed; \
+	$(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt torch
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@
+
+browser:
+	@if command -v chromedriver >/dev/null && { command -v chromium || command -v google-chrome; } >/dev/null; then exit 0; \
+	elif [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif sudo -n true 2>/dev/null; then as_root='sudo -n'; \
+	else as_root=false; fi; \
+	$$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends $(BROWSER) \
+	|| echo 'Without $(BROWSER), which this user cannot install here, the browser tests are skipped.'

@@ -1,0 +1,143 @@
+"""The repository's public address, from the one place where it stands to everywhere it is shown.
+
+``[project.urls] Repository`` in ``pyproject.toml`` is the source. ``write()`` brings it into the first code cell of
+every notebook (which installs mechlib on Colab and does nothing elsewhere), the Colab links, the launch buttons of the
+book, the README and the citation file. The version installed on Colab is ``version`` of the same file, as the git tag
+``vVERSION``.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+from mechlib.authoring import checkout
+from mechlib.authoring.checkout import Notebook
+
+BRANCH = "main"
+TAGS = ["bootstrap", "remove-cell"]
+COLAB = "https://colab.research.google.com"
+BADGE_IMAGE = f"{COLAB}/assets/colab-badge.svg"
+LINK = re.compile(r"^\[Open in Colab\]\(.*\)$", re.MULTILINE)
+
+TABLE_BEGIN, TABLE_END = "<!-- begin chapters: generated -->", "<!-- end chapters -->"
+
+BOOTSTRAP = """\
+# Set-up on Colab. Does nothing anywhere else.
+import importlib.util
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("mechlib") is None:
+    %pip install -q "mechlib @ git+{repository}@v{version}"\
+"""
+
+
+PLACES = {"_config.yml": "  url: ", "CITATION.cff": "repository-code: ", "README.md": "git clone "}
+"""Files with a line that ends in the address, and how that line begins."""
+
+
+def repository(folder: Path) -> str:
+    """The public address, ``https://host/owner/name``.
+
+    Raises:
+        ValueError: if ``pyproject.toml`` holds no such address.
+    """
+    address = checkout.project(folder).get("urls", {}).get("Repository", "")
+    if not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+[\w]", address):
+        raise ValueError(f"[project.urls] Repository in pyproject.toml is {address!r}, not https://host/owner/name")
+    return address
+
+
+def bootstrap_cell(folder: Path | None = None) -> str:
+    """The source of the first code cell of every notebook."""
+    folder = folder or checkout.root()
+    return BOOTSTRAP.format(repository=repository(folder), version=checkout.project(folder)["version"])
+
+
+def colab_link(folder: Path, path: str) -> str:
+    """The address that opens the notebook at ``path`` of the repository in Colab."""
+    return f"{COLAB}/github/{'/'.join(repository(folder).split('/')[-2:])}/blob/{BRANCH}/{path}"
+
+
+def addressed(notebook: Notebook, path: str, folder: Path) -> Notebook:
+    """The notebook with its Colab link under the title and the set-up cell as its first code cell.
+
+    Raises:
+        ValueError: if the first cell is not Markdown that begins with a title.
+    """
+    done = copy.deepcopy(notebook)
+    cells = done["cells"]
+    if not cells or cells[0]["cell_type"] != "markdown" or not cells[0]["source"].startswith("# "):
+        raise ValueError(f"{path}: the first cell is not Markdown with a title ('# ...') as its first line")
+    cells[0]["source"] = _with_link(cells[0]["source"], f"[Open in Colab]({colab_link(folder, path)})")
+    first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
+    if first == len(cells) or "bootstrap" not in cells[first]["metadata"].get("tags", ()):
+        cells.insert(first, {"cell_type": "code", "id": "bootstrap", "outputs": [], "execution_count": None})
+    cells[first]["metadata"] = {"tags": TAGS}
+    cells[first]["source"] = bootstrap_cell(folder)
+    return done
+
+
+def _with_link(source: str, link: str) -> str:
+    if LINK.search(source):
+        return LINK.sub(lambda _: link, source, count=1)
+    title, _, rest = source.partition("\n")
+    return "\n\n".join([title, link, rest.lstrip("\n")]).rstrip("\n")
+
+
+def expected(folder: Path) -> dict[Path, str]:
+    """The text of every file of a checkout that shows the address, by its path.
+
+    Raises:
+        ValueError: if a file lacks the place where the address belongs; the message names both.
+    """
+    texts = {}
+    for path in checkout.notebooks(folder):
+        notebook = addressed(checkout.read_notebook(path), path.relative_to(folder).as_posix(), folder)
+        texts[path] = checkout.dump_notebook(notebook)
+    for name, begins in PLACES.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        pattern = rf"(?m)^{re.escape(begins)}.*$"
+        texts[folder / name] = _replaced(text, pattern, begins + repository(folder), f"{name}: {begins!r}")
+    readme, table = folder / "README.md", f"{TABLE_BEGIN}\n{chapter_table(folder)}\n{TABLE_END}"
+    pattern = rf"(?s){TABLE_BEGIN}\n.*{TABLE_END}"
+    texts[readme] = _replaced(texts[readme], pattern, table, f"README.md: {TABLE_BEGIN!r}")
+    return texts
+
+
+def _replaced(text: str, pattern: str, replacement: str, place: str) -> str:
+    text, count = re.subn(pattern, lambda _: replacement, text)
+    if count != 1:
+        raise ValueError(f"{place} is there {count} times; the address needs it once")
+    return text
+
+
+def chapter_table(folder: Path) -> str:
+    """The README's table of chapters with their Colab badges, in Markdown."""
+    rows = ["| chapter | read and run | exercises |", "|---|---|---|"]
+    for path in checkout.notebooks(folder, "book"):
+        title = checkout.read_notebook(path)["cells"][0]["source"].partition("\n")[0].removeprefix("# ")
+        exercise = folder / "exercises" / path.name
+        badges = [_badge(folder, notebook) for notebook in (path, exercise) if notebook.is_file()]
+        rows.append("| " + " | ".join([f"{path.name[:2]} {title}", *badges, ""][:3]) + " |")
+    return "\n".join(rows)
+
+
+def _badge(folder: Path, notebook: Path) -> str:
+    return f"[![Open in Colab]({BADGE_IMAGE})]({colab_link(folder, notebook.relative_to(folder).as_posix())})"
+
+
+def write(folder: Path | None = None) -> list[Path]:
+    """Write the address wherever it is shown; the files that changed."""
+    return checkout.write_changed(expected(folder or checkout.root()))
+
+
+def stale(folder: Path | None = None) -> list[str]:
+    """One line for every file that does not show the address as ``pyproject.toml`` has it."""
+    folder = folder or checkout.root()
+    return [
+        f"{path.relative_to(folder)} does not show the address as it should: run 'mechlib book address'"
+        for path, text in expected(folder).items()
+        if checkout.differs(path, text)
+    ]

@@ -1,0 +1,86 @@
+"""The repository's files: where they are, how notebooks are read and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mechlib
+
+Notebook = dict[str, Any]
+"""A notebook of format 4.5 as ``json`` reads it."""
+
+NOTEBOOKS = ("book", "solutions", "exercises")
+"""The folders that hold notebooks."""
+
+
+def root() -> Path:
+    """The checkout that this very package is imported from.
+
+    Raises:
+        FileNotFoundError: if mechlib is an installed copy and not a checkout.
+    """
+    folder = Path(mechlib.__file__).parents[1]
+    if not (folder / "pyproject.toml").is_file():
+        raise FileNotFoundError(
+            f"this command works on the book's repository, and mechlib is installed in {folder} without it; "
+            "clone the repository and install it with 'pip install -e .'"
+        )
+    return folder
+
+
+def project(folder: Path) -> dict[str, Any]:
+    """The ``[project]`` table of the ``pyproject.toml`` in ``folder``."""
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def notebooks(folder: Path, *kinds: str) -> Iterator[Path]:
+    """The notebooks of a checkout in a fixed order, of the given ``NOTEBOOKS`` folders or of all."""
+    for kind in kinds or NOTEBOOKS:
+        for path in sorted((folder / kind).rglob("*.ipynb")):
+            if ".ipynb_checkpoints" not in path.parts:
+                yield path
+
+
+def read_notebook(path: Path) -> Notebook:
+    """The notebook in a file, every cell's source one string.
+
+    Raises:
+        ValueError: if the file is no notebook of format 4.5; the message names it.
+    """
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        found = (notebook["nbformat"], notebook["nbformat_minor"])
+        for cell in notebook["cells"]:
+            cell["source"] = "".join(cell["source"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook: {error}") from error
+    if found != (4, 5):
+        raise ValueError(f"{path} is a notebook of format {found[0]}.{found[1]}; the book's are 4.5, with cell ids")
+    return notebook
+
+
+def dump_notebook(notebook: Notebook) -> str:
+    """The text of a notebook as Jupyter writes it, the same bytes for the same content."""
+    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
+    return json.dumps({**notebook, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def write_changed(files: dict[Path, str]) -> list[Path]:
+    """Write those texts that differ from what is on disk, each file whole or not at all; return their paths."""
+    changed = [path for path, text in files.items() if differs(path, text)]
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(files[path].encode())
+        os.replace(partial, path)
+    return changed
+
+
+def differs(path: Path, text: str) -> bool:
+    """Whether the file is missing or holds other bytes than ``text``."""
+    return not path.is_file() or path.read_bytes() != text.encode()

@@ -1,0 +1,125 @@
+"""The ledger of claims, ``book/claims.md``: made from the verdicts in the executed chapters, never typed.
+
+Building the book executes every chapter and leaves the executed notebooks below ``_build``; they are what is read here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mechlib.authoring import checkout
+from mechlib.claims import METADATA, WORDS, Verdict
+
+PAGE = "book/claims.md"
+EXECUTED = "_build/jupyter_execute"
+RELATIVE_TOLERANCE = 0.05
+"""A recorded number may differ from a new run's by this share, or by half the width of the interval."""
+
+HEAD = """\
+# Claims and verdicts
+
+Every claim that a chapter tests, with its verdict and the effect that decides it. This page is made from the executed
+chapters by `mechlib book claims`; a test fails when a chapter no longer says what stands here. Who argued what, and
+where, is told in each chapter; the sources are listed under [](references.md).
+
+| claim | verdict | effect, with its 95 % interval | what stays open |
+|---|---|---|---|
+"""
+
+ROW = re.compile(r"\| \*\*(?P<id>\d\d[a-z])\*\* ")
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def verdicts(folder: Path) -> Iterator[tuple[Path, Verdict]]:
+    """Every verdict of the executed chapters of a checkout, with the chapter's path in it, in the book's order.
+
+    Raises:
+        FileNotFoundError: if a chapter has not been executed as it now stands.
+        ValueError: if two verdicts are on the same claim.
+    """
+    seen: dict[str, Path] = {}
+    for chapter in checkout.notebooks(folder, "book"):
+        path = chapter.relative_to(folder)
+        for found in _verdicts_of(_executed(folder, path)):
+            if found.claim_id in seen:
+                raise ValueError(f"claim {found.claim_id} has one verdict in {seen[found.claim_id]}, another in {path}")
+            seen[found.claim_id] = path
+            yield path, found
+
+
+def _executed(folder: Path, path: Path) -> checkout.Notebook:
+    executed = folder / EXECUTED / path
+    if executed.is_file():
+        done = checkout.read_notebook(executed)
+        if _code(done) == _code(checkout.read_notebook(folder / path)):
+            return done
+    raise FileNotFoundError(f"{path} has not been executed as it now stands, in {EXECUTED}: run 'make html'")
+
+
+def _code(notebook: checkout.Notebook) -> list[str]:
+    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def _verdicts_of(notebook: checkout.Notebook) -> Iterator[Verdict]:
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if data := output.get("metadata", {}).get(METADATA):
+                yield Verdict.from_data(data)
+
+
+def page(folder: Path) -> str:
+    """The text of the ledger, from the executed chapters."""
+    return HEAD + "".join(_row(path, found) for path, found in verdicts(folder))
+
+
+def _row(path: Path, found: Verdict) -> str:
+    low, high = found.interval
+    chapter = f"[chapter {path.name[:2]}]({path.relative_to('book').as_posix()})"
+    cells = [
+        f"**{found.claim_id}** {found.claim} *{found.source}; {chapter}*",
+        f"{WORDS[found.verdict]} {found.verdict}",
+        f"{found.measure}: {found.effect:+.3g} [{low:+.3g}, {high:+.3g}] {found.unit}",
+        found.note,
+    ]
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |\n"
+
+
+def write(folder: Path | None = None) -> list[Path]:
+    """Write the ledger of a checkout; the files that changed. Errors as ``verdicts``."""
+    folder = folder or checkout.root()
+    return checkout.write_changed({folder / PAGE: page(folder)})
+
+
+def stale(folder: Path | None = None) -> list[str]:
+    """One line for everything in the committed ledger that the executed chapters do not say.
+
+    Words must be equal. An effect and the ends of its interval may differ between machines: by ``RELATIVE_TOLERANCE``,
+    or by half the interval's width.
+    """
+    folder = folder or checkout.root()
+    path = folder / PAGE
+    recorded = _rows(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    problems = []
+    for chapter, found in verdicts(folder):
+        old = recorded.pop(found.claim_id, None)
+        if old is None:
+            problems.append(f"{PAGE} has no row for claim {found.claim_id} of {chapter}")
+        elif problem := _difference(old, _row(chapter, found), (found.interval[1] - found.interval[0]) / 2):
+            problems.append(f"{PAGE}, claim {found.claim_id}: {problem}")
+    problems += [f"{PAGE} has a row for claim {claim}, on which no chapter gives a verdict" for claim in recorded]
+    return [f"{problem}; run 'mechlib book claims'" for problem in problems]
+
+
+def _rows(text: str) -> dict[str, str]:
+    return {match["id"]: line + "\n" for line in text.splitlines() if (match := ROW.match(line))}
+
+
+def _difference(old: str, new: str, slack: float) -> str | None:
+    if NUMBER.sub("#", old) != NUMBER.sub("#", new):
+        return f"the page says {old.strip()!r}, the chapter {new.strip()!r}"
+    for was, now in zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(new)), strict=True):
+        if abs(was - now) > max(slack, RELATIVE_TOLERANCE * abs(now)):
+            return f"the page says {was:g}, the chapter {now:g}"
+    return None

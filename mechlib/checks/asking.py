@@ -1,0 +1,98 @@
+"""What a notebook calls: ``check``, ``hint``, ``progress`` and ``solved``. They print; ``check`` never raises."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from mechlib.checks.judging import Judgement, Trial, judge
+from mechlib.checks.question import Question
+from mechlib.checks.record import Progress, Record
+from mechlib.checks.registry import find, questions
+
+__all__ = ["check", "hint", "progress", "solved"]
+
+RECORD = Record()
+"""The state of this session."""
+
+SIGNS = {"right": "✓", "wrong": "✗", "raised": "✗", "interrupted": "·", "unanswered": "·"}
+
+
+def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
+    """Run ``answer`` on fresh cases of a question, print what is to be said about it and note it.
+
+    Args:
+        answer: the function that the question asks for.
+        seed: draws the cases; ``None`` draws a new one for every call. A wrong answer's seed is printed.
+
+    Nothing is raised, whatever the answer does; an endless one is stopped by interrupting the kernel.
+    """
+    try:
+        question = find(question_id)
+    except LookupError as error:
+        print(f"✗ {error}")
+        return
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    try:
+        judgement = _judgement(question, answer, seed)
+    except KeyboardInterrupt:
+        judgement = Judgement("interrupted", "interrupted before your function came to an end. Does a loop never stop?")
+    RECORD.judged(question.id, judgement.status)
+    print(f"{SIGNS[judgement.status]} {question.id}: {judgement.headline}")
+    for line in judgement.details:
+        print(f"  {line}")
+    if judgement.status in ("wrong", "raised"):
+        print(f"  The same cases again: check({question.id!r}, ..., seed={seed})")
+
+
+def _judgement(question: Question, answer: object, seed: int) -> Judgement:
+    if answer is None:
+        return Judgement("unanswered", "not answered yet")
+    if not callable(answer):
+        kind = type(answer).__name__
+        return Judgement("wrong", f"the answer is the function itself, not what it returns; given was a {kind}.")
+    trial = Trial(question, seed)
+    return judge(trial, trial.run(answer))
+
+
+def hint(question_id: str) -> None:
+    """Print the next of a question's three hints: a nudge, the method, almost the answer."""
+    try:
+        question = find(question_id)
+    except LookupError as error:
+        print(f"✗ {error}")
+        return
+    number = RECORD.hinted(question.id)
+    print(f"Hint {number} of 3 on {question.id}: {question.hints[number - 1]}")
+
+
+def progress(chapter: str | None = None, *, save: str | Path | None = None, load: str | Path | None = None) -> Progress:
+    """The state of the questions, as a table.
+
+    Args:
+        chapter: such as ``"ch02"``; ``None`` takes the chapters asked about in this session, or all if none was.
+        save: writes the session's state to this file, whole or not at all.
+        load: first adds the state saved in this file; what was tried in this session stands.
+
+    Raises:
+        LookupError: for a chapter without questions.
+        FileNotFoundError: if there is no file to load.
+        ValueError: if the file to load is damaged; the session's state is unchanged then.
+    """
+    if load is not None:
+        RECORD.load(load)
+    if save is not None:
+        RECORD.save(save)
+    if chapter is not None:
+        return Progress.of(RECORD, questions(chapter))
+    touched = {question_id.partition(".")[0] for question_id in RECORD.entries}
+    everything = questions()
+    return Progress.of(RECORD, [q for q in everything if q.chapter in touched] or everything)
+
+
+def solved(*question_ids: str) -> bool:
+    """Whether the last checks of these questions were all right; if not, prints which are missing."""
+    missing = [question_id for question_id in question_ids if RECORD.entry(question_id).status != "right"]
+    if missing:
+        print(f"This needs right answers to {', '.join(missing)} first.")
+    return not missing

@@ -1,0 +1,29 @@
+"""Small draws that the cases of several questions share."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["distinct", "integer", "normal", "tokens"]
+
+
+def distinct(generator: torch.Generator, count: int, low: int, high: int) -> list[int]:
+    """``count`` different integers from ``low`` to ``high``, both included, in random order."""
+    return [low + i for i in torch.randperm(high - low + 1, generator=generator)[:count].tolist()]
+
+
+def integer(generator: torch.Generator, low: int, high: int) -> int:
+    """One integer from ``low`` to ``high``, both included."""
+    return distinct(generator, 1, low, high)[0]
+
+
+def normal(generator: torch.Generator, *shape: int, mean: float = 0.0, scale: float = 1.0) -> Float[Tensor, "*shape"]:
+    """Normal numbers."""
+    return mean + scale * torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+def tokens(generator: torch.Generator, d_vocab: int, *shape: int) -> Int[Tensor, "*shape"]:
+    """Token ids, uniform on the vocabulary."""
+    return torch.randint(d_vocab, shape, generator=generator)

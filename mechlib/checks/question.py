@@ -1,0 +1,81 @@
+"""What a graded question is: one definition that the notebook, the audit and a course's grader all use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Answer", "Case", "Field", "Misconception", "Question", "Value"]
+
+Value = Tensor | int | float | bool | str | list
+"""What an input may be: plain data, so that it can travel to another process."""
+
+Answer = Callable[..., object]
+"""A reader's function, or one of ours: it takes a case's inputs in order."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of inputs."""
+
+    description: str
+    """What is special about it, to be read after "on the case of ..."."""
+    inputs: Mapping[str, Value]
+    """The arguments by name, in the order in which the function takes them."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One quantity that an answer returns, and how closely it must agree with the reference."""
+
+    name: str
+    axes: str = ""
+    """Names of its axes, separated by spaces; empty for a single number."""
+    atol: float = 1e-3
+    rtol: float = 1e-4
+
+    @property
+    def exact(self) -> bool:
+        """Whether no deviation at all is allowed, as for counts and ids."""
+        return self.atol == 0 and self.rtol == 0
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A wrong answer that people give, and what a good tutor says to it."""
+
+    answer: Answer
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with all that is needed to ask it, to judge an answer and to judge the question itself.
+
+    ``cases`` draws fresh inputs from a generator; the same seed gives the same cases. The reference is right by
+    definition, each misconception must be rejected and each alternative accepted (see ``audit``).
+    """
+
+    id: str
+    """``"chNN.name"``."""
+    points: float
+    title: str
+    hints: tuple[str, str, str]
+    """A nudge, the method, almost the answer."""
+    reference: Answer
+    cases: Callable[[torch.Generator], tuple[Case, ...]]
+    axes: Mapping[str, str]
+    """For every tensor input, the names of its axes, separated by spaces."""
+    fields: tuple[Field, ...]
+    """What the answer returns: the only field itself, or a tuple of all in this order."""
+    misconceptions: Mapping[str, Misconception]
+    alternatives: Mapping[str, Answer]
+    """Right answers written differently."""
+
+    @property
+    def chapter(self) -> str:
+        """``"chNN"``."""
+        return self.id.partition(".")[0]

@@ -1,0 +1,188 @@
+"""Reading what an answer returned, and comparing it with what is right.
+
+Any container of numbers that a reasonable answer would return is accepted: tensors of any device and dtype, arrays,
+numbers, nested lists. Everything is compared in double precision on the CPU.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from mechlib.checks.question import Field
+
+__all__ = ["Difference", "Reading", "Unreadable", "agree", "as_tensor", "compare", "read", "read_fields"]
+
+
+class Unreadable(ValueError):
+    """The value holds no numbers that could be compared; the message completes "your function returned ..."."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The numbers of one returned quantity."""
+
+    values: Float64[Tensor, "*shape"]
+    """On the CPU, in the shape in which they came."""
+    precision: float = 0.0
+    """Relative rounding error of the dtype in which they came, where it is coarser than single precision."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one returned quantity differs from the right one; ``index`` is where it does so most."""
+
+    field: Field
+    got_shape: tuple[int, ...]
+    want_shape: tuple[int, ...]
+    n_off: int = 0
+    """Number of entries off by more than the tolerance; 0 if the shapes differ."""
+    n_nan: int = 0
+    """Number of entries that are NaN and should not be."""
+    index: tuple[int, ...] = ()
+    got: float = 0.0
+    want: float = 0.0
+
+    def __str__(self) -> str:
+        if self.got_shape != self.want_shape:
+            axes = f" ({', '.join(self.field.axes.split())})" if self.field.axes else " (a single number)"
+            return f"{self.field.name}: the shape is {list(self.got_shape)}, asked for is {list(self.want_shape)}{axes}"
+        count = f"{self.n_off} of {int(np.prod(self.want_shape))} values" if self.want_shape else "the value"
+        if self.n_nan:
+            return f"{self.field.name}: {count} off, {self.n_nan} of them NaN"
+        place = f" at {list(self.index)}" if self.index else ""
+        gap = abs(self.got - self.want)
+        return f"{self.field.name}: {count} off, most{place}: {self.got:.6g} for {self.want:.6g} (gap {gap:.3g})"
+
+
+def read_fields(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]:
+    """The numbers of every field. Several fields may come as a tuple, a list, a dict, a dataclass or a stack.
+
+    Raises:
+        Unreadable: if a field is missing or holds no numbers, or if reading it raises anything.
+    """
+    try:
+        return (read(value),) if len(fields) == 1 else _read_several(value, fields)
+    except Unreadable:
+        raise
+    except Exception as error:
+        kind = type(value).__name__
+        raise Unreadable(f"{_a(kind)} that cannot be read ({type(error).__name__}: {error})") from error
+
+
+def as_tensor(value: object) -> Float64[Tensor, "*shape"]:
+    """The numbers of one value as ``check`` compares them: in double precision, on the CPU. Errors as in ``read``."""
+    return read(value).values
+
+
+def _read_several(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]:
+    names = ", ".join(field.name for field in fields)
+    if is_dataclass(value) and not isinstance(value, type):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        if missing := [field.name for field in fields if field.name not in value]:
+            raise Unreadable(f"a dict without {', '.join(missing)}; asked for are {names}")
+        return tuple(read(value[field.name]) for field in fields)
+    if not isinstance(value, (Tensor, np.ndarray, list, tuple)):
+        raise Unreadable(f"{_describe(value)}; asked for are {len(fields)} values: {names}")
+    found = len(value) if not hasattr(value, "ndim") or value.ndim else 1
+    if found != len(fields):
+        raise Unreadable(f"{found} value{'s' * (found != 1)}; asked for are {len(fields)}: {names}")
+    return tuple(read(part) for part in value)
+
+
+def read(value: object) -> Reading:
+    """The numbers of one value.
+
+    Raises:
+        Unreadable: if it holds none: text, ``None``, objects, a tensor of the meta device, ragged lists.
+    """
+    if isinstance(value, Tensor):
+        return _read_tensor(value)
+    if isinstance(value, (list, tuple)):
+        return _read_list(value)
+    if isinstance(value, numbers.Real):
+        return Reading(torch.tensor(float(value), dtype=torch.float64, device="cpu"))
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            precision = float(np.finfo(array.dtype).eps) if array.dtype == np.float16 else 0.0
+            return Reading(torch.from_numpy(np.array(array, dtype=np.float64)), precision)
+    raise Unreadable(_describe(value))
+
+
+def _read_tensor(value: Tensor) -> Reading:
+    if value.is_meta:
+        raise Unreadable(f"a tensor of shape {list(value.shape)} on the meta device, which holds no values")
+    if value.is_complex():
+        raise Unreadable(f"a tensor of complex numbers ({value.dtype})")
+    dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+    coarse = value.is_floating_point() and torch.finfo(value.dtype).bits < 32
+    return Reading(dense.to("cpu", torch.float64), float(torch.finfo(value.dtype).eps) if coarse else 0.0)
+
+
+def _read_list(value: Sequence[object]) -> Reading:
+    parts = [read(part) for part in value]
+    if not parts:
+        return Reading(torch.empty(0, dtype=torch.float64, device="cpu"))
+    if len(shapes := {part.values.shape for part in parts}) > 1:
+        raise Unreadable(f"a list whose parts differ in shape: {', '.join(str(list(s)) for s in sorted(shapes))}")
+    return Reading(torch.stack([part.values for part in parts]), max(part.precision for part in parts))
+
+
+def _describe(value: object) -> str:
+    return "None" if value is None else f"{_a(type(value).__name__)}, which is not a number"
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+
+
+def compare(got: Reading, want: Reading, field: Field) -> Difference | None:
+    """``None`` where ``got`` agrees with ``want`` within the tolerance of ``field``, else how it differs.
+
+    Shapes must be equal, except that one number may come as ``[1]`` or ``[]``. The tolerance is widened by the
+    rounding error of a half-precision dtype. NaN equals NaN.
+    """
+    values = _one_number(got.values, want.values)
+    if (off := _off(got, want, field)) is None:
+        return Difference(field, tuple(values.shape), tuple(want.values.shape))
+    if not off.any():
+        return None
+    gap = torch.where(off, (values - want.values).abs().nan_to_num(nan=torch.inf, posinf=torch.inf), -1.0)
+    index = tuple(int(i) for i in np.unravel_index(int(gap.argmax()), gap.shape))
+    return Difference(
+        field,
+        tuple(values.shape),
+        tuple(want.values.shape),
+        n_off=int(off.sum()),
+        n_nan=int((values.isnan() & ~want.values.isnan()).sum()),
+        index=index,
+        got=float(values[index]),
+        want=float(want.values[index]),
+    )
+
+
+def agree(got: Reading, want: Reading, field: Field) -> bool:
+    """Whether ``compare`` finds no difference."""
+    off = _off(got, want, field)
+    return off is not None and not off.any()
+
+
+def _off(got: Reading, want: Reading, field: Field) -> Bool[Tensor, "*shape"] | None:
+    """Where the two differ by more than the tolerance; ``None`` if their shapes do."""
+    values = _one_number(got.values, want.values)
+    if values.shape != want.values.shape:
+        return None
+    slack = 0.0 if field.exact else 2 * got.precision
+    return ~values.isclose(want.values, rtol=field.rtol + slack, atol=field.atol + slack, equal_nan=True)
+
+
+def _one_number(got: Tensor, want: Tensor) -> Tensor:
+    return got.reshape(()) if want.ndim == 0 and got.numel() == 1 else got

@@ -1,0 +1,324 @@
+"""The logit lens: what would the model predict if it stopped at this layer?
+
+Every entry of the residual stream (the embedding, then the stream after each layer) goes through the model's own
+final norm and unembedding (nostalgebraist, "interpreting GPT: the logit lens", 2020). The last entry is what the
+model unembeds itself, so there the lens is the model.
+
+The vocabulary is large and the entries are many, so distributions are made for a few rows at a time, summarised, and
+dropped: memory does not grow with ``n_layers * d_vocab``. Only :func:`layer_log_probs` returns all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge
+
+__all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens", "read_out", "residual_entries"]
+
+Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
+Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
+
+TOKENS_AT_ONCE = 512
+"""Tokens of one forward pass: whole sequences, at least one."""
+
+ROWS_AT_ONCE = {"cpu": 64, "cuda": 1024}
+"""Rows whose distributions exist together. On a CPU, few enough for them to stay in its cache."""
+
+
+@dataclass(frozen=True)
+class LensResult:
+    """What :func:`logit_lens` reads at every residual stream entry; all logarithms are natural."""
+
+    positions: Int[Tensor, " pos"]
+    """The token positions that were read, ``[pos]``: the pos axis of every other field."""
+    entropy: Float[Tensor, "entry batch pos"]
+    """Entropy of each entry's distribution in nats, ``[entry, batch, pos]``; from 0 to ``log(d_vocab)``."""
+    kl_to_final: Float[Tensor, "entry batch pos"]
+    """KL(final || entry) in nats, ``[entry, batch, pos]``: at least 0 up to rounding, exactly 0 at the last entry."""
+    top_ids: Int[Tensor, "entry batch pos k"]
+    """The ``top_k`` most probable tokens, ``[entry, batch, pos, k]``, most probable first."""
+    top_log_prob: Float[Tensor, "entry batch pos k"]
+    """Their log-probabilities in nats, ``[entry, batch, pos, k]``."""
+    target_log_prob: Float[Tensor, "entry batch pos"] | None = None
+    """Log-probability of the target in nats, ``[entry, batch, pos]``; ``None`` without targets."""
+    target_rank: Int[Tensor, "entry batch pos"] | None = None
+    """Number of tokens with a strictly larger logit than the target, ``[entry, batch, pos]``: 0 for the first guess,
+    and tied tokens share the smallest rank. ``None`` without targets."""
+
+
+def logit_lens(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    targets: Int[Tensor, "batch pos"] | int | None = None,
+    top_k: int = 5,
+    positions: Positions = None,
+    lens: Lens | None = None,
+) -> LensResult:
+    """Read every residual stream entry as a distribution over the vocabulary.
+
+    The model runs in eval mode without gradients; its weights, mode and hooks are left as they were.
+
+    Args:
+        tokens: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
+        targets: the token whose log-probability and rank are wanted, one per position and of the shape of ``tokens``
+            (mostly the next token); or one id for all positions.
+        top_k: number of most probable tokens to keep, from 0 to ``d_vocab``.
+        positions: the positions to read: all (``None``), one, several, or a slice; negative ones count from the end.
+            The pos axis stays, in the order given, and ``targets`` is selected with it.
+        lens: applied to the entries ``[entry, batch, pos, d_model]`` before they are read, such as a ``TunedLens``.
+            It gets a few sequences at a time. KL is to the last entry as the lens leaves it.
+
+    Raises:
+        TypeError: if ``tokens`` or ``targets`` is no integer tensor, or ``positions`` holds no integers.
+        ValueError: if ``tokens`` is empty, longer than the context, of another number of axes or outside the
+            vocabulary; if ``targets`` is of another shape than ``tokens`` or outside the vocabulary; if ``positions``
+            is empty or out of range; if ``top_k`` is out of range; if ``lens`` changes the shape; if the model's
+            logits are not the final norm and unembedding of the last entry.
+    """
+    tokens = _checked_tokens(model, tokens)
+    targets = _checked_targets(model, targets, tokens)
+    selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
+    d_vocab = model.cfg.d_vocab
+    if not 0 <= top_k <= d_vocab:
+        raise ValueError(f"top_k is from 0 to {d_vocab} (d_vocab), not {top_k}")
+
+    parts = []
+    with _at_rest(model):
+        for sequences in _few_sequences(tokens):
+            entries = _translated(lens, _entries(model, tokens[sequences]))[:, :, selected].flatten(1, 2)
+            wanted = None if targets is None else targets[sequences][:, selected].flatten()
+            parts += [
+                _summary(model, entries[:, rows], None if wanted is None else wanted[rows], top_k)
+                for rows in _few_rows(entries)
+            ]
+    lead = (len(tokens), len(selected))
+    fields = {name: torch.cat([part[name] for part in parts], 1).unflatten(1, lead) for name in parts[0]}
+    return LensResult(positions=selected, **fields)
+
+
+def layer_log_probs(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, lens: Lens | None = None
+) -> Float[Tensor, "entry batch pos d_vocab"]:
+    """The full log-probabilities of every entry, in nats. The last entry is the model's own output.
+
+    Takes ``4 * (n_layers + 1) * batch * pos * d_vocab`` bytes in single precision; :func:`logit_lens` does without.
+    Arguments and errors are those of :func:`logit_lens`.
+    """
+    tokens = _checked_tokens(model, tokens)
+    shape = (model.cfg.n_layers + 1, *tokens.shape, model.cfg.d_vocab)
+    result = torch.empty(shape, dtype=_at_least_single(model.W_U.dtype), device=tokens.device)
+    with _at_rest(model):
+        for sequences in _few_sequences(tokens):
+            entries = _translated(lens, _entries(model, tokens[sequences])).flatten(1, 2)
+            into = result[:, sequences].view(*entries.shape[:2], -1)
+            for rows in _few_rows(entries):
+                for entry in range(len(entries)):
+                    into[entry, rows] = read_out(model, entries[entry, rows]).log_softmax(-1)
+    return result
+
+
+def residual_entries(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "entry batch pos d_model"]:
+    """The residual stream at its ``n_layers + 1`` entries: the embedding, then the stream after every layer.
+
+    Without gradients, in eval mode; the model is left as it was. Errors as in :func:`logit_lens`.
+    """
+    tokens = _checked_tokens(model, tokens)
+    with _at_rest(model):
+        return torch.cat([_entries(model, tokens[sequences]) for sequences in _few_sequences(tokens)], 1)
+
+
+def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
+    """The logits of residual stream vectors: the model's final norm and unembedding, differentiable in ``residual``.
+
+    ``read_out(model, residual_entries(model, tokens)[-1])`` equals ``model(tokens)``. Logits are in single precision
+    at least. They take ``d_vocab / d_model`` times the room of ``residual``.
+
+    Raises:
+        ValueError: if the last axis of ``residual`` is not ``d_model``.
+    """
+    if residual.dim() == 0 or residual.shape[-1] != model.cfg.d_model:
+        raise ValueError(
+            f"the last axis of residual is d_model = {model.cfg.d_model}; its shape is {tuple(residual.shape)}"
+        )
+    rows = residual.reshape(1, -1, residual.shape[-1])
+    logits = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(rows)))
+    return logits.to(_at_least_single(logits.dtype)).reshape(*residual.shape[:-1], -1)
+
+
+def _summary(
+    model: TransformerBridge,
+    entries: Float[Tensor, "entry row d_model"],
+    targets: Int[Tensor, " row"] | None,
+    top_k: int,
+) -> dict[str, Float[Tensor, "entry row ..."]]:
+    """The fields of :class:`LensResult` for a few rows.
+
+    With logits ``z`` shifted so that the largest is 0, and ``Z = sum exp z``: an entry's entropy is
+    ``log Z - sum p z`` and the final distribution's cross-entropy relative to it ``log Z - sum p_final z``. Their
+    difference at the last entry is exactly 0.
+    """
+    last_first, final = [], None
+    for entry in reversed(entries.unbind()):
+        logits = read_out(model, entry)
+        largest = logits.amax(-1, keepdim=True)
+        shifted = logits - largest
+        probs = shifted.exp()
+        total = probs.sum(-1, keepdim=True)
+        probs.div_(total)
+        final = probs if final is None else final
+        log_total = total.log()
+        top_logits, top_ids = logits.topk(top_k)
+        fields = {
+            "entropy": log_total[:, 0] - torch.linalg.vecdot(probs, shifted),
+            "kl_to_final": log_total[:, 0] - torch.linalg.vecdot(final, shifted),
+            "top_ids": top_ids,
+            "top_log_prob": top_logits - largest - log_total,
+        }
+        if targets is not None:
+            wanted = logits.gather(-1, targets[:, None])
+            fields["target_log_prob"] = (wanted - largest - log_total)[:, 0]
+            fields["target_rank"] = (logits - wanted).gt_(0).sum(-1).long()
+        last_first.append(fields)
+    stacked = {name: torch.stack([fields[name] for fields in reversed(last_first)]) for name in last_first[0]}
+    stacked["kl_to_final"] -= stacked["entropy"][-1]
+    return stacked
+
+
+def _entries(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "entry batch pos d_model"]:
+    """The entries from one forward pass, in which a single position is unembedded: enough to see that the lens can."""
+    caught = []
+
+    def catch(residual: Tensor, hook: object) -> None:
+        caught.append(residual.detach())
+
+    def first_position(residual: Tensor, hook: object) -> Tensor:
+        return residual[:1, :1]
+
+    names = ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(model.cfg.n_layers))]
+    hooks = [*((name, catch) for name in names), ("unembed.hook_in", first_position)]
+    logits = model.run_with_hooks(tokens, fwd_hooks=hooks)
+    _require_direct_readout(logits, read_out(model, caught[-1][:1, :1]))
+    return torch.stack(caught)
+
+
+def _require_direct_readout(own: Tensor, ours: Tensor) -> None:
+    """Refuse models that do more to the last entry than norm and unembedding; rounding is far below the tolerance."""
+    gap, spread = (own - ours).abs().max(), (own - own.mean()).abs().max()
+    if gap > 0.1 * spread + 1e-3:
+        raise ValueError(
+            f"the final norm and unembedding of the last entry miss the model's own logits by {gap:.3g}, "
+            f"where logits spread over {spread:.3g}: the logit lens does not fit this model"
+        )
+
+
+def _translated(lens: Lens | None, entries: Tensor) -> Tensor:
+    if lens is None:
+        return entries
+    translated = lens(entries)
+    if translated.shape != entries.shape:
+        raise ValueError(f"the lens turned entries of shape {tuple(entries.shape)} into {tuple(translated.shape)}")
+    return translated
+
+
+@contextmanager
+def _at_rest(model: TransformerBridge) -> Iterator[None]:
+    """Eval mode without gradients; afterwards every module has its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _few_sequences(tokens: Int[Tensor, "batch pos"]) -> Iterator[slice]:
+    return _slices(len(tokens), max(1, TOKENS_AT_ONCE // tokens.shape[1]))
+
+
+def _few_rows(entries: Float[Tensor, "entry row d_model"]) -> Iterator[slice]:
+    return _slices(entries.shape[1], ROWS_AT_ONCE.get(entries.device.type, ROWS_AT_ONCE["cuda"]))
+
+
+def _slices(n: int, step: int) -> Iterator[slice]:
+    return (slice(start, start + step) for start in range(0, n, step))
+
+
+def _checked_tokens(model: TransformerBridge, tokens: Tensor) -> Int[Tensor, "batch pos"]:
+    _require_ids("tokens", tokens, model.cfg.d_vocab)
+    shape = tuple(tokens.shape)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"tokens have the axes [batch, pos], or [pos] alone; their shape is {shape}")
+    if shape[-1] > model.cfg.n_ctx:
+        raise ValueError(f"tokens of shape {shape} are longer than the model's context of {model.cfg.n_ctx}")
+    return torch.atleast_2d(tokens).to(model.W_U.device, torch.long)
+
+
+def _checked_targets(
+    model: TransformerBridge, targets: Tensor | int | None, tokens: Int[Tensor, "batch pos"]
+) -> Int[Tensor, "batch pos"] | None:
+    if targets is None:
+        return None
+    if isinstance(targets, int):
+        targets = torch.full_like(tokens, targets)
+    _require_ids("targets", targets, model.cfg.d_vocab)
+    if torch.atleast_2d(targets).shape != tokens.shape:
+        raise ValueError(
+            f"targets have the shape {tuple(tokens.shape)} of tokens, one id per position, not {tuple(targets.shape)}"
+        )
+    return torch.atleast_2d(targets).to(tokens.device, torch.long)
+
+
+def _require_ids(name: str, ids: Tensor, d_vocab: int) -> None:
+    if not isinstance(ids, Tensor):
+        raise TypeError(f"{name} are a tensor of token ids, not {type(ids).__name__}: {ids!r}")
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{name} are integers; these, of shape {tuple(ids.shape)}, are {ids.dtype}")
+    if ids.numel() == 0:
+        raise ValueError(f"{name} of shape {tuple(ids.shape)} are empty")
+    outside = ((ids < 0) | (ids >= d_vocab)).nonzero()
+    if len(outside):
+        where = outside[0].tolist()
+        raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")
+
+
+def _checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:
+    """The selected positions as a tensor, each from 0 to ``n_pos - 1``."""
+    every = range(n_pos)
+    if positions is None or isinstance(positions, slice):
+        selected = list(every if positions is None else every[positions])
+    else:
+        several = positions.tolist() if isinstance(positions, Tensor | np.ndarray) else positions
+        several = several if isinstance(several, Iterable) else [several]
+        selected = [_checked_position(position, n_pos, positions) for position in several]
+    if not selected:
+        raise ValueError(f"positions={positions!r} selects none of the {n_pos} positions")
+    return torch.tensor(selected)
+
+
+def _checked_position(position: object, n_pos: int, given: Positions) -> int:
+    if isinstance(position, bool) or not isinstance(position, SupportsIndex):
+        raise TypeError(f"positions are integers or a slice; positions={given!r} holds {position!r}")
+    index = position.__index__()
+    if not -n_pos <= index < n_pos:
+        raise ValueError(
+            f"positions={given!r}: {index} is out of range; there are {n_pos} positions, {-n_pos} to {n_pos - 1}"
+        )
+    return index % n_pos

@@ -1,0 +1,302 @@
+"""What every figure of the book looks like, and the three kinds of figure that chapters share.
+
+A figure is readable in grey: series differ by luminance, line style and marker, and carry their names beside them.
+It is shown by ``show``, which puts an alternative text and a caption with it wherever the notebook is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from mechlib.stats import Estimate, estimate
+
+HOUSE = {
+    "figure.figsize": (5.3, 3.4),
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 11.5,
+    "axes.labelsize": 11.5,
+    "axes.titlesize": 12,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mechlib",
+}
+"""Matplotlib settings of the house. The font comes with Matplotlib, and SVG text is drawn as outlines."""
+
+SERIES = (
+    ("#14213d", "-", "o"),
+    ("#c1440e", "--", "s"),
+    ("#2a8fbd", "-.", "^"),
+    ("#d99a2b", (0, (5, 1, 1, 1, 1, 1)), "D"),
+)
+"""Colour, line style and marker of the first, second, ... series, from dark to light."""
+
+CONTROLS = (("#767676", ":", "v"), ("#a0a0a0", (0, (1, 2)), "x"))
+"""The same for controls: always grey, dotted and unfilled."""
+
+WHITE_TO_DARK = mpl.colors.LinearSegmentedColormap.from_list(
+    "white_to_dark", ("#ffffff", "#9dbfd6", "#35719b", "#0c2340")
+)
+"""Colour map of heat maps: luminance falls steadily."""
+
+LABEL_GAP = 0.085
+"""Least distance of two labels at the right of a plot, as a share of its height."""
+
+
+def style() -> AbstractContextManager[None]:
+    """A context for figures made by hand: ``with plots.style(): fig, ax = plt.subplots()``."""
+    return mpl.rc_context(HOUSE)
+
+
+def entry_names(n_entries: int) -> list[str]:
+    """Names of the residual-stream entries of a model with ``n_entries - 1`` layers, the embedding first."""
+    return ["embedding", *(f"layer {layer}" for layer in range(n_entries - 1))]
+
+
+def by_depth(
+    series: Mapping[str, Float[ArrayLike, "entry unit"]],
+    *,
+    ylabel: str,
+    controls: Iterable[str] = (),
+    entries: Sequence[str] | None = None,
+    log: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """One line per series over the depth of a model: means over units with 95 % bootstrap intervals as bands.
+
+    Args:
+        series: values by name, axes ``[entry, unit]``; a unit is a seed or a file (``mechlib.stats.by_unit``).
+        ylabel: what is measured, with its unit, such as ``"KL to the final layer (nats)"``.
+        controls: names of those series that are controls, drawn in grey.
+        entries: a name for each entry; by default ``entry_names``.
+        log: draw the vertical axis on a logarithmic scale.
+
+    Raises:
+        ValueError: if the series differ in their number of entries, or a control is not a series.
+    """
+    values = {name: np.asarray(value, dtype=float) for name, value in series.items()}
+    controls = _known(controls, values)
+    if any(value.ndim != 2 for value in values.values()) or len({len(value) for value in values.values()}) != 1:
+        shapes = {name: value.shape for name, value in values.items()}
+        raise ValueError(f"every series needs the axes [entry, unit] with the same number of entries, got {shapes}")
+    entries = entries or entry_names(len(next(iter(values.values()))))
+    ax = ax or _axes()
+    looks = _looks(values, controls)
+    ends = {}
+    for name, value in values.items():
+        points = [estimate(row) for row in value]
+        _band(ax, points, looks[name], hollow=name in controls)
+        ends[name] = points[-1].mean
+    if log:
+        ax.set_yscale("log")
+    crowded = len(entries) > 6
+    ax.set_xticks(range(len(entries)), entries, rotation=90 if crowded else 0)
+    ax.set(xlabel="residual stream after", ylabel=ylabel)
+    _label_ends(ax, ends, {name: look[0] for name, look in looks.items()})
+    return ax
+
+
+def effects(
+    estimates: Mapping[str, Estimate],
+    *,
+    xlabel: str,
+    controls: Iterable[str] = (),
+    zero: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """One row per intervention: its effect and 95 % interval, against a line at ``zero``; controls hollow and grey.
+
+    Args:
+        estimates: the effect of each intervention by name, drawn from top to bottom.
+        xlabel: what the effect is, its unit and which side is better, such as
+            ``"change in loss (nats per token; left is better)"``.
+        controls: names of those rows that are controls.
+
+    Raises:
+        ValueError: if a control is not a row.
+    """
+    controls = _known(controls, estimates)
+    ax = ax or _axes(height=0.9 + 0.42 * len(estimates))
+    ax.axvline(zero, color="#444444", linewidth=1)
+    for row, (name, effect) in enumerate(estimates.items()):
+        colour = CONTROLS[0][0] if name in controls else SERIES[0][0]
+        ax.errorbar(
+            effect.mean,
+            row,
+            xerr=[[effect.mean - effect.low], [effect.high - effect.mean]],
+            fmt="D" if name in controls else "o",
+            color=colour,
+            markerfacecolor="white" if name in controls else colour,
+            capsize=3,
+        )
+    ax.set_yticks(range(len(estimates)), [f"{name} (control)" if name in controls else name for name in estimates])
+    ax.set_ylim(len(estimates) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    ax.grid(axis="x", visible=True)
+    ax.set_xlabel(xlabel)
+    return ax
+
+
+def depth_map(
+    values: Float[ArrayLike, "entry pos"],
+    *,
+    tokens: Sequence[str],
+    label: str,
+    entries: Sequence[str] | None = None,
+    marked: ArrayLike | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """A heat map of one passage: a column per token, a row per residual-stream entry, the embedding on top.
+
+    Args:
+        values: what is shown, axes ``[entry, pos]``; dark is high.
+        tokens: one printable string per position (``mechlib.text.token_strings``).
+        label: what the colour means, with its unit.
+        marked: cells to mark with a dot, booleans with the axes of ``values``.
+
+    Raises:
+        ValueError: if there is not one token per column.
+    """
+    grid = np.asarray(values, dtype=float)
+    if grid.ndim != 2 or grid.shape[1] != len(tokens):
+        raise ValueError(f"values need the axes [entry, pos] with {len(tokens)} positions, got {grid.shape}")
+    entries = entries or entry_names(len(grid))
+    ax = ax or _axes(height=1.6 + 0.28 * len(grid))
+    image = ax.imshow(grid, aspect="auto", cmap=WHITE_TO_DARK, interpolation="nearest")
+    if marked is not None:
+        row, column = np.nonzero(np.asarray(marked))
+        dark = image.norm(grid[row, column]) > 0.5
+        ax.scatter(column, row, s=14, c=np.where(dark, "white", "black"))
+    ax.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=8, family="DejaVu Sans Mono")
+    ax.set_yticks(range(len(entries)), entries)
+    ax.set(xlabel="token read", ylabel="residual stream after")
+    ax.grid(visible=False)
+    ax.figure.colorbar(image, ax=ax, label=label)
+    return ax
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a page shows it: an image with its alternative text, and a caption."""
+
+    svg: str
+    """The drawing, a whole SVG document."""
+    alt: str
+    caption: str
+    width: float
+    """Natural width in CSS pixels."""
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        source = base64.b64encode(self.svg.encode()).decode()
+        size = f"width:100%;max-width:{self.width:.0f}px;height:auto;background:#fff"
+        image = f'<img src="data:image/svg+xml;base64,{source}" alt="{html.escape(self.alt)}" style="{size}">'
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>"
+        page = f'<figure class="mechlib-figure">{image}{caption}</figure>'
+        return {"text/html": page, "text/plain": f"[Figure: {self.alt}]\n{self.caption}"}
+
+
+def show(figure: Figure | Axes, *, caption: str, alt: str) -> None:
+    """Display a figure with its caption and alternative text, and close it.
+
+    Args:
+        figure: the figure, or any axes of it.
+        caption: what one sees and over what it varies (seeds, files); the figure must be understood from it.
+        alt: what the figure shows, for a reader who does not see it: the kind of plot and what it says, with numbers.
+
+    Raises:
+        ValueError: if the caption or the alternative text is empty.
+    """
+    display(picture(figure, caption=caption, alt=alt))
+
+
+def picture(figure: Figure | Axes, *, caption: str, alt: str) -> Picture:
+    """The ``Picture`` that ``show`` displays; arguments and errors are the same."""
+    if not caption.strip() or not alt.strip():
+        raise ValueError(f"a figure needs a caption and an alternative text, got caption={caption!r} and alt={alt!r}")
+    fig = figure.figure if isinstance(figure, Axes) else figure
+    drawing = io.StringIO()
+    with style():
+        fig.savefig(drawing, format="svg", metadata={"Date": None})
+    plt.close(fig)
+    return Picture(drawing.getvalue(), " ".join(alt.split()), " ".join(caption.split()), 116 * fig.get_figwidth())
+
+
+def _axes(height: float = HOUSE["figure.figsize"][1]) -> Axes:
+    with style():
+        _, ax = plt.subplots(figsize=(HOUSE["figure.figsize"][0], height))
+    return ax
+
+
+def _known(controls: Iterable[str], names: Iterable[str]) -> frozenset[str]:
+    controls, names = frozenset(controls), list(names)
+    if unknown := controls.difference(names):
+        raise ValueError(f"controls name {sorted(unknown)}, which are not drawn; drawn are {names}")
+    return controls
+
+
+def _looks(names: Iterable[str], controls: frozenset[str]) -> dict[str, tuple]:
+    """A look for every name, in order, from ``SERIES`` or ``CONTROLS``."""
+    looks, used = {}, {SERIES: 0, CONTROLS: 0}
+    for name in names:
+        family = CONTROLS if name in controls else SERIES
+        looks[name] = family[used[family] % len(family)]
+        used[family] += 1
+    return looks
+
+
+def _band(ax: Axes, points: Sequence[Estimate], look: tuple, *, hollow: bool) -> None:
+    colour, line, marker = look
+    depth = range(len(points))
+    ax.fill_between(depth, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.18, linewidth=0)
+    face = "white" if hollow and marker != "x" else colour
+    ax.plot(depth, [p.mean for p in points], color=colour, linestyle=line, marker=marker, markerfacecolor=face)
+
+
+def _label_ends(ax: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+    """Write each series' name to the right of its last point, joined to it, pushed apart where names would touch."""
+    to_axes = ax.transData + ax.transAxes.inverted()
+    last = ax.get_xticks()[-1]
+    heights = sorted((to_axes.transform((last, value))[1], name) for name, value in ends.items())
+    placed: list[float] = []
+    for height, _ in heights:
+        placed.append(max(height, placed[-1] + LABEL_GAP) if placed else height)
+    excess = max(0.0, placed[-1] - 1.0)
+    for (_, name), height in zip(heights, placed, strict=True):
+        ax.annotate(
+            name,
+            (last, ends[name]),
+            xytext=(1.05, height - excess),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=10.5,
+            arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 1, "shrinkA": 1, "shrinkB": 3},
+        )

@@ -1,0 +1,56 @@
+"""What a linear map can read from activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LeastSquaresProbe:
+    """An affine map from activations to one score per class, fitted to one-hot labels."""
+
+    weight: Float[Tensor, "d_model n_classes"]
+    """Coefficients."""
+    bias: Float[Tensor, " n_classes"]
+    """Offset of each class."""
+
+    def __call__(self, activations: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest n_classes"]:
+        """The score of every class."""
+        return activations @ self.weight + self.bias
+
+    def accuracy(
+        self, activations: Float[Tensor, "*rest d_model"], labels: Int[Tensor, "*rest"], *, batch: int = 4096
+    ) -> Float[Tensor, "*rest"]:
+        """1.0 where the class with the highest score is the label, else 0.0."""
+        flat = activations.flatten(0, -2)
+        best = torch.cat([self(rows).argmax(-1) for rows in flat.split(batch)])
+        return (best.view(labels.shape) == labels).float()
+
+
+def fit_least_squares(
+    activations: Float[Tensor, "*rest d_model"], labels: Int[Tensor, "*rest"], *, n_classes: int, ridge: float = 1e-2
+) -> LeastSquaresProbe:
+    """Ridge regression of one-hot labels on standardised activations, in closed form (Hastie et al. 2009, sec. 4.2).
+
+    Minimises ``|X W + b - Y|^2 + ridge * n |W|^2`` over standardised ``X``: deterministic, with no optimiser whose
+    strength could be doubted. It is a lower bound on what a linear classifier can read.
+
+    Raises:
+        ValueError: if labels and activations do not match, or a label is no class.
+    """
+    if labels.shape != activations.shape[:-1]:
+        raise ValueError(f"labels {tuple(labels.shape)} do not match activations {tuple(activations.shape)}")
+    if labels.numel() == 0 or labels.min() < 0 or labels.max() >= n_classes:
+        raise ValueError(f"labels must lie in 0..{n_classes - 1} and not be empty")
+    x, y = activations.flatten(0, -2).double(), labels.flatten()
+    mean, scale = x.mean(0), x.std(0).clamp_min(1e-8)
+    x = (x - mean) / scale
+    sums = torch.zeros(n_classes, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, y, x)
+    gram = x.T @ x + ridge * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    weight = torch.linalg.solve(gram, sums.T) / scale[:, None]
+    share = torch.bincount(y, minlength=n_classes).to(x) / len(y)
+    return LeastSquaresProbe(weight.to(activations), (share - mean @ weight).to(activations))

@@ -1,0 +1,128 @@
+"""The tuned lens: a logit lens that first translates each entry into the final layer's terms.
+
+Entry ``l`` of the residual stream is sent through an affine map before it is read, ``x + A_l x + b_l``, trained on
+the KL divergence of the reading from the model's final distribution (Belrose et al., "Eliciting Latent Predictions
+from Transformers with the Tuned Lens", 2023, arXiv:2303.08112). The maps start at the identity, which is the logit
+lens, and the last entry keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import trange
+
+from mechlib.bridge import TransformerBridge
+from mechlib.lens import logit_lens, read_out, residual_entries
+
+__all__ = ["TunedLens", "fit_tuned_lens"]
+
+
+@dataclass(frozen=True)
+class TunedLens:
+    """One affine map for every residual stream entry but the last, which is left as it is, to the bit.
+
+    Called on entries ``[entry, ..., d_model]`` it gives translated entries of the same shape, so it is an argument of
+    ``logit_lens(..., lens=tuned)``.
+    """
+
+    weight: Float[Tensor, "layer d_model d_model"]
+    """``A``, ``[layer, out, in]``, for the entries before each of the ``n_layers`` layers; zero is the identity."""
+    bias: Float[Tensor, "layer d_model"]
+    """``b``, ``[layer, d_model]``."""
+    kl_before: Float[Tensor, " layer"]
+    """KL(final || entry) of the logit lens on the training tokens, mean in nats, ``[layer]``."""
+    kl_after: Float[Tensor, " layer"]
+    """The same through this lens, ``[layer]``; never above ``kl_before``."""
+
+    def __call__(self, entries: Float[Tensor, "entry *rest d_model"]) -> Float[Tensor, "entry *rest d_model"]:
+        """The translated entries.
+
+        Raises:
+            ValueError: if ``entries`` has another number of entries or another ``d_model`` than the lens.
+        """
+        n_layers, d_model = self.bias.shape
+        if entries.dim() < 2 or (len(entries), entries.shape[-1]) != (n_layers + 1, d_model):
+            raise ValueError(
+                f"this lens takes entries of shape [{n_layers + 1}, ..., {d_model}], not {list(entries.shape)}"
+            )
+        return torch.cat([_affine(self.weight, self.bias, entries[:-1]), entries[-1:]])
+
+
+@torch.enable_grad()
+def fit_tuned_lens(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    steps: int = 250,
+    rows: int = 256,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    progress: bool = True,
+) -> TunedLens:
+    """Train a :class:`TunedLens` on KL(final || entry) over all positions of ``tokens``.
+
+    Adam from the identity, with a learning rate that falls linearly to zero. An entry that training has not brought
+    closer to the final distribution keeps the identity, so the lens is never worse than the logit lens on ``tokens``;
+    on other text it can be, if ``tokens`` are few. The model gets no gradient and is left as it was.
+
+    Args:
+        steps: number of updates.
+        rows: residual stream vectors of one update, drawn with replacement from the positions of ``tokens``.
+        learning_rate: of the first update.
+        seed: of the draw; the same seed on the same machine gives the same lens.
+        progress: show a bar.
+
+    Raises:
+        ValueError: if ``steps`` or ``rows`` is below 1; and for ``tokens`` as in ``logit_lens``.
+    """
+    if steps < 1 or rows < 1:
+        raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
+    before = _training_kl(model, tokens, None)
+    entries = residual_entries(model, tokens).flatten(1, 2)
+    weight = entries.new_zeros(len(before), entries.shape[-1], entries.shape[-1], requires_grad=True)
+    bias = entries.new_zeros(weight.shape[:2], requires_grad=True)
+    optimiser = torch.optim.Adam([weight, bias], lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in trange(steps, desc="tuned lens", disable=not progress):
+        drawn = torch.randint(entries.shape[1], (rows,), generator=generator).to(entries.device)
+        loss = _cross_entropy(model, weight, bias, entries[:, drawn])
+        weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
+        optimiser.step()
+        schedule.step()
+    return _kept_where_better(model, tokens, weight.detach(), bias.detach(), before)
+
+
+def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entries: Tensor) -> Float[Tensor, ""]:
+    """Of the final distribution relative to the readings: KL(final || entry) plus a constant, mean over rows."""
+    with torch.no_grad():
+        final = read_out(model, entries[-1]).softmax(-1)
+    readings = read_out(model, _affine(weight, bias, entries[:-1])).log_softmax(-1)
+    return -torch.einsum("rv,lrv->", final, readings) / len(final)
+
+
+def _kept_where_better(
+    model: TransformerBridge, tokens: Tensor, weight: Tensor, bias: Tensor, before: Float[Tensor, " layer"]
+) -> TunedLens:
+    after = _training_kl(model, tokens, TunedLens(weight, bias, before, before))
+    better = after < before
+    return TunedLens(
+        weight=weight.where(better[:, None, None], 0.0),
+        bias=bias.where(better[:, None], 0.0),
+        kl_before=before,
+        kl_after=after.where(better, before),
+    )
+
+
+def _training_kl(model: TransformerBridge, tokens: Tensor, lens: TunedLens | None) -> Float[Tensor, " layer"]:
+    return logit_lens(model, tokens, top_k=0, lens=lens).kl_to_final[:-1].mean((1, 2))
+
+
+def _affine(weight: Tensor, bias: Tensor, entries: Tensor) -> Tensor:
+    """``x + A x + b`` for every entry, ``[layer, ..., d_model]``."""
+    rows = entries.flatten(1, -2)
+    return torch.baddbmm(rows + bias[:, None], rows, weight.mT).view_as(entries)

@@ -1,0 +1,82 @@
+"""The lens explorer: one passage, and what every layer would say next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+from jaxtyping import Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge
+from mechlib.lens import Lens, LensResult, logit_lens
+
+HERE = Path(__file__).parent
+TOP_K = 5
+DIGITS = 3
+
+TokenStrings = Callable[[Sequence[int]], Sequence[str]]
+
+
+class LensExplorer(anywidget.AnyWidget):
+    """A passage to move along, a map of one measure over depth and position, and the guesses after one token."""
+
+    _esm = HERE / "lens.js"
+    _css = HERE / "lens.css"
+
+    data = traitlets.Dict().tag(sync=True)
+    """Everything that is shown: see ``explorer_data``."""
+    position = traitlets.Int(0).tag(sync=True)
+    """The selected token."""
+    entry = traitlets.Int(0).tag(sync=True)
+    """The selected residual-stream entry, the embedding being 0."""
+    colour = traitlets.Enum(["kl", "entropy", "rank", "probability"], "kl").tag(sync=True)
+    """What the map is coloured by."""
+
+
+def lens_explorer(
+    model: TransformerBridge, tokens: Int[Tensor, " pos"], *, token_strings: TokenStrings, lens: Lens | None = None
+) -> LensExplorer:
+    """A widget that shows what each residual-stream entry guesses after every token of a passage but the last.
+
+    Args:
+        tokens: the passage, at least two tokens; every token but the first is the true next token of the one before.
+        token_strings: a printable string for each of the token ids it is given (``mechlib.text.token_strings``).
+        lens: see ``mechlib.lens.logit_lens``.
+
+    Raises:
+        ValueError: if ``tokens`` is not one passage of at least two tokens; otherwise as ``logit_lens``.
+    """
+    if tokens.dim() != 1 or len(tokens) < 2:
+        raise ValueError(f"one passage of at least two tokens is needed, shape [pos]; got shape {tuple(tokens.shape)}")
+    result = logit_lens(model, tokens[:-1], targets=tokens[1:], top_k=TOP_K, lens=lens)
+    last = len(result.entropy) - 1
+    return LensExplorer(data=explorer_data(result, tokens, token_strings), position=len(tokens) // 2, entry=last)
+
+
+def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings: TokenStrings) -> dict[str, Any]:
+    """What ``LensExplorer`` shows, as plain lists; numbers have three significant digits.
+
+    ``vocabulary`` holds the strings of the guessed tokens, and ``guesses`` their places in it.
+    """
+    ids, places = result.top_ids[:, 0].unique(return_inverse=True)
+    return {
+        "tokens": list(token_strings(tokens.tolist())),
+        "vocabulary": list(token_strings(ids.tolist())),
+        "guesses": places.tolist(),
+        "probabilities": _rounded(result.top_log_prob[:, 0].exp()),
+        "right": (result.top_ids[:, 0] == tokens[1:, None].to(result.top_ids.device)).tolist(),
+        "kl": _rounded(result.kl_to_final[:, 0].clamp(min=0)),
+        "entropy": _rounded(result.entropy[:, 0]),
+        "rank": result.target_rank[:, 0].tolist(),
+        "probability": _rounded(result.target_log_prob[:, 0].exp()),
+    }
+
+
+def _rounded(values: Tensor) -> list:
+    if values.dim() > 1:
+        return [_rounded(row) for row in values]
+    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]

@@ -1,0 +1,118 @@
+"""Cards: what is known of a shipped model, kept beside its weights as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mechlib.bridge import Shape
+
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One set of weights of a model."""
+
+    step: int
+    """Number of updates."""
+    tokens: int
+    """Number of training tokens seen, repeats of the same text counted."""
+    held_out_loss: float
+    """Loss in nats per token on 400 to 800 passages spread over the held-out files, CPython's tests included."""
+    file: str
+    """File name beside the card; empty for step 0, which the recipe makes from its seed."""
+    sha256: str
+    """Hash of the file; empty for step 0."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is known of a shipped model."""
+
+    name: str
+    about: str
+    shape: Shape
+    recipe: dict[str, Any]
+    """The recipe's fields: rows of a batch, rates, seed, optimiser."""
+    data: dict[str, Any]
+    """Python version, fingerprints and sizes of the training text, versions of the packages."""
+    metrics: dict[str, float]
+    """Losses at the last step, nats per token. ``held_out`` is on every passage of the held-out files, with CPython's
+    tests; ``held_out_without_tests`` is on ``text.files("held_out")``; those on training text are on samples."""
+    notes: tuple[str, ...]
+    """What a user must know, the difference from training on natural text first."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Ascending in ``step``, from the untrained model at step 0."""
+    versions: dict[str, str]
+    """What the model was trained with."""
+    folder: Path
+    """Where the card and the weights lie."""
+
+    def checkpoint(self, step: int | None) -> Checkpoint:
+        """The checkpoint of a step; the last one for ``None``.
+
+        Raises:
+            ValueError: if no weights of that step ship; the message names the nearest steps.
+        """
+        if step is None:
+            return self.checkpoints[-1]
+        for checkpoint in self.checkpoints:
+            if checkpoint.step == step:
+                return checkpoint
+        nearest = sorted(self.checkpoints, key=lambda c: abs(c.step - step))[:3]
+        raise ValueError(
+            f"{self.name} has no checkpoint at step {step}; nearest: {', '.join(str(c.step) for c in nearest)}. "
+            f"zoo.steps({self.name!r}) lists all {len(self.checkpoints)}."
+        )
+
+    def write(self) -> None:
+        """Write ``card.json`` into ``folder``."""
+        fields = dataclasses.asdict(self)
+        del fields["folder"]
+        (self.folder / "card.json").write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+
+
+def read_card(folder: Path) -> Card:
+    """The card in ``folder``."""
+    fields = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    fields["shape"] = Shape(**fields["shape"])
+    fields["notes"] = tuple(fields["notes"])
+    fields["checkpoints"] = tuple(Checkpoint(**c) for c in fields["checkpoints"])
+    return Card(folder=folder, **fields)
+
+
+def names() -> tuple[str, ...]:
+    """The models that ship with the book, in alphabetical order."""
+    return tuple(sorted(folder.parent.name for folder in SHIPPED.glob("*/card.json")))
+
+
+@cache
+def card(name: str) -> Card:
+    """The card of a shipped model.
+
+    Raises:
+        ValueError: for an unknown name; the message gives the nearest names.
+    """
+    if name not in names():
+        raise ValueError(unknown_model(name, names()))
+    return read_card(SHIPPED / name)
+
+
+def steps(name: str) -> tuple[int, ...]:
+    """The steps of training at which the weights of ``name`` can be loaded, ascending; step 0 is the untrained model."""
+    return tuple(c.step for c in card(name).checkpoints)
+
+
+def unknown_model(name: str, known: Iterable[str]) -> str:
+    """The sentence for a model that is not there, nearest names first."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"the book ships no model {name!r}; {hint}embedded models: {', '.join(known)}"

@@ -1,0 +1,101 @@
+"""How each model of the zoo is trained: the sizes, the data and the schedule, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mechlib.bridge import Shape
+
+PACKAGES = (
+    "torch", "sympy", "pandas", "scipy", "sklearn", "numpy", "matplotlib", "networkx", "fontTools",
+    "sphinx", "docutils", "IPython", "tornado", "rich", "PIL", "joblib", "jedi",
+)  # fmt: skip
+"""Packages of the pinned environment whose Python source is training text beside the standard library."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one batch is made of: numbers of rows of ``n_ctx + 1`` tokens."""
+
+    stdlib: int
+    """Passages of the training split of the standard library, CPython's tests included."""
+    packages: int = 0
+    """Passages of ``PACKAGES``, near copies of held-out files removed."""
+    repeated: int = 0
+    """Random tokens repeated with a random period: what makes induction heads form early in so small a model."""
+
+    @property
+    def total(self) -> int:
+        return self.stdlib + self.packages + self.repeated
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that determines a model of the zoo, up to the rounding of the machine that trains it."""
+
+    name: str
+    about: str
+    shape: Shape
+    rows: Rows
+    steps: int
+    checkpoints: tuple[int, ...]
+    """Steps whose weights ship, ascending; the last is ``steps``."""
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    decay_from: int | None = None
+    """First step of the linear decay to zero; ``None`` for a constant rate to the end."""
+    weight_decay: float = 0.05
+    seed: int = 0
+    optimiser: str = "adamw"
+    """``"adamw"``, or ``"muon"``: Muon for the matrices inside the blocks, AdamW for everything else."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.rows.total * self.shape.n_ctx
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the update number ``step`` (from 0)."""
+        rate = self.learning_rate * min(1.0, (step + 1) / self.warmup)
+        if self.decay_from is None or step < self.decay_from:
+            return rate
+        return rate * (self.steps - step) / (self.steps - self.decay_from)
+
+
+def _shape(n_layers: int, d_model: int, *, d_mlp: int = 0) -> Shape:
+    return Shape(n_layers=n_layers, d_model=d_model, n_heads=d_model // 32, d_head=32, d_mlp=d_mlp, n_ctx=256, d_vocab=2048)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="code-4l-mlp",
+            about="Four layers with MLPs: the model of the logit-lens chapter.",
+            shape=_shape(4, 192, d_mlp=768),
+            rows=Rows(stdlib=6, packages=9, repeated=1),
+            steps=10_000,
+            checkpoints=(250, 1_000, 4_000, 7_000, 10_000),
+            decay_from=4_500,
+            learning_rate=3e-3,
+            optimiser="muon",
+        ),
+        Recipe(
+            name="code-2l",
+            about="Two layers of attention only: the model of the induction chapter, with checkpoints through the onset.",
+            shape=_shape(2, 128),
+            rows=Rows(stdlib=7, repeated=1),
+            steps=12_000,
+            checkpoints=(1_000, 2_000, 3_000, 3_500, *range(4_000, 4_801, 100), 5_000, 6_000, 9_000, 12_000),
+            decay_from=9_000,
+        ),
+        Recipe(
+            name="code-1l",
+            about="One layer of attention only: the control of the induction chapter.",
+            shape=_shape(1, 128),
+            rows=Rows(stdlib=7, repeated=1),
+            steps=12_000,
+            checkpoints=(12_000,),
+            decay_from=9_000,
+        ),
+    )
+}

@@ -1,0 +1,147 @@
+"""Training a model of the zoo: resumable, reproducible from its recipe, with progress throughout."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+from tqdm.auto import tqdm
+
+from mechlib import text
+from mechlib.bridge import resolve_device
+from mechlib.zoo.cards import Card, unknown_model
+from mechlib.zoo.data import Batches
+from mechlib.zoo.decoder import Decoder
+from mechlib.zoo.evaluation import token_losses, windows
+from mechlib.zoo.recipes import RECIPES, Recipe
+from mechlib.zoo.release import weights_file, write_card
+
+SAVE_EVERY = 250
+CURVE_ROWS = 96
+
+
+def train(name: str, *, folder: Path, device: str = "auto", progress: bool = True) -> Card:
+    """Train a model of the zoo from its recipe, or go on from where an earlier run in ``folder`` stopped.
+
+    Args:
+        folder: holds the run while it trains, and its weights and card afterwards.
+
+    Returns:
+        The card, as written to ``folder / "card.json"``.
+
+    Raises:
+        ValueError: for a name without a recipe; the message gives the nearest ones.
+    """
+    if name not in RECIPES:
+        raise ValueError(unknown_model(name, RECIPES))
+    trainer = Trainer(RECIPES[name], Path(folder), device=str(resolve_device(device)), progress=progress)
+    trainer.run()
+    return write_card(trainer.recipe, trainer.batches, trainer.folder)
+
+
+@dataclass
+class Trainer:
+    """One run of a recipe in a folder of its own.
+
+    The folder holds ``state.pt`` (all that a resumed run needs, rewritten every 250 steps), ``metrics.jsonl`` (one
+    line per 250 steps) and ``step-NNNNNN.safetensors`` (half precision) for each checkpoint of the recipe.
+    """
+
+    recipe: Recipe
+    folder: Path
+    device: str = "cpu"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.batches = Batches(self.recipe, self.folder.parent / "tokens")
+        self.model = Decoder(self.recipe.shape, self.recipe.seed).to(self.device)
+        self.optimisers = list(_optimisers(self.model, self.recipe))
+        self.step = 0
+        if (state := self.folder / "state.pt").exists():
+            self._restore(torch.load(state, map_location=self.device))
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the step ``until``, or to the end of the recipe."""
+        end = self.recipe.steps if until is None else min(until, self.recipe.steps)
+        bar = tqdm(total=self.recipe.steps, initial=self.step, desc=self.recipe.name, disable=not self.progress, mininterval=5)
+        held_out = windows(text.stream(text.files("held_out", tests=True)), self.recipe.shape.n_ctx + 1)
+        curve = held_out[:: max(1, len(held_out) // CURVE_ROWS)]
+        recent: list[float] = []
+        while self.step < end:
+            recent.append(self._update())
+            bar.update()
+            if self.step in self.recipe.checkpoints:
+                self._export()
+            if self.step % SAVE_EVERY == 0 or self.step == end:
+                held = token_losses(self.model, curve).mean().item()
+                self._log(loss=sum(recent) / len(recent), held_out=held)
+                bar.set_postfix(loss=f"{recent[-1]:.3f}", held_out=f"{held:.3f}")
+                recent.clear()
+                self._save()
+        bar.close()
+
+    def _update(self) -> float:
+        tokens = self.batches[self.step].to(self.device)
+        with torch.autocast(self.device, dtype=torch.bfloat16):
+            logits = self.model(tokens[:, :-1])
+        loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.rate(self.step)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.step += 1
+        return loss.item()
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+        partial = self.folder / "state.tmp"
+        torch.save(state, partial)
+        partial.replace(self.folder / "state.pt")
+
+    def _restore(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = state["step"]
+
+    def _export(self) -> None:
+        state = self.model.state_dict()
+        del state["head.weight"]  # tied to the embedding
+        save_file({key: value.half().cpu().contiguous() for key, value in state.items()}, self.folder / weights_file(self.step))
+
+    def _log(self, **metrics: float) -> None:
+        line = {"step": self.step, "tokens": self.step * self.recipe.tokens_per_step, "time": time.time(), **metrics}
+        with (self.folder / "metrics.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+
+def _optimisers(model: nn.Module, recipe: Recipe) -> Iterator[torch.optim.Optimizer]:
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and name.startswith("layers.")]
+    embeddings = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith("layers.")]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    if recipe.optimiser == "muon":
+        yield torch.optim.Muon(matrices, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw")
+        matrices = []
+    elif recipe.optimiser != "adamw":
+        raise ValueError(f"optimiser is 'adamw' or 'muon', not {recipe.optimiser!r}")
+    groups = [
+        {"params": matrices + embeddings, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    yield torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)

@@ -1,0 +1,86 @@
+"""The ledger is what executed chapters say, up to numbers that differ between machines."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_output
+
+from mechlib.authoring import ledger
+from mechlib.claims import verdict
+
+CHAPTER = "book/part1/02_lens.ipynb"
+FIELDS = {"claim": "It | holds.", "source": "somebody 2020 (S9)", "measure": "gap", "unit": "nats", "note": "One seed."}
+
+
+@pytest.fixture
+def executed(checkout_folder):
+    """``executed(verdict, ...)`` leaves the chapter executed with these verdicts in its output."""
+
+    def leave(*found, edit=""):
+        notebook = nbformat.read(checkout_folder / CHAPTER, as_version=4)
+        cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        for one in found:
+            data, metadata = one._repr_mimebundle_()
+            cell.outputs.append(new_output("display_data", data=data, metadata=metadata))
+        cell.source += edit
+        path = checkout_folder / ledger.EXECUTED / CHAPTER
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, path)
+        return checkout_folder
+
+    return leave
+
+
+def measured(effect, *, word="supported", low=1.0, high=2.0, **change):
+    return verdict("02a", word, effect=effect, interval=(low, high), **FIELDS | change)
+
+
+def test_the_page_has_a_row_for_every_verdict_and_is_then_up_to_date(executed):
+    folder = executed(measured(1.5))
+    assert ledger.write(folder) == [folder / ledger.PAGE]
+    row = next(line for line in (folder / ledger.PAGE).read_text().splitlines() if "02a" in line)
+    cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+    assert cells == [
+        r"**02a** It \| holds. *somebody 2020 (S9); [chapter 02](part1/02_lens.ipynb)*",
+        "✓ supported",
+        "gap: +1.5 [+1, +2] nats",
+        "One seed.",
+    ]
+    assert ledger.write(folder) == [] and ledger.stale(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "problem"),
+    [
+        (measured(1.9), None),
+        (measured(1.5, low=1.1, high=2.4), None),
+        (measured(2.6, high=3.5), "says"),
+        (measured(1.5, word="refuted"), "refuted"),
+        (measured(1.5, note="Two seeds."), "Two seeds"),
+    ],
+)
+def test_words_are_compared_exactly_and_numbers_within_the_interval(executed, now, problem):
+    ledger.write(executed(measured(1.5)))
+    found = ledger.stale(executed(now))
+    assert len(found) == (problem is not None)
+    assert all(problem in line and "02a" in line for line in found)
+
+
+def test_a_missing_row_and_a_row_too_many_are_told(executed):
+    folder = executed(measured(1.5))
+    (folder / ledger.PAGE).parent.mkdir(exist_ok=True)
+    (folder / ledger.PAGE).write_text("| **09c** Something. | x |\n")
+    first, second = ledger.stale(folder)
+    assert "no row for claim 02a" in first and "09c" in second
+
+
+def test_a_chapter_that_was_not_executed_as_it_stands_is_named(executed, checkout_folder):
+    for prepare in (lambda: checkout_folder, lambda: executed(measured(1.5), edit="  # another")):
+        with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed as it now stands.*make html"):
+            ledger.write(prepare())
+
+
+def test_two_verdicts_on_one_claim_are_refused(executed):
+    with pytest.raises(ValueError, match="02a has one verdict in"):
+        ledger.write(executed(measured(1.5), measured(1.6)))

@@ -1,0 +1,36 @@
+"""Notebooks are committed as they were written: valid, without outputs, for any Python 3."""
+
+import nbformat
+import pytest
+
+from mechlib.authoring import checkout
+
+ROOT = checkout.root()
+NOTEBOOKS = [path.relative_to(ROOT) for path in checkout.notebooks(ROOT)]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=str)
+def notebook(request) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / request.param, as_version=nbformat.NO_CONVERT)
+
+
+def test_there_are_notebooks_of_every_kind():
+    assert {path.parts[0] for path in NOTEBOOKS} == set(checkout.NOTEBOOKS)
+
+
+def test_it_is_valid_with_an_id_for_every_cell(notebook):
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(ids) == len(set(ids))
+
+
+def test_it_has_no_outputs(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == []
+    assert [cell.id for cell in code if "execution" in cell.metadata] == []
+    assert "widgets" not in notebook.metadata
+
+
+def test_it_asks_for_no_particular_environment(notebook):
+    assert notebook.metadata.kernelspec.name == "python3"

@@ -1,0 +1,190 @@
+"""``logit_lens`` beside TransformerLens's, in time and in peak memory: ``python -m tests.benchmarks.lens``.
+
+Shape of the work: the model ``code-4l-mlp`` (5 residual stream entries, d_model 192, 2048 tokens), a batch of 8 rows
+of 256 tokens from held-out files, the next token as target, the 5 most probable tokens.
+
+All methods run without gradients, which for TransformerLens a user has to ask for.
+Times are of one process, interleaved. Peak memory is the growth of resident memory, each call in a fresh process that
+has run the same call on a tiny batch before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from transformer_lens.tools.analysis import logit_lens as their_lens
+
+from mechlib import text, zoo
+from mechlib.bridge import TransformerBridge
+from mechlib.lens import logit_lens
+from tests.benchmarks import machine
+
+MODEL = "code-4l-mlp"
+BATCH, POS, TOP_K = 8, 256, 5
+ROUNDS = 21
+PROCESSES = 5
+
+Outputs = dict[str, Tensor]
+
+
+def floor(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> None:
+    """A forward pass that keeps the entries, and their unembedding, 64 rows at a time: no less can be done."""
+    _, cache = model.run_with_cache(tokens, names_filter=_entry_names(model))
+    for name in _entry_names(model):
+        for rows in cache[name].flatten(0, 1).split(64):
+            model.unembed(model.ln_final(rows[None]))
+
+
+def ours(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
+    """``mechlib.lens.logit_lens``: targets, top 5, entropy and KL in one call."""
+    result = logit_lens(model, tokens, targets=targets, top_k=TOP_K)
+    return {
+        name: getattr(result, name) for name in ("target_log_prob", "target_rank", "top_ids", "entropy", "kl_to_final")
+    }
+
+
+def theirs_two_readings(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
+    """TransformerLens, targets and top 5 without KL: one forward pass, its cache read twice.
+
+    ``logit_lens`` takes targets or ``top_k`` but not both. Sharing the cache saves the second forward pass, and the
+    check against the model's logits that the function makes when it runs the model itself.
+    """
+    _, cache = model.run_with_cache(tokens, names_filter=_entry_names(model))
+    arguments = {"cache": cache, "positions": None, "return_type": "log_probs"}
+    of_targets = their_lens(model, targets=targets, **arguments)
+    of_top = their_lens(model, top_k=TOP_K, **arguments)
+    return {
+        "target_log_prob": of_targets.values[..., 0],
+        "target_rank": of_targets.rank_trajectory(),
+        "top_ids": of_top.readout.top_ids,
+        "entropy": of_targets.readout.entropy,
+    }
+
+
+def theirs_two_calls(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
+    """TransformerLens, targets and top 5 without KL: the function called twice on the tokens, as documented."""
+    of_targets = their_lens(model, tokens, positions=None, targets=targets, return_type="log_probs")
+    of_top = their_lens(model, tokens, positions=None, top_k=TOP_K, return_type="log_probs")
+    return {
+        "target_log_prob": of_targets.values[..., 0],
+        "target_rank": of_targets.rank_trajectory(),
+        "top_ids": of_top.readout.top_ids,
+        "entropy": of_targets.readout.entropy,
+    }
+
+
+def theirs_everything(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
+    """TransformerLens, all five outputs: KL needs the full log-probabilities, and the rest is then read off them."""
+    result = their_lens(model, tokens, positions=None, return_type="log_probs")
+    log_probs, final = result.values, result.values[-1]
+    of_target = log_probs.gather(-1, targets.expand(len(log_probs), -1, -1)[..., None])
+    return {
+        "target_log_prob": of_target[..., 0],
+        "target_rank": (log_probs > of_target).sum(-1),
+        "top_ids": log_probs.topk(TOP_K).indices,
+        "entropy": result.readout.entropy,
+        "kl_to_final": torch.stack([(final.exp() * (final - entry)).sum(-1) for entry in log_probs]),
+    }
+
+
+METHODS: dict[str, Callable[[TransformerBridge, Tensor, Tensor], Outputs | None]] = {
+    "floor": floor,
+    "mechlib": ours,
+    "TransformerLens, one cache, two readings": theirs_two_readings,
+    "TransformerLens, two calls": theirs_two_calls,
+    "TransformerLens, full log-probabilities": theirs_everything,
+}
+
+
+def _entry_names(model: TransformerBridge) -> list[str]:
+    last = model.cfg.n_layers - 1
+    return [*(f"blocks.{layer}.hook_resid_pre" for layer in range(last + 1)), f"blocks.{last}.hook_resid_post"]
+
+
+def _inputs(batch: int, pos: int) -> tuple[TransformerBridge, Tensor, Tensor]:
+    rows = text.rows(text.files("held_out"), n_rows=batch, length=pos + 1)
+    return zoo.load(MODEL, device="cpu"), rows[:, :-1], rows[:, 1:]
+
+
+def agree(results: dict[str, Outputs]) -> None:
+    """Fail unless all methods give the same outputs; ranks and ids may differ where logits tie up to rounding."""
+    reference = results["mechlib"]
+    for outputs in results.values():
+        for name, value in outputs.items():
+            if value.is_floating_point():
+                torch.testing.assert_close(value, reference[name], atol=1e-4, rtol=0)
+            else:
+                assert (value == reference[name]).float().mean() > 0.999, name
+
+
+@torch.no_grad()
+def times(batch: int, pos: int, rounds: int) -> str:
+    """A table in Markdown of the wall times, and of their ratios within a round."""
+    model, tokens, targets = _inputs(batch, pos)
+    results = {name: method(model, tokens, targets) for name, method in METHODS.items()}
+    agree({name: outputs for name, outputs in results.items() if outputs is not None})
+    del results
+    calls = {name: (lambda method=method: method(model, tokens, targets)) for name, method in METHODS.items()}
+    seconds = machine.interleaved_seconds(calls, rounds)
+    lines = ["| method | time, ms: median (quartiles) | mechlib's time over it: median (quartiles) |", "|---|---|---|"]
+    for name, values in seconds.items():
+        ratios = [mine / value for mine, value in zip(seconds["mechlib"], values, strict=True)]
+        lines.append("| {} | {:.0f} ({:.0f} to {:.0f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
+            name, *(1e3 * v for v in machine.median_and_quartiles(values)), *machine.median_and_quartiles(ratios)
+        ))  # fmt: skip
+    return "\n".join(lines)
+
+
+def peaks(batch: int, pos: int, processes: int) -> str:
+    """A table in Markdown of the peak memory, each value from a fresh process."""
+    measured = {
+        name: machine.median_and_quartiles([_peak_in_new_process(name, batch, pos) for _ in range(processes)])
+        for name in METHODS
+    }
+    lines = ["| method | peak memory, MB: median (quartiles) | mechlib's over it |", "|---|---|---|"]
+    for name, values in measured.items():
+        ratio = measured["mechlib"][0] / values[0]
+        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} |".format(name, *(v / 1e6 for v in values), ratio))
+    return "\n".join(lines)
+
+
+def _peak_in_new_process(name: str, batch: int, pos: int) -> int:
+    command = [sys.executable, "-m", "tests.benchmarks.lens", "--peak", name, "--batch", str(batch), "--pos", str(pos)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+@torch.no_grad()
+def _print_peak(name: str, batch: int, pos: int) -> None:
+    model, tokens, targets = _inputs(batch, pos)
+    METHODS[name](model, tokens[:1, :8], targets[:1, :8])
+    print(machine.peak_growth(lambda: METHODS[name](model, tokens, targets)))
+
+
+def main(batch: int = BATCH, pos: int = POS, rounds: int = ROUNDS, processes: int = PROCESSES) -> None:
+    """Print both tables."""
+    print(
+        f"\nLogit lens of {MODEL}, batch {batch} x {pos}; {rounds} interleaved rounds.\n\n{times(batch, pos, rounds)}"
+    )
+    print(f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(batch, pos, processes)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--pos", type=int, default=POS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument(
+        "--peak", choices=METHODS, help="print the peak memory of one method in bytes, and nothing else"
+    )
+    given = parser.parse_args()
+    if given.peak:
+        _print_peak(given.peak, given.batch, given.pos)
+    else:
+        print(machine.description())
+        main(given.batch, given.pos, given.rounds, given.processes)

@@ -1,0 +1,76 @@
+"""What a measurement was made on, and how time and memory are measured."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+Call = Callable[[], object]
+
+
+def description() -> str:
+    """The machine and the versions in one paragraph."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformer-lens", "transformers"))
+    processor = models[0] if models else platform.processor()
+    return (
+        f"{platform.system()} {platform.machine()}, {processor}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} torch threads; Python {platform.python_version()}, {packages}."
+    )
+
+
+def interleaved_seconds(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
+    """Wall time of every call, once a round; each round starts with another call. One round of warming up before."""
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(-1, rounds):
+        shift = number % len(names)
+        for name in names[shift:] + names[:shift]:
+            gc.collect()
+            start = time.perf_counter()
+            calls[name]()
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median_and_quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return middle, low, high
+
+
+def peak_growth(call: Call) -> int:
+    """Bytes by which the resident memory of this process, at its highest during the call, exceeds that before it.
+
+    Linux only: the high-water mark is reset through ``/proc/self/clear_refs``.
+    """
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    kept = call()
+    growth = _status("VmHWM") - before
+    del kept
+    return growth
+
+
+def _status(field: str) -> int:
+    return next(_kilobytes(line) * 1024 for line in _status_lines() if line.startswith(f"{field}:"))
+
+
+def _status_lines() -> Iterator[str]:
+    yield from Path("/proc/self/status").read_text().splitlines()
+
+
+def _kilobytes(line: str) -> int:
+    return int(line.split()[1])

@@ -1,0 +1,105 @@
+"""The built book in headless Chromium, cut off from every host but this machine."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from mechlib.authoring import site
+
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+)
+CUT_OFF = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+INSIDE = ("data:", "blob:", "chrome:")
+"""Addresses that nobody else answers: in the page itself, or in the browser."""
+SETTLED = """
+const done = arguments[arguments.length - 1];
+const mathematics = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
+mathematics.then(() => document.fonts.ready).then(() => done(true));
+"""
+
+
+@dataclass
+class Browser:
+    """A browser on the book: opens its pages, and tells what they asked for and complained of."""
+
+    driver: Chrome
+    address: str
+
+    def resize(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def open(self, page: str) -> None:
+        """Open a page, such as ``book/intro``, on a desktop, and wait for its mathematics, fonts and widgets."""
+        self.driver.get_log("browser"), self.driver.get_log("performance")
+        self.resize(1300, 1000)
+        self.driver.get(f"{self.address}/{page}.html")
+        self.driver.execute_async_script(SETTLED)
+        views = self.all('script[type="application/vnd.jupyter.widget-view+json"]')
+        wait = WebDriverWait(self.driver, 30)
+        wait.until(lambda _: len(self.all(".jupyter-widgets, .widget-subarea > *")) >= len(views))
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str) -> WebElement:
+        """The only element that matches."""
+        found = self.all(selector)
+        assert len(found) == 1, f"{len(found)} elements match {selector!r}"
+        return found[0]
+
+    def strangers(self) -> list[str]:
+        """Every address asked for since the page was opened that is not on this machine."""
+        events = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        sent = (e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent")
+        ours = urlsplit(self.address).netloc
+        return [url for url in sent if urlsplit(url).netloc != ours and not url.startswith(INSIDE)]
+
+    def errors(self) -> list[str]:
+        """What the page complained of since it was opened: uncaught errors, files that are not there."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """The folder of the built pages."""
+    pages = site.pages()
+    if not (pages / "index.html").is_file():
+        pytest.fail(f"the book is not built, {pages} has no index.html: run 'make html'")
+    return pages
+
+
+@pytest.fixture(scope="session")
+def browser(book, program, tmp_path_factory) -> Iterator[Browser]:
+    options = ChromeOptions()
+    options.binary_location = program("chromium", "google-chrome", package="chromium")
+    service = Service(program("chromedriver", package="chromium-driver"))
+    for argument in (*QUIET, CUT_OFF, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with site.server(book, 8900) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with Chrome(options=options, service=service) as driver:
+            driver.set_script_timeout(60)
+            yield Browser(driver, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()

@@ -1,0 +1,54 @@
+"""A chapter of the built book has the parts that every chapter has."""
+
+import re
+
+import pytest
+
+from mechlib.authoring import checkout
+
+ROOT = checkout.root()
+CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in checkout.notebooks(ROOT, "book")]
+
+
+@pytest.fixture(scope="module", params=CHAPTERS)
+def chapter(request, browser):
+    """The browser with one chapter after the other open, and the chapter's name."""
+    browser.open(request.param)
+    return browser, request.param.rsplit("/")[-1]
+
+
+def test_the_claim_is_on_the_first_screen_and_a_prediction_is_asked_for(chapter):
+    browser, _ = chapter
+    claim = browser.all(".admonition.claim")[0]
+    assert claim.is_displayed() and claim.location["y"] < 1000
+    assert browser.all(".admonition.predict")
+
+
+def test_there_are_figures_and_mathematics(chapter):
+    browser, _ = chapter
+    assert browser.all(".mechlib-figure img") and browser.all("mjx-container")
+
+
+def test_each_claim_has_one_verdict(chapter):
+    browser, name = chapter
+    claims = [re.match(r"Claim (\d\d[a-z])", card.text)[1] for card in browser.all(".mechlib-verdict")]
+    assert claims and len(set(claims)) == len(claims)
+    assert all(claim.startswith(name[:2]) for claim in claims)
+
+
+def test_exercises_are_announced_and_linked(chapter):
+    browser, name = chapter
+    links = [link.get_attribute("href") for link in browser.all("article a")]
+    assert browser.all(".admonition.exercise")
+    assert any("colab" in link and link.endswith(f"/exercises/{name}.ipynb") for link in links)
+
+
+def test_every_citation_leads_to_its_reference(browser):
+    targets = set()
+    for chapter in CHAPTERS:
+        browser.open(chapter)
+        targets |= {link.get_attribute("href") for link in browser.all('article a[href*="references.html#"]')}
+    assert targets
+    browser.open("book/references")
+    for target in targets:
+        assert browser.one(f"[id='{target.partition('#')[2]}']").text

@@ -1,0 +1,56 @@
+"""Every page of the book as a reader without a network sees it."""
+
+import re
+
+import pytest
+
+from mechlib.authoring import checkout
+
+PAGES = re.findall(r"(?:file|root): (\S+)", (checkout.root() / "_toc.yml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request, browser):
+    """The browser, with one page after the other open."""
+    browser.open(request.param)
+    return browser
+
+
+def test_nothing_is_asked_of_another_host_and_nothing_fails(page):
+    assert page.strangers() == []
+    assert page.errors() == []
+
+
+def test_every_image_is_drawn_and_told_in_words(page):
+    for image in page.all("img"):
+        words = image.get_attribute("alt")
+        assert words and not re.fullmatch(r"[\w./:-]+\.(png|svg|jpe?g|gif)", words), image.get_attribute("outerHTML")[
+            :200
+        ]
+        assert image.get_property("naturalWidth") > 0, words
+
+
+def test_every_formula_is_set(page):
+    for formula in page.all(".math"):
+        assert len(formula.find_elements("css selector", "mjx-container")) == 1, formula.text
+        assert not formula.find_elements("css selector", "mjx-merror"), formula.text
+
+
+def test_there_is_one_search_box(page):
+    def visible():
+        return [box for box in page.all(".search-button-field, input[type=search]") if box.is_displayed()]
+
+    assert len(visible()) == 1
+
+
+def test_a_phone_does_not_scroll_sideways(page):
+    page.resize(390, 800)
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 390
+    page.resize(1300, 1000)
+
+
+def test_a_request_to_another_host_would_be_seen(browser):
+    browser.open("book/intro")
+    browser.driver.execute_async_script("fetch('https://example.org/x.js').catch(() => 0).then(arguments[0])")
+    assert browser.strangers() == ["https://example.org/x.js"]
+    assert any("example.org" in message for message in browser.errors())

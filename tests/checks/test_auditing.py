@@ -1,0 +1,42 @@
+"""Every question names its own mistakes and accepts its own alternatives; the audit would show it if not."""
+
+from dataclasses import replace
+
+import pytest
+
+from mechlib.checks import audit
+from mechlib.checks.question import Misconception
+from mechlib.checks.registry import questions
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda q: q.id)
+def test_fifty_seeds(question):
+    (row,) = audit(50, only=[question], show_progress=False).rows
+    assert row.rejected == row.wrong >= 50 * 5
+    assert row.accepted == row.right >= 50 * 3
+    assert row.misnamed == 0
+    assert row.named >= 0.8 * row.wrong
+
+
+def test_ids_are_unique_and_belong_to_their_chapter():
+    ids = [question.id for question in questions()]
+    assert len(set(ids)) == len(ids)
+    assert all(question in questions(question.chapter) for question in questions())
+
+
+def test_a_bad_question_is_seen(toy):
+    mistakes = {
+        "not wrong": Misconception(toy.reference, "this is right."),
+        "mean": toy.misconceptions["mean"],
+        "mean again": toy.misconceptions["mean"],
+        "unscaled": toy.misconceptions["unscaled"],
+    }
+    rights = {"wrong": lambda x, factor: x.sum(-1), "sum": toy.reference}
+    (row,) = audit([3, 4], only=[replace(toy, misconceptions=mistakes, alternatives=rights)], show_progress=False).rows
+    assert (row.wrong, row.rejected, row.named, row.misnamed) == (8, 6, 2, 0)
+    assert (row.right, row.accepted) == (4, 2)
+
+
+def test_the_table_has_a_line_for_every_question():
+    table = repr(audit(1, show_progress=False))
+    assert [line.split()[0] for line in table.splitlines()] == ["question", *(q.id for q in questions())]

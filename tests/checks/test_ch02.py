@@ -1,0 +1,115 @@
+"""The references of chapter 02 against the lens itself, a real model, and the statistics they stand for."""
+
+import pytest
+import torch
+from scipy.stats import entropy
+
+from mechlib.bridge import Shape, native
+from mechlib.checks.registry import find, questions
+from mechlib.lens import layer_log_probs, logit_lens, residual_entries
+from mechlib.zoo.decoder import Decoder
+
+READ_OUT, RANK, KL, READABLE, REFUTE = (
+    find(f"ch02.{name}").reference for name in ("read_out", "target_rank", "kl_to_final", "readable", "refute")
+)
+SHAPE = Shape(n_layers=3, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=9, d_vocab=31)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    generator = torch.Generator().manual_seed(1)
+    return {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    return native(SHAPE, weights, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return torch.randint(SHAPE.d_vocab, (4, 7), generator=torch.Generator().manual_seed(2))
+
+
+def test_read_out_is_the_model_at_the_last_entry(model, weights, tokens):
+    read = READ_OUT(
+        residual_entries(model, tokens),
+        weights["ln_out.weight"],
+        weights["ln_out.bias"],
+        model.cfg.eps,
+        weights["head.weight"].T,
+        torch.zeros(SHAPE.d_vocab),
+    )
+    torch.testing.assert_close(read[-1], model(tokens).log_softmax(-1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(read, layer_log_probs(model, tokens), atol=1e-5, rtol=0)
+
+
+def test_rank_and_divergence_are_those_of_the_lens(model, tokens):
+    log_probs = layer_log_probs(model, tokens)
+    result = logit_lens(model, tokens[:, :-1], targets=tokens[:, 1:])
+    assert torch.equal(RANK(log_probs, tokens), result.target_rank)
+    torch.testing.assert_close(KL(log_probs)[:, :, :-1], result.kl_to_final, atol=1e-5, rtol=1e-4)
+
+
+def test_divergence_is_scipys():
+    log_probs = torch.randn(3, 2, 4, 7).log_softmax(-1)
+    probs = log_probs.exp().numpy()
+    expected = entropy(probs[-1:], probs, axis=-1)
+    torch.testing.assert_close(KL(log_probs), torch.tensor(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_readable_on_a_text_made_by_hand():
+    """Two positions with a next token; entry 0 holds the current token first, entry 1 the guess."""
+    tokens = torch.tensor([[0, 1, 2]])
+    scores = torch.full((2, 1, 3, 4), -9.0)
+    scores[0, 0, torch.arange(3), tokens[0]] = 0
+    scores[1, 0, torch.arange(3), torch.tensor([1, 3, 0])] = 0  # right at position 0, wrong at position 1
+    current, guess = READABLE(scores, tokens, 1)
+    assert current.tolist() == [[1, 1], [0, 0]]
+    assert guess.tolist() == [[0, 0], [1, 1]]
+
+
+def test_readable_never_falls_with_top_k_and_ends_at_one():
+    log_probs, tokens, _ = find("ch02.readable").cases(torch.Generator().manual_seed(3))[0].inputs.values()
+    shares = torch.stack([torch.stack(READABLE(log_probs, tokens, k)) for k in range(1, log_probs.shape[-1] + 1)])
+    assert (shares.diff(dim=0) >= 0).all()
+    assert (shares[-1] == 1).all()
+
+
+def many(effect, n=400, files=24, n_tokens=60):
+    """The results on ``n`` draws of noise, with one token raised by ``effect`` in every file."""
+    generator = torch.Generator().manual_seed(5)
+    half = torch.arange(files) < files // 2 + 1
+    rise = torch.randn(n, files, n_tokens, generator=generator)
+    rise[:, :, 7] += effect
+    return torch.tensor([[float(part) for part in REFUTE(each, half)] for each in rise])
+
+
+def test_the_claim_is_biased_and_the_held_out_rise_is_not():
+    claimed, held_out, low, high = many(effect=0.0).unbind(1)
+    # The largest of 60 independent N(0, 1/24) means: 2.32 standard deviations (tables of normal order statistics).
+    assert claimed.mean() == pytest.approx(2.32 / 24**0.5, rel=0.05)
+    assert abs(held_out.mean()) < 4 / (400 * 24) ** 0.5
+    assert 0.90 < ((low < 0) & (high > 0)).float().mean() < 0.98
+
+
+def test_a_real_rise_is_found():
+    _, held_out, low, high = many(effect=2.0).unbind(1)
+    assert held_out.mean() == pytest.approx(2.0, abs=0.05)
+    assert (low > 0).all()
+    assert ((low < 2) & (high > 2)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("question", questions("ch02"), ids=lambda q: q.id)
+def test_half_precision_neither_hides_a_mistake_nor_makes_one(question, dtype, judged):
+
+    def rounded(answer):
+        def cast(value):
+            return tuple(cast(part) for part in value) if isinstance(value, tuple) else torch.as_tensor(value).to(dtype)
+
+        return lambda *inputs: cast(answer(*inputs))
+
+    assert all(j.status == "right" for j in judged(question.id, rounded(question.reference)))
+    for misconception in question.misconceptions.values():
+        assert all(j.status == "wrong" for j in judged(question.id, rounded(misconception.answer)))

@@ -1,0 +1,76 @@
+"""What every test shares: cores divided among workers, no network for the hub, skips that CI does not accept."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Before torch is imported; kernels of notebooks inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _WORKERS)))
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+PYPROJECT = """\
+[project]
+name = "mechlib"
+version = "1.2.3"
+
+[project.urls]
+Repository = "https://example.org/somebody/something"
+"""
+ANSWER = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """``program("chromium", "google-chrome", package="chromium")``: the path of the first that is installed.
+
+    Where there is none, the test is skipped with a line that says what is missing; with CI=true it fails.
+    """
+
+    def find(*names: str, package: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        reason = f"{' or '.join(names)} is not installed (system package {package})"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{reason}; with CI=true nothing is skipped")
+        pytest.skip(reason)
+
+    return find
+
+
+@pytest.fixture
+def checkout_folder(tmp_path: Path) -> Path:
+    """A folder with one chapter, one solution, and every file that shows the address."""
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    (tmp_path / "_config.yml").write_text("title: A book\nrepository:\n  url: nowhere\n  branch: main\n")
+    (tmp_path / "CITATION.cff").write_text("title: A book\nrepository-code: nowhere\n")
+    table = "<!-- begin chapters: generated -->\nold\n<!-- end chapters -->"
+    (tmp_path / "README.md").write_text(f"# A book\n\n```\ngit clone nowhere\n```\n\n{table}\n\nEnd.\n")
+    chapter = new_notebook(cells=[new_markdown_cell("# A lens\n\nText."), new_code_cell("1 + 1")])
+    solution = new_notebook(cells=[new_markdown_cell("# Exercises: a lens"), new_code_cell(ANSWER)])
+    for notebook, path in ((chapter, "book/part1/02_lens.ipynb"), (solution, "solutions/02_lens.ipynb")):
+        (tmp_path / path).parent.mkdir(parents=True)
+        nbformat.write(notebook, tmp_path / path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny GPT-2 with random weights, saved as ``transformers`` saves it: 2 layers, 20 positions, 83 tokens."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    config = transformers.GPT2Config(
+        n_layer=2, n_embd=32, n_head=2, n_positions=20, vocab_size=83, initializer_range=0.3
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    return str(folder)

@@ -1,0 +1,46 @@
+"""Modules of mechlib stay small, and import only what the project declares."""
+
+import ast
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from mechlib.authoring import checkout
+
+ROOT = checkout.root()
+MODULES = sorted((ROOT / "mechlib").rglob("*.py"))
+LONGEST = 400
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_is_one_room(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= LONGEST, f"{n_lines} lines: two ideas; find the seam"
+
+
+def foreign(path: Path) -> set[str]:
+    """The top names of a module's absolute imports from outside Python and the project."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"mechlib"}
+
+
+def test_every_import_is_a_declared_dependency():
+    project = checkout.project(ROOT)
+    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    distributions = packages_distributions()
+    undeclared = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in MODULES
+        for name in foreign(path)
+        if not declared & {canonicalize_name(d) for d in distributions.get(name, ())}
+    }
+    assert undeclared == set()

@@ -1,0 +1,44 @@
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from mechlib.probes import fit_least_squares
+
+
+def data(n=300, d=7, classes=5):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, d, generator=generator) * torch.arange(1, d + 1) + 2
+    y = torch.randint(classes, (n,), generator=generator)
+    return x, y
+
+
+def test_it_is_ridge_regression_on_standardised_activations():
+    x, y = data()
+    probe = fit_least_squares(x, y, n_classes=5, ridge=0.03)
+    standard = ((x - x.mean(0)) / x.std(0)).double().numpy()
+    other = Ridge(alpha=0.03 * len(x)).fit(standard, torch.nn.functional.one_hot(y, 5).double().numpy())
+    torch.testing.assert_close(probe(x).double(), torch.from_numpy(other.predict(standard)), rtol=1e-4, atol=1e-5)
+
+
+def test_linearly_coded_labels_are_read_and_shuffled_ones_are_not():
+    generator = torch.Generator().manual_seed(1)
+    y = torch.randint(6, (4, 200), generator=generator)
+    x = torch.randn(6, 16, generator=generator)[y] + 0.1 * torch.randn(4, 200, 16, generator=generator)
+    assert fit_least_squares(x, y, n_classes=6).accuracy(x, y).mean() > 0.99
+    shuffled = y.flatten()[torch.randperm(y.numel(), generator=generator)].view_as(y)
+    assert fit_least_squares(x, shuffled, n_classes=6).accuracy(x, y).mean() < 0.4
+
+
+def test_accuracy_has_the_shape_of_the_labels():
+    x, y = data()
+    probe = fit_least_squares(x, y, n_classes=5)
+    assert probe.accuracy(x.view(30, 10, 7), y.view(30, 10)).shape == (30, 10)
+    assert torch.equal(probe.accuracy(x, y, batch=7), probe.accuracy(x, y))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(torch.zeros(3, dtype=torch.long), "do not match"), (torch.full((300,), 5), r"0..4")]
+)
+def test_labels_that_do_not_fit_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        fit_least_squares(data()[0], labels, n_classes=5)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from mechlib import stats
+
+
+def test_values_are_averaged_within_each_unit():
+    values = torch.tensor([[1.0, 3.0], [5.0, 7.0], [float("nan"), 4.0]])
+    assert stats.by_unit(values, torch.tensor([4, 9, 4])).tolist() == [pytest.approx(8 / 3), 6.0]
+    assert stats.by_unit(torch.stack([values, 2 * values]), torch.tensor([0, 1, 0])).shape == (2, 2)
+
+
+def test_a_unit_per_row_is_needed():
+    with pytest.raises(ValueError, match="each of the 3 rows"):
+        stats.by_unit(torch.zeros(3, 2), torch.tensor([0, 1]))
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [e.low <= 2.0 <= e.high for e in (stats.estimate(rng.normal(2.0, 1.0, 40), seed=s) for s in range(200))]
+    assert 0.89 <= np.mean(covered) <= 0.99
+
+
+def test_the_interval_is_that_of_the_normal_approximation_for_many_units():
+    values = np.random.default_rng(1).exponential(size=2000)
+    e = stats.estimate(values)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert (e.low, e.high) == pytest.approx((values.mean() - half, values.mean() + half), rel=0.01)
+    assert e.n == 2000 and stats.estimate(values) == e
+
+
+def test_constant_and_missing_units():
+    assert stats.estimate([2.0, 2.0, float("nan")]) == stats.Estimate(2.0, 2.0, 2.0, 2)
+    with pytest.raises(ValueError, match="at least two units, got 1"):
+        stats.estimate([1.0, float("nan")])
+
+
+def test_it_prints_mean_and_interval():
+    assert str(stats.Estimate(0.1234, -0.5, 1.0, 3)) == "0.123 [-0.500, 1.000]"

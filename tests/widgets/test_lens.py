@@ -1,0 +1,72 @@
+"""The lens explorer's data against the full distributions, its size, and what it refuses."""
+
+import json
+
+import pytest
+import torch
+
+from mechlib.bridge import Shape, native
+from mechlib.lens import layer_log_probs
+from mechlib.widgets import lens_explorer
+from mechlib.zoo.decoder import Decoder
+
+SHAPE = Shape(n_layers=3, d_model=16, n_heads=2, d_head=8, d_mlp=24, n_ctx=64, d_vocab=50)
+
+
+def strings(ids):
+    return [f"<{i}>" for i in ids]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return native(SHAPE, Decoder(SHAPE, 1).state_dict(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return torch.randint(SHAPE.d_vocab, (12,), generator=torch.Generator().manual_seed(3))
+
+
+def test_the_data_agrees_with_the_full_distributions(model, tokens):
+    data = lens_explorer(model, tokens, token_strings=strings).data
+    log_probs = layer_log_probs(model, tokens[:-1])[:, 0]
+    assert data["tokens"] == strings(tokens.tolist())
+    for entry, position in [(0, 0), (1, 7), (3, 10)]:
+        p = log_probs[entry, position].exp()
+        best = p.argsort(descending=True)[:5]
+        shown = [data["vocabulary"][place] for place in data["guesses"][entry][position]]
+        assert shown == strings(best.tolist())
+        assert data["probabilities"][entry][position] == pytest.approx(p[best].tolist(), rel=6e-3)
+        assert data["entropy"][entry][position] == pytest.approx(float(-(p * p.log()).sum()), rel=6e-3)
+        true = tokens[position + 1]
+        assert data["rank"][entry][position] == int((p > p[true]).sum())
+        assert data["probability"][entry][position] == pytest.approx(float(p[true]), rel=6e-3)
+        assert data["right"][entry][position] == (best == true).tolist()
+        final = log_probs[-1, position]
+        kl = float((final.exp() * (final - p.log())).sum())
+        assert data["kl"][entry][position] == pytest.approx(kl, rel=6e-3, abs=1e-5)
+
+
+def test_everything_is_in_the_synchronised_state_and_small(model):
+    tokens = torch.arange(64) % SHAPE.d_vocab
+    widget = lens_explorer(model, tokens, token_strings=strings)
+    state = widget.get_state()
+    assert {"data", "position", "entry", "colour", "_esm", "_css"} <= state.keys()
+    assert len(json.dumps(state)) < 300_000
+
+
+def test_a_lens_is_applied_before_reading(model, tokens):
+    widget = lens_explorer(model, tokens, token_strings=strings, lens=lambda entries: entries[-1:].expand_as(entries))
+    assert max(map(max, widget.data["kl"])) < 1e-5
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 5)])
+def test_one_passage_of_two_tokens_at_least(model, shape):
+    with pytest.raises(ValueError, match="two tokens"):
+        lens_explorer(model, torch.zeros(shape, dtype=torch.long), token_strings=strings)
+
+
+def test_the_map_is_coloured_by_known_measures_only(model, tokens):
+    widget = lens_explorer(model, tokens, token_strings=strings)
+    with pytest.raises(Exception, match="colour"):
+        widget.colour = "mood"

@@ -1,0 +1,114 @@
+"""The models that ship: intact, loadable, as good as their cards say."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from mechlib import text, zoo
+from mechlib.zoo import cards
+from mechlib.zoo.evaluation import token_losses, windows
+from mechlib.zoo.recipes import RECIPES
+
+MB = 1_000_000
+
+
+def test_the_models_of_the_book_are_there():
+    assert set(zoo.names()) == set(RECIPES)
+    assert len(zoo.steps("code-4l-mlp")) >= 5  # four checkpoints and the untrained model
+    assert len(zoo.steps("code-2l")) >= 17
+
+
+def test_every_file_is_intact_and_all_fit_the_budget():
+    assert all(status == "ok" for _, status in zoo.verify())
+    files = [file for file, _ in zoo.verify()]
+    assert len(files) == sum(len(zoo.steps(name)) - 1 for name in zoo.names())
+    assert sum(file.stat().st_size for file in files) <= 40 * MB
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_card_tells_the_recipe_that_made_the_weights(name):
+    recipe, card = RECIPES[name], zoo.card(name)
+    assert card.shape == recipe.shape
+    assert zoo.steps(name)[-1] == recipe.steps
+    assert set(zoo.steps(name)) == {0, *recipe.checkpoints}
+    assert card.recipe["rows"] == {"stdlib": recipe.rows.stdlib, "packages": recipe.rows.packages, "repeated": recipe.rows.repeated}
+    assert card.recipe["seed"] == recipe.seed and card.recipe["learning_rate"] == recipe.learning_rate
+    assert f"{recipe.rows.repeated} of the {recipe.rows.total} rows" in card.notes[0]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_loss_on_the_card_can_be_measured_again(name):
+    """On every eighth passage of the held-out files; the card's figure is for all of them."""
+    rows = windows(text.stream(text.files("held_out")), 257)
+    loss = token_losses(zoo.load(name, device="cpu"), rows[::4]).mean().item()
+    assert loss == pytest.approx(zoo.card(name).metrics["held_out_without_tests"], abs=0.1)
+    losses = [c.held_out_loss for c in zoo.card(name).checkpoints]
+    assert losses == sorted(losses, reverse=True), "every shipped checkpoint is better than the one before"
+
+
+def test_the_chapter_model_is_as_good_as_promised():
+    assert zoo.card("code-4l-mlp").metrics["held_out"] <= 2.25
+
+
+def test_the_unembedding_is_tied():
+    model = zoo.load("code-2l", device="cpu")
+    assert torch.equal(model.W_U.T, model.W_E)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "message"),
+    [
+        ("code-4l-mpl", None, "did you mean 'code-4l-mlp'"),
+        ("code-4l-mlp", 1_001, r"no checkpoint at step 1001; nearest: 1000, 250"),
+        ("gpt2", 5, "embedded models: code-1l, code-2l, code-4l-mlp; only these have steps"),
+    ],
+)
+def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.load(name, step=step)
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    shutil.copytree(cards.SHIPPED / "code-1l", tmp_path / "code-1l")
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
+    zoo.card.cache_clear()
+    yield next((tmp_path / "code-1l").glob("*.safetensors"))
+    zoo.card.cache_clear()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
+def test_a_damaged_file_is_named_and_not_loaded(copied, damage):
+    data = copied.read_bytes()
+    if damage == "missing":
+        copied.unlink()
+    else:
+        copied.write_bytes(data[:-100] if damage == "truncated" else data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ValueError, match=copied.name):
+        zoo.load("code-1l")
+    ((file, status),) = zoo.verify()
+    assert file == copied and status != "ok"
+
+
+def test_without_a_network_the_error_names_the_reason_and_the_embedded_models(monkeypatch):
+    def refused(*args, **kwargs):
+        raise OSError("We couldn't connect to the hub\nmore lines")
+
+    monkeypatch.setattr("mechlib.bridge.TransformerBridge.boot_transformers", refused)
+    with pytest.raises(OSError, match="code-4l-mlp.*We couldn't connect to the hub$"):
+        zoo.load("gpt2")
+
+
+def test_a_local_folder_loads_like_a_hub_model(gpt2_folder):
+    model = zoo.load(str(gpt2_folder), device="cpu")
+    assert model(torch.tensor([[1, 2, 3]])).shape == (1, 3, 83)
+
+
+def test_a_card_survives_the_disk(tmp_path):
+    card = zoo.card("code-1l")
+    copied = cards.Card(**{f: getattr(card, f) for f in card.__dataclass_fields__ if f != "folder"}, folder=tmp_path)
+    copied.write()
+    assert cards.read_card(tmp_path) == copied
+    assert json.loads((tmp_path / "card.json").read_text())["name"] == "code-1l"

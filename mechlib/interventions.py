@@ -29,9 +29,9 @@ def hook_name(model: TransformerBridge, entry: int) -> str:
 def run_with_edit(
     model: TransformerBridge, tokens: Int[Tensor, "batch pos"], entry: int, edit: Edit, *, batch: int = 64
 ) -> Float[Tensor, "batch pos d_vocab"]:
-    """The logits when residual-stream entry ``entry`` is replaced by ``edit`` of itself; later layers run on the result.
+    """The logits when residual-stream entry ``entry`` is replaced by ``edit`` of itself; later layers run on that.
 
-    ``edit`` sees one chunk of at most ``batch`` rows at a time, in order; pass ``batch=len(tokens)`` to see all at once.
+    ``edit`` sees at most ``batch`` rows at a time, in order; pass ``batch=len(tokens)`` to see all at once.
     No hook is left behind, also after an exception.
     """
 

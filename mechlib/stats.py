@@ -60,7 +60,12 @@ def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.9
     if np.ptp(values) == 0:
         return Estimate(values[0], values[0], values[0], len(values))
     result = bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=4000, method="percentile", rng=np.random.default_rng(seed)
+        (values,),
+        np.mean,
+        confidence_level=level,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
     )
     low, high = result.confidence_interval
     return Estimate(float(values.mean()), float(low), float(high), len(values))

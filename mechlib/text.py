@@ -33,7 +33,9 @@ HELD_OUT_ONE_IN = 8
 MIN_CHARS = 200
 MAX_NON_ASCII = 0.02
 
-NOT_TEXT = frozenset({"site-packages", "dist-packages", "__pycache__", "pydoc_data", "encodings", "cjkencodings", "data"})
+NOT_TEXT = frozenset(
+    {"site-packages", "dist-packages", "__pycache__", "pydoc_data", "encodings", "cjkencodings", "data"}
+)
 """Folders whose files are installed later, generated, or tables rather than text."""
 
 OFTEN_MISSING = frozenset(
@@ -111,7 +113,11 @@ def read_tree(root: Path) -> Iterable[SourceFile]:
 
 
 def _generated(relative: Path) -> bool:
-    return relative.name.startswith("_sysconfigdata") or relative.name == "sitecustomize.py" or relative.parts[0].startswith("config-")
+    return (
+        relative.name.startswith("_sysconfigdata")
+        or relative.name == "sitecustomize.py"
+        or relative.parts[0].startswith("config-")
+    )
 
 
 def fingerprint(documents: Iterable[SourceFile]) -> str:

@@ -48,7 +48,9 @@ def test_weights_that_do_not_fit_are_all_named():
     del state["pos.weight"]
     state["extra"] = torch.zeros(1)
     state["ln_out.bias"] = torch.zeros(3)
-    with pytest.raises(ValueError, match=r"ln_out.bias has shape \(3,\), not \(24,\); missing pos.weight; unknown extra"):
+    with pytest.raises(
+        ValueError, match=r"ln_out.bias has shape \(3,\), not \(24,\); missing pos.weight; unknown extra"
+    ):
         bridge.native(SHAPE, state, device="cpu")
 
 

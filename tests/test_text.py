@@ -57,7 +57,9 @@ def test_an_unknown_split_is_named():
         text.files("test")
 
 
-@pytest.mark.parametrize("sample", ["def f(x):\n\treturn x  # ok\n", "naïve café — 漢字 🙂", " leading and trailing  ", ""])
+@pytest.mark.parametrize(
+    "sample", ["def f(x):\n\treturn x  # ok\n", "naïve café — 漢字 🙂", " leading and trailing  ", ""]
+)
 def test_any_text_round_trips(sample):
     ids = text.encode(sample)
     assert ids[0] == text.BOS and ids.dtype == torch.long and (ids < 2048).all()
@@ -104,7 +106,9 @@ def test_prose_and_code_are_the_docstrings_and_the_bodies():
 def test_every_docstring_of_a_real_file_is_found():
     source = next(d.text for d in text.files("train") if d.path == "textwrap.py" or d.path.endswith("/textwrap.py"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    expected = sorted(ast.get_docstring(n) for n in ast.walk(ast.parse(source)) if isinstance(n, documented) and ast.get_docstring(n))
+    expected = sorted(
+        ast.get_docstring(n) for n in ast.walk(ast.parse(source)) if isinstance(n, documented) and ast.get_docstring(n)
+    )
     assert sorted(text.prose_and_code(source)[0]) == expected
 
 

@@ -21,6 +21,9 @@ COLAB = "https://colab.research.google.com"
 BADGE_IMAGE = f"{COLAB}/assets/colab-badge.svg"
 LINK = re.compile(r"^\[Open in Colab\]\(.*\)$", re.MULTILINE)
 
+ON_COLAB = re.compile(rf"{re.escape(COLAB)}/github/[^/)]+/[^/)]+/blob/[^/)]+/([^)]+)")
+"""A link to a notebook on Colab, wherever it stands in Markdown."""
+
 TABLE_BEGIN, TABLE_END = "<!-- begin chapters: generated -->", "<!-- end chapters -->"
 
 BOOTSTRAP = """\
@@ -70,6 +73,9 @@ def addressed(notebook: Notebook, path: str, folder: Path) -> Notebook:
     cells = done["cells"]
     if not cells or cells[0]["cell_type"] != "markdown" or not cells[0]["source"].startswith("# "):
         raise ValueError(f"{path}: the first cell is not Markdown with a title ('# ...') as its first line")
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = ON_COLAB.sub(lambda link: colab_link(folder, link[1]), cell["source"])
     cells[0]["source"] = _with_link(cells[0]["source"], f"[Open in Colab]({colab_link(folder, path)})")
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
     if first == len(cells) or "bootstrap" not in cells[first]["metadata"].get("tags", ()):

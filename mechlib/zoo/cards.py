@@ -106,7 +106,7 @@ def card(name: str) -> Card:
 
 
 def steps(name: str) -> tuple[int, ...]:
-    """The steps of training at which the weights of ``name`` can be loaded, ascending; step 0 is the untrained model."""
+    """The steps of training whose weights can be loaded, ascending; step 0 is the untrained model."""
     return tuple(c.step for c in card(name).checkpoints)
 
 

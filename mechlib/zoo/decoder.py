@@ -24,12 +24,16 @@ class Attention(nn.Module):
         width = shape.n_heads * shape.d_head
         self.q, self.k, self.v = (nn.Linear(shape.d_model, width) for _ in range(3))
         self.o = nn.Linear(width, shape.d_model)
-        mask = torch.zeros(shape.n_ctx, shape.n_ctx).masked_fill(torch.ones(shape.n_ctx, shape.n_ctx).triu(1).bool(), -1e4)
+        mask = torch.zeros(shape.n_ctx, shape.n_ctx).masked_fill(
+            torch.ones(shape.n_ctx, shape.n_ctx).triu(1).bool(), -1e4
+        )
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         batch, pos, _ = x.shape
-        q, k, v = (linear(x).view(batch, pos, self.n_heads, self.d_head).transpose(1, 2) for linear in (self.q, self.k, self.v))
+        q, k, v = (
+            linear(x).view(batch, pos, self.n_heads, self.d_head).transpose(1, 2) for linear in (self.q, self.k, self.v)
+        )
         scores = (q / math.sqrt(self.d_head)) @ k.transpose(-1, -2) + self.mask[:pos, :pos].to(q.dtype)
         pattern = torch._softmax(scores, -1, False)  # softmax without autocast's detour through float32
         return self.o((pattern @ v).transpose(1, 2).reshape(batch, pos, -1))

@@ -16,9 +16,7 @@ from mechlib.zoo.cards import Card, Checkpoint, card, names, unknown_model
 from mechlib.zoo.decoder import Decoder
 
 
-def load(
-    name: str, *, step: int | None = None, device: str | torch.device = "auto"
-) -> bridge.TransformerBridge:
+def load(name: str, *, step: int | None = None, device: str | torch.device = "auto") -> bridge.TransformerBridge:
     """A model in eval mode: one that ships with the book, or one of the Hugging Face hub or a local folder.
 
     Args:
@@ -55,12 +53,15 @@ def _weights(model_card: Card, checkpoint: Checkpoint) -> dict[str, Tensor]:
 def _intact(model_card: Card, checkpoint: Checkpoint) -> bytes:
     file = model_card.folder / checkpoint.file
     if not file.is_file():
-        raise ValueError(f"the weights file {file} is missing; reinstall the package, or train it again: {_retrain(model_card)}")
+        raise ValueError(
+            f"the weights file {file} is missing; reinstall the package, or train it again: {_retrain(model_card)}"
+        )
     data = file.read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != checkpoint.sha256:
         raise ValueError(
             f"the weights file {file} is damaged: sha256 {found[:12]}..., {len(data)} bytes, where the card says "
-            f"{checkpoint.sha256[:12]}...; nothing was loaded. Reinstall the package, or train it again: {_retrain(model_card)}"
+            f"{checkpoint.sha256[:12]}...; nothing was loaded. Reinstall the package, or train it again: "
+            f"{_retrain(model_card)}"
         )
     return data
 

@@ -62,7 +62,9 @@ class Recipe:
 
 
 def _shape(n_layers: int, d_model: int, *, d_mlp: int = 0) -> Shape:
-    return Shape(n_layers=n_layers, d_model=d_model, n_heads=d_model // 32, d_head=32, d_mlp=d_mlp, n_ctx=256, d_vocab=2048)
+    return Shape(
+        n_layers=n_layers, d_model=d_model, n_heads=d_model // 32, d_head=32, d_mlp=d_mlp, n_ctx=256, d_vocab=2048
+    )
 
 
 RECIPES = {
@@ -81,7 +83,7 @@ RECIPES = {
         ),
         Recipe(
             name="code-2l",
-            about="Two layers of attention only: the model of the induction chapter, with checkpoints through the onset.",
+            about="Two layers of attention only: the model of the induction chapter, dense in checkpoints at onset.",
             shape=_shape(2, 128),
             rows=Rows(stdlib=7, repeated=1),
             steps=12_000,

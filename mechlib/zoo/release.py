@@ -35,9 +35,7 @@ def write_card(recipe: Recipe, batches: Batches, folder: Path) -> Card:
     """Measure every checkpoint in ``folder`` and write ``card.json`` beside them."""
     length = recipe.shape.n_ctx + 1
     held_out = text.stream(text.files("held_out", tests=True))
-    checkpoints = tuple(
-        _measured(recipe, folder, step, _sample(held_out, length)) for step in (0, *recipe.checkpoints)
-    )
+    checkpoints = tuple(_measured(recipe, folder, step, _sample(held_out, length)) for step in (0, *recipe.checkpoints))
     final = _decoder(recipe, folder, recipe.steps)
     metrics = {
         "held_out": _loss(final, windows(held_out, length)),
@@ -120,7 +118,8 @@ def _data(recipe: Recipe, batches: Batches) -> dict[str, Any]:
     if recipe.rows.packages:
         distributions = importlib.metadata.packages_distributions()
         data["packages"] = {
-            f"{name} ({distributions[name][0]})": importlib.metadata.version(distributions[name][0]) for name in PACKAGES
+            f"{name} ({distributions[name][0]})": importlib.metadata.version(distributions[name][0])
+            for name in PACKAGES
         }
         data["packages_tokens"] = len(batches.packages)
     return data
@@ -130,12 +129,12 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
     rows = recipe.rows
     notes = [
         f"Not natural text alone: {rows.repeated} of the {rows.total} rows of every batch "
-        f"({rows.repeated / rows.total:.1%}) are random tokens repeated with a random period. They make induction heads "
-        "form early; their strength here says nothing about models trained on natural text."
+        f"({rows.repeated / rows.total:.1%}) are random tokens repeated with a random period. They make induction "
+        "heads form early; their strength here says nothing about models trained on natural text."
     ]
     if rows.packages:
         notes.append(
-            f"{rows.packages} rows of a batch are the source of pinned packages, {rows.stdlib} are the standard library; "
+            f"{rows.packages} rows of a batch are the source of pinned packages, {rows.stdlib} the standard library; "
             "package files that repeat held-out files were removed."
         )
     if recipe.decay_from is None:

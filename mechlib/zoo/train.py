@@ -71,7 +71,9 @@ class Trainer:
     def run(self, until: int | None = None) -> None:
         """Train to the step ``until``, or to the end of the recipe."""
         end = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        bar = tqdm(total=self.recipe.steps, initial=self.step, desc=self.recipe.name, disable=not self.progress, mininterval=5)
+        bar = tqdm(
+            total=self.recipe.steps, initial=self.step, desc=self.recipe.name, disable=not self.progress, mininterval=5
+        )
         held_out = windows(text.stream(text.files("held_out", tests=True)), self.recipe.shape.n_ctx + 1)
         curve = held_out[:: max(1, len(held_out) // CURVE_ROWS)]
         recent: list[float] = []
@@ -123,7 +125,10 @@ class Trainer:
     def _export(self) -> None:
         state = self.model.state_dict()
         del state["head.weight"]  # tied to the embedding
-        save_file({key: value.half().cpu().contiguous() for key, value in state.items()}, self.folder / weights_file(self.step))
+        save_file(
+            {key: value.half().cpu().contiguous() for key, value in state.items()},
+            self.folder / weights_file(self.step),
+        )
 
     def _log(self, **metrics: float) -> None:
         line = {"step": self.step, "tokens": self.step * self.recipe.tokens_per_step, "time": time.time(), **metrics}

@@ -33,7 +33,11 @@ def test_the_card_tells_the_recipe_that_made_the_weights(name):
     assert card.shape == recipe.shape
     assert zoo.steps(name)[-1] == recipe.steps
     assert set(zoo.steps(name)) == {0, *recipe.checkpoints}
-    assert card.recipe["rows"] == {"stdlib": recipe.rows.stdlib, "packages": recipe.rows.packages, "repeated": recipe.rows.repeated}
+    assert card.recipe["rows"] == {
+        "stdlib": recipe.rows.stdlib,
+        "packages": recipe.rows.packages,
+        "repeated": recipe.rows.repeated,
+    }
     assert card.recipe["seed"] == recipe.seed and card.recipe["learning_rate"] == recipe.learning_rate
     assert f"{recipe.rows.repeated} of the {recipe.rows.total} rows" in card.notes[0]
 
@@ -97,7 +101,7 @@ def test_without_a_network_the_error_names_the_reason_and_the_embedded_models(mo
         raise OSError("We couldn't connect to the hub\nmore lines")
 
     monkeypatch.setattr("mechlib.bridge.TransformerBridge.boot_transformers", refused)
-    with pytest.raises(OSError, match="code-4l-mlp.*We couldn't connect to the hub$"):
+    with pytest.raises(OSError, match=r"code-4l-mlp.*We couldn't connect to the hub$"):
         zoo.load("gpt2")
 
 

@@ -50,7 +50,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path, small_corpus, 
     resumed = run(tmp_path / "killed", recipe=recipe)
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[key]), key
-    assert load_file(tmp_path / "whole/step-000006.safetensors").keys() == whole.model.state_dict().keys() - {"head.weight"}
+    assert load_file(tmp_path / "whole/step-000006.safetensors").keys() == whole.model.state_dict().keys() - {
+        "head.weight"
+    }
 
 
 def test_training_lowers_the_loss_on_what_it_sees(tmp_path, small_corpus):

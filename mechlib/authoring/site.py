@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import queue
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +37,7 @@ def build(folder: Path | None = None, *, command: list[str] | None = None, quiet
         quiet_s: after so many seconds without a line, one is printed that says for how long it has been working.
     """
     folder = folder or checkout.root()
+    forget_outputs_of_another_library(folder)
     command = command or [*JUPYTER_BOOK, "build", ".", *STRICT]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     with subprocess.Popen(
@@ -48,6 +52,22 @@ def build(folder: Path | None = None, *, command: list[str] | None = None, quiet
         for line in _lines(process, quiet_s):
             print(line, flush=True)
     return process.returncode
+
+
+def forget_outputs_of_another_library(folder: Path) -> None:
+    """Drop the cached outputs of notebooks if the library, its weights or the pinned versions have changed since.
+
+    Jupyter Book itself runs a notebook again only when the notebook changes.
+    """
+    digest = hashlib.sha256(platform.python_version().encode())
+    for path in [*sorted((folder / "mechlib").rglob("*")), folder / "constraints.txt"]:
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(path.relative_to(folder).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    made_with = folder / "_build" / "made-with"
+    if not made_with.is_file() or made_with.read_text() != digest.hexdigest():
+        shutil.rmtree(folder / "_build" / ".jupyter_cache", ignore_errors=True)
+        made_with.parent.mkdir(exist_ok=True)
+        made_with.write_text(digest.hexdigest())
 
 
 def _lines(process: subprocess.Popen[str], quiet_s: float) -> Iterator[str]:

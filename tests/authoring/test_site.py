@@ -68,3 +68,21 @@ def test_no_port_free_is_an_error_with_the_reason(tmp_path, taken_port, monkeypa
     monkeypatch.setattr(site, "PORTS_TRIED", 1)
     with pytest.raises(OSError, match=f"{taken_port} to {taken_port} can be used: .*in use"):
         site.server(tmp_path, taken_port)
+
+
+def test_outputs_made_with_another_library_are_dropped(tmp_path):
+    (tmp_path / "mechlib").mkdir()
+    (tmp_path / "mechlib" / "lens.py").write_text("first")
+    output = tmp_path / "_build" / ".jupyter_cache" / "executed"
+
+    def kept_after_build():
+        output.mkdir(parents=True, exist_ok=True)
+        site.forget_outputs_of_another_library(tmp_path)
+        return output.exists()
+
+    assert not kept_after_build()
+    assert kept_after_build()
+    (tmp_path / "mechlib" / "lens.py").write_text("second")
+    assert not kept_after_build()
+    (tmp_path / "constraints.txt").write_text("torch==0")
+    assert not kept_after_build()

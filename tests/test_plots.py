@@ -55,6 +55,62 @@ def test_labels_at_the_end_do_not_touch():
     assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
 
 
+@pytest.mark.parametrize("panels", [1, 2])
+def test_labels_stand_beside_the_plot_at_the_height_of_their_curves_whatever_the_limits(panels):
+    with plots.style():
+        figure, axes = plt.subplots(1, panels, figsize=(5 * panels, 3.6), squeeze=False)
+    series = {"high": np.full((5, 4), 8.5), "low": np.full((5, 4), 1.0), "far outside": np.full((5, 4), 30.0)}
+    ax = plots.by_depth(series, ylabel="x", ax=axes[0, -1])
+    ax.set_ylim(0, 9)
+    figure.canvas.draw()
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}
+    assert all(box.x0 > ax.bbox.x1 and box.x1 <= figure.bbox.x1 for box in boxes.values())
+    assert all(ax.bbox.y0 <= box.y0 + 1 and box.y1 <= ax.bbox.y1 + 1 for box in boxes.values())
+    middle = {name: 9 * ((box.y0 + box.y1) / 2 - ax.bbox.y0) / ax.bbox.height for name, box in boxes.items()}
+    assert middle["low"] == pytest.approx(1.0, abs=0.05) and 7.5 < middle["high"] < middle["far outside"] <= 9
+
+
+def test_intervals_spread_as_little_as_they_must_and_stay_in_the_plot():
+    np.testing.assert_allclose(plots._spread([1, 5, 5], [2, 2, 2], 10), [1, 4, 6])
+    np.testing.assert_allclose(plots._spread([0, 0, 10], [2, 2, 2], 10), [1, 3, 9])
+    np.testing.assert_allclose(plots._spread([0, 1, 2], [2, 2, 2], 4), [1, 3, 5])
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+def test_long_names_fit_the_picture(panels):
+    with plots.style():
+        _, axes = plt.subplots(1, panels, figsize=(5 * panels, 3.6), squeeze=False)
+    ylabel, xlabel = "current token named by a linear probe (share)", "change in loss (nats per token; left is better)"
+    series = {f"a series with a long name {i}": np.full((5, 4), i / 9) for i in range(6)}
+    rows = {"another position's token": Estimate(0, -1, 1, 5)}
+    depth = plots.by_depth(series, ylabel=ylabel, ax=axes[0, 0])
+    effects = plots.effects(rows, xlabel=xlabel, controls=rows, **({"ax": axes[0, 1]} if panels == 2 else {}))
+    for ax in (depth, effects):
+        plots.picture(ax, caption="c", alt="a")
+    assert depth.get_ylabel().replace("\n", " ") == ylabel and effects.get_xlabel().replace("\n", " ") == xlabel
+    assert depth.yaxis.label.get_window_extent().height <= depth.bbox.height
+    assert effects.xaxis.label.get_window_extent().width <= effects.bbox.width
+    ticks = [label.get_window_extent() for label in depth.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(ticks))
+    assert depth.get_xticklabels()[0].get_text() == "embed"
+
+
+def test_names_too_wide_to_stand_side_by_side_are_turned():
+    entries = [f"after a long name {i}" for i in range(5)]
+    ax = plots.by_depth({"a": np.eye(5)}, ylabel="y", entries=entries)
+    plots.picture(ax, caption="c", alt="a")
+    assert [label.get_text() for label in ax.get_xticklabels()] == entries
+    assert all(label.get_rotation() == 40 for label in ax.get_xticklabels())
+
+
+def test_what_lies_outside_the_figure_widens_the_picture():
+    ax = plots.effects({"a": Estimate(0, -1, 1, 5)}, xlabel="x")
+    plain = 116 * ax.figure.get_figwidth()
+    ax.text(1.5, 0.5, "far to the right", transform=ax.transAxes)
+    ax.figure.set_layout_engine("none")
+    assert plots.picture(ax, caption="c", alt="a").width > plain + 100
+
+
 def test_effects_draws_every_interval_and_marks_controls():
     rows = {"treated": Estimate(-0.2, -0.3, -0.1, 9), "placebo": Estimate(0.1, -0.1, 0.4, 9)}
     ax = plots.effects(rows, xlabel="change (nats)", controls=["placebo"])

@@ -37,10 +37,13 @@ def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
         judgement = _judgement(question, answer, seed)
     except KeyboardInterrupt:
         judgement = Judgement("interrupted", "interrupted before your function came to an end. Does a loop never stop?")
+    kept = RECORD.entry(question.id).status == "right" and judgement.status != "right"
     RECORD.judged(question.id, judgement.status)
     print(f"{SIGNS[judgement.status]} {question.id}: {judgement.headline}")
     for line in judgement.details:
         print(f"  {line}")
+    if kept:
+        print("  Your earlier right answer keeps its points.")
     if judgement.status in ("wrong", "raised"):
         print(f"  The same cases again: check({question.id!r}, ..., seed={seed})")
 
@@ -67,12 +70,13 @@ def hint(question_id: str) -> None:
 
 
 def progress(chapter: str | None = None, *, save: str | Path | None = None, load: str | Path | None = None) -> Progress:
-    """The state of the questions, as a table.
+    """The state of the questions, as a table. A right answer keeps its points, whatever is tried afterwards.
 
     Args:
         chapter: such as ``"ch02"``; ``None`` takes the chapters asked about in this session, or all if none was.
         save: writes the session's state to this file, whole or not at all.
-        load: first adds the state saved in this file; what was tried in this session stands.
+        load: first adds the state saved in this file; a right answer counts from either, for the rest what was tried
+            in this session stands.
 
     Raises:
         LookupError: for a chapter without questions.
@@ -91,7 +95,7 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
 
 
 def solved(*question_ids: str) -> bool:
-    """Whether the last checks of these questions were all right; if not, prints which are missing."""
+    """Whether each of these questions was answered right at least once; if not, prints which are missing."""
     missing = [question_id for question_id in question_ids if RECORD.entry(question_id).status != "right"]
     if missing:
         print(f"This needs right answers to {', '.join(missing)} first.")

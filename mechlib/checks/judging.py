@@ -120,13 +120,15 @@ def judge(trial: Trial, outcomes: Sequence[Returned | Raised]) -> Judgement:
 
 def _raised(trial: Trial, raised: Raised, case: Case) -> Judgement:
     if raised.unfilled:
-        return Judgement("unanswered", "not answered yet")
+        leftover = "the line `raise NotImplementedError` is still in it"
+        return Judgement("unanswered", leftover if raised.leftover else "not answered yet")
     message, *more = raised.message.splitlines() or [""]
     headline = f"your function raised {raised.kind}" + (f": {message}" if message else "")
     if raised.line:
         place = f"In line {raised.number}: {raised.line}"
     else:
-        place = f"It is called with {len(case.inputs)} arguments: {', '.join(case.inputs)}."
+        count = len(case.inputs)
+        place = f"It is called with {count} argument{'s' * (count != 1)}: {', '.join(case.inputs)}."
     return Judgement("raised", headline, (*more, place, f"On the case of {case.description}.", _shapes(case)))
 
 

@@ -27,7 +27,8 @@ class Entry:
     """The state of one question."""
 
     status: str = NOT_TRIED
-    """The last judgement's status, or ``"not tried"``."""
+    """``"right"`` once an answer was right, whatever is tried afterwards; before, the last judgement's status, or
+    ``"not tried"``."""
     tries: int = 0
     """Answers judged: those not filled in and those interrupted do not count."""
     hints: int = 0
@@ -45,10 +46,10 @@ class Record:
         return self.entries.get(question_id, Entry())
 
     def judged(self, question_id: str, status: Status) -> None:
-        """Note a judgement."""
+        """Note a judgement. A right answer stays: later variants only count as tries."""
         entry = self.entry(question_id)
         counted = status not in ("unanswered", "interrupted")
-        self.entries[question_id] = replace(entry, status=status, tries=entry.tries + counted)
+        self.entries[question_id] = replace(entry, status=_better(entry.status, status), tries=entry.tries + counted)
 
     def hinted(self, question_id: str) -> int:
         """Note that one more hint is shown; its number, 1 to 3 (the third again once all are shown)."""
@@ -73,7 +74,8 @@ class Record:
             raise
 
     def load(self, path: str | Path) -> None:
-        """Add what a file holds. Where a question was tried in this session, the session's state stands.
+        """Add what a file holds. A right answer counts wherever it was given; for the rest, the state of this session
+        stands where a question was tried in it.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -82,7 +84,12 @@ class Record:
         for question_id, saved in _read(Path(path)).items():
             own = self.entry(question_id)
             base = saved if own.status == NOT_TRIED else own
-            self.entries[question_id] = replace(base, hints=max(own.hints, saved.hints))
+            status = _better(saved.status, base.status)
+            self.entries[question_id] = replace(base, status=status, hints=max(own.hints, saved.hints))
+
+
+def _better(earlier: str, later: str) -> str:
+    return earlier if earlier == "right" else later
 
 
 def _read(path: Path) -> dict[str, Entry]:
@@ -116,7 +123,7 @@ class Progress:
     rows: tuple[tuple[str, str, str, str, str, str], ...]
     """Id, title, points, state, tries and hints of each question."""
     points: float
-    """Points of the questions that are right."""
+    """Points of the questions that were answered right at least once."""
     possible: float
 
     @classmethod

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import linecache
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
-from types import TracebackType
+from types import CodeType, TracebackType
 
 from torch import Tensor
 
@@ -46,6 +49,8 @@ class Raised:
     """Its number in the reader's cell or file; 0 if it is not known."""
     unfilled: bool = False
     """Whether it is only the ``raise NotImplementedError`` that stands where the answer goes."""
+    leftover: bool = False
+    """Whether that line stands in a function that does something else too."""
 
 
 def run(answer: Answer, case: Case) -> Returned | Raised:
@@ -78,7 +83,22 @@ def _raised(error: BaseException) -> Raised:
     message = _message(error)
     bare = source.startswith("raise NotImplementedError") or not (source or message)
     unfilled = isinstance(error, NotImplementedError) and bare
-    return Raised(type(error).__name__, message, line, number, unfilled)
+    leftover = unfilled and _does_more(innermost[0].f_code)
+    return Raised(type(error).__name__, message, line, number, unfilled, leftover)
+
+
+def _does_more(code: CodeType) -> bool:
+    """Whether a function holds statements beside its text and a ``raise``; false if its source is not known."""
+    try:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+    def idle(statement: ast.stmt) -> bool:
+        constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        return constant or isinstance(statement, (ast.Raise, ast.Pass))
+
+    return isinstance(function, ast.FunctionDef) and not all(map(idle, function.body))
 
 
 def _message(error: BaseException) -> str:

@@ -53,12 +53,14 @@ class Difference:
         if self.got_shape != self.want_shape:
             axes = f" ({', '.join(self.field.axes.split())})" if self.field.axes else " (a single number)"
             return f"{self.field.name}: the shape is {list(self.got_shape)}, asked for is {list(self.want_shape)}{axes}"
-        count = f"{self.n_off} of {int(np.prod(self.want_shape))} values" if self.want_shape else "the value"
+        both = f"yours {self.got + 0.0:.6g}, right {self.want + 0.0:.6g}"  # the sum turns -0 into 0
+        gap = f"(gap {abs(self.got - self.want):.3g})"
+        if not self.want_shape:
+            return f"{self.field.name}: {both}" if self.n_nan else f"{self.field.name}: {both} {gap}"
+        count = f"{self.n_off} of {int(np.prod(self.want_shape))} values off"
         if self.n_nan:
-            return f"{self.field.name}: {count} off, {self.n_nan} of them NaN"
-        place = f" at {list(self.index)}" if self.index else ""
-        gap = abs(self.got - self.want)
-        return f"{self.field.name}: {count} off, most{place}: {self.got:.6g} for {self.want:.6g} (gap {gap:.3g})"
+            return f"{self.field.name}: {count}, {self.n_nan} of them NaN"
+        return f"{self.field.name}: {count}, most: {both} at {list(self.index)} {gap}"
 
 
 def read_fields(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]:
@@ -89,12 +91,21 @@ def _read_several(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]
         if missing := [field.name for field in fields if field.name not in value]:
             raise Unreadable(f"a dict without {', '.join(missing)}; asked for are {names}")
         return tuple(read(value[field.name]) for field in fields)
-    if not isinstance(value, (Tensor, np.ndarray, list, tuple)):
-        raise Unreadable(f"{_describe(value)}; asked for are {len(fields)} values: {names}")
-    found = len(value) if not hasattr(value, "ndim") or value.ndim else 1
-    if found != len(fields):
-        raise Unreadable(f"{found} value{'s' * (found != 1)}; asked for are {len(fields)}: {names}")
+    one = not isinstance(value, (Tensor, np.ndarray, list, tuple)) or getattr(value, "ndim", 1) == 0
+    if one or len(value) != len(fields):
+        raise Unreadable(f"{_count(value)}; asked for are {len(fields)} values: {names}")
     return tuple(read(part) for part in value)
+
+
+def _count(value: object) -> str:
+    """How many values came where several were asked for."""
+    if isinstance(value, numbers.Real) or getattr(value, "shape", None) == ():
+        return "one number"
+    if isinstance(value, (Tensor, np.ndarray)):
+        return f"one {'tensor' if isinstance(value, Tensor) else 'array'} of shape {list(value.shape)}"
+    if isinstance(value, (list, tuple)):
+        return f"{len(value)} value{'s' * (len(value) != 1)}"
+    return _describe(value)
 
 
 def read(value: object) -> Reading:

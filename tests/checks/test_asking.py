@@ -77,6 +77,17 @@ def test_an_unfilled_answer(said, record):
     assert record.entry("ch02.toy").tries == 0
 
 
+def test_a_leftover_line_under_an_answer(said, record):
+    def answer(x, factor):
+        """A scaled sum."""
+        total = (x * factor).sum(-1)
+        raise NotImplementedError
+        return total
+
+    assert said(answer) == ["· ch02.toy: the line `raise NotImplementedError` is still in it"]
+    assert record.entry("ch02.toy").tries == 0
+
+
 def test_an_unfilled_answer_without_source(said):
     namespace = {}
     exec("def stub(x, factor):\n    raise NotImplementedError", namespace)
@@ -113,6 +124,15 @@ def test_an_answer_that_raises_shows_the_readers_line(said, record):
 
 def test_a_wrong_signature_shows_the_arguments(said):
     assert any("It is called with 2 arguments: x, factor." in line for line in said(lambda x: x))
+
+
+def test_a_single_argument_is_counted_as_one(said):
+    assert any("It is called with 1 argument: log_probs." in line for line in said(lambda: 0, "ch02.kl_to_final"))
+
+
+def test_one_number_where_several_are_asked_for(said):
+    first, *_ = said(lambda rise, half: 3.0, "ch02.refute")
+    assert first.endswith("your function returned one number; asked for are 4 values: claimed, held_out, low, high.")
 
 
 class Unprintable(Exception):
@@ -259,5 +279,5 @@ def test_solved_says_what_is_missing(said, capsys):
     assert solved("ch02.toy") and capsys.readouterr().out == ""
     assert not solved("ch02.toy", "ch02.refute")
     assert "ch02.refute" in capsys.readouterr().out
-    said(lambda x, factor: x)
-    assert not solved("ch02.toy")
+    assert "  Your earlier right answer keeps its points." in said(lambda x, factor: x)
+    assert solved("ch02.toy") and progress().points == 2

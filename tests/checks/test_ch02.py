@@ -58,6 +58,31 @@ def test_divergence_is_scipys():
     torch.testing.assert_close(KL(log_probs), torch.tensor(expected), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "ratio",
+    [
+        lambda p, q: ((p + 1e-10) / (q + 1e-10)).log(),
+        lambda p, q: (p + 1e-10).log() - (q + 1e-10).log(),
+    ],
+)
+def test_a_floor_is_named_however_it_is_written(ratio, judged):
+    def answer(log_probs):
+        probs = log_probs.exp()
+        return (probs[-1] * ratio(probs[-1], probs)).sum(-1)
+
+    assert {j.misconception for j in judged("ch02.kl_to_final", answer)} == {"floor_1e-10"}
+
+
+def test_a_clamp_is_mostly_named_as_the_floor_that_it_is(judged):
+    def answer(log_probs):
+        logs = log_probs.exp().clamp(min=1e-10).log()
+        return (log_probs[-1].exp() * (logs[-1] - logs)).sum(-1)
+
+    judgements = judged("ch02.kl_to_final", answer)
+    assert all(j.status == "wrong" and j.misconception in ("floor_1e-10", None) for j in judgements)
+    assert any(j.misconception for j in judgements)
+
+
 def test_readable_on_a_text_made_by_hand():
     """Two positions with a next token; entry 0 holds the current token first, entry 1 the guess."""
     tokens = torch.tensor([[0, 1, 2]])

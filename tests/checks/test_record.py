@@ -25,13 +25,22 @@ def test_saved_and_loaded(filled, tmp_path, monkeypatch):
     assert asking.RECORD.entry("ch02.refute") == Entry("raised", tries=2, hints=1)
 
 
-def test_what_was_tried_in_this_session_stands(filled, tmp_path):
+def test_what_was_tried_in_this_session_stands_but_for_a_right_answer(filled, tmp_path):
     filled.save(tmp_path / "progress.json")
     later = Record()
     later.judged("ch02.read_out", "wrong")
+    later.judged("ch02.refute", "wrong")
     later.load(tmp_path / "progress.json")
-    assert later.entry("ch02.read_out").status == "wrong"
-    assert later.entry("ch02.refute").status == "raised"
+    assert later.entry("ch02.read_out") == Entry("right", tries=1)
+    assert later.entry("ch02.refute").status == "wrong"
+
+
+@pytest.mark.parametrize("status", ["wrong", "raised", "unanswered", "interrupted"])
+def test_a_right_answer_keeps_its_points(record, toy, status):
+    record.judged("ch02.toy", "right")
+    record.judged("ch02.toy", status)
+    table = Progress.of(record, [toy])
+    assert table.points == 2 and table.rows[0][3] == "right"
 
 
 @pytest.mark.parametrize(

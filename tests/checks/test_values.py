@@ -55,8 +55,12 @@ def test_several_fields_come_in_several_ways(value):
         ((1, 2, 3), "3 values"),
         ((1,), "1 value;"),
         ({"low": 1}, "without high"),
-        (5.0, "a float"),
-        (torch.tensor(1.0), "1 value;"),
+        (5.0, "one number; asked for are 2 values"),
+        (torch.tensor(1.0), "one number;"),
+        (np.array(1.0), "one number;"),
+        (torch.ones(5, 2), r"one tensor of shape \[5, 2\]; asked for are 2 values"),
+        (np.ones((5, 2)), r"one array of shape \[5, 2\];"),
+        ("text", "a str, which is not a number"),
     ],
 )
 def test_missing_fields_are_named(value, words):
@@ -80,7 +84,12 @@ def test_the_largest_gap_is_shown():
     got = want + torch.tensor([[0, 0.5, 0], [0, 0, -2.0]])
     difference = compare(read(got), read(want), Field("x", "row column"))
     assert (difference.n_off, difference.index, difference.got, difference.want) == (2, (1, 2), 3.0, 5.0)
-    assert "2 of 6 values" in str(difference) and "[1, 2]" in str(difference) and "gap 2" in str(difference)
+    assert str(difference) == "x: 2 of 6 values off, most: yours 3, right 5 at [1, 2] (gap 2)"
+
+
+def test_the_gap_of_one_number():
+    assert str(compare(read(-3.36), read(-1.43), Field("low"))) == "low: yours -3.36, right -1.43 (gap 1.93)"
+    assert str(compare(read(float("nan")), read(-1.43), Field("low"))) == "low: yours nan, right -1.43"
 
 
 def test_nan_and_infinity():

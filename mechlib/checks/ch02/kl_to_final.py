@@ -103,6 +103,17 @@ def through_probabilities(log_probs):
     return (probs[-1] * (probs[-1] / probs).log()).sum(-1)
 
 
+def with_floor(floor):
+    """Through probabilities with ``floor`` added, so that no logarithm is infinite. A clamp mostly gives the same."""
+
+    def answer(log_probs):
+        probs = log_probs.exp()
+        logs = (probs + floor).log()
+        return (probs[-1] * (logs[-1] - logs)).sum(-1)
+
+    return answer
+
+
 def by_categorical(log_probs):
     final = torch.distributions.Categorical(logits=log_probs[-1])
     return torch.distributions.kl_divergence(final, torch.distributions.Categorical(logits=log_probs))
@@ -145,6 +156,8 @@ def by_loops(log_probs):
 
 UNDERFLOW = "Probabilities this small round to zero. Stay with log-probabilities and take exp for the weights only."
 
+FLOORS = (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-20)
+
 MISCONCEPTIONS = {
     "turned_round": Misconception(
         turned_round,
@@ -185,6 +198,14 @@ MISCONCEPTIONS = {
     "through_probabilities": Misconception(
         through_probabilities, f"right for ordinary distributions, NaN or infinite for extreme ones. {UNDERFLOW}"
     ),
+    **{
+        f"floor_{floor:g}": Misconception(
+            with_floor(floor),
+            f"the floor of {floor:g} under the probabilities hides that they round to zero, and caps the divergence at "
+            f"about {-math.log(floor):.0f} nats. Stay with log-probabilities and take exp for the weights only.",
+        )
+        for floor in FLOORS
+    },
     "categorical": Misconception(
         by_categorical,
         f"right for ordinary distributions, but torch's Categorical answers infinity for extreme ones. {UNDERFLOW}",

@@ -82,6 +82,10 @@ def no_beta(residual, gamma, beta, eps, W_U, b_U):
     return read_out(residual, gamma, torch.zeros_like(beta), eps, W_U, b_U)
 
 
+def gamma_beta_swapped(residual, gamma, beta, eps, W_U, b_U):
+    return read_out(residual, beta, gamma, eps, W_U, b_U)
+
+
 def no_gamma(residual, gamma, beta, eps, W_U, b_U):
     return read_out(residual, torch.ones_like(gamma), beta, eps, W_U, b_U)
 
@@ -122,6 +126,14 @@ def probabilities(residual, gamma, beta, eps, W_U, b_U):
 
 def softmax_over_positions(residual, gamma, beta, eps, W_U, b_U):
     return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(-2)
+
+
+def softmax_over_rows(residual, gamma, beta, eps, W_U, b_U):
+    return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(1)
+
+
+def softmax_over_entries(residual, gamma, beta, eps, W_U, b_U):
+    return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(0)
 
 
 def log_of_softmax(residual, gamma, beta, eps, W_U, b_U):
@@ -167,6 +179,9 @@ MISCONCEPTIONS = {
         no_scale_and_shift, "the LayerNorm is there, but its learned scale gamma and shift beta are not."
     ),
     "no_beta": Misconception(no_beta, "the LayerNorm's learned shift beta is missing."),
+    "gamma_beta_swapped": Misconception(
+        gamma_beta_swapped, "gamma and beta are swapped: the LayerNorm multiplies by gamma and adds beta."
+    ),
     "no_gamma": Misconception(no_gamma, "the LayerNorm's learned scale gamma is missing."),
     "no_b_U": Misconception(no_b_U, "the unembedding's bias b_U is missing."),
     "mean_kept": Misconception(
@@ -192,6 +207,12 @@ MISCONCEPTIONS = {
         softmax_over_positions,
         "your softmax runs over the positions; the probabilities of one position's vocabulary sum to one, so it runs "
         "over the last axis.",
+    ),
+    "softmax_over_rows": Misconception(
+        softmax_over_rows, "your softmax runs over the rows of the batch; it runs over the vocabulary, the last axis."
+    ),
+    "softmax_over_entries": Misconception(
+        softmax_over_entries, "your softmax runs over the entries; it runs over the vocabulary, the last axis."
     ),
     "log_of_sum_of_exps": Misconception(
         log_of_sum_of_exps,

@@ -98,8 +98,13 @@ def _final_guess(log_probs):
 
 next_for_current = _with(hit_of=lambda lp, tokens: (tokens[:, 1:], _final_guess(lp)))
 guess_of_entry = _with(hit_of=lambda lp, tokens: (tokens[:, :-1], lp[:, :, :-1].argmax(-1)))
+guess_is_next = _with(hit_of=lambda lp, tokens: (tokens[:, :-1], tokens[:, 1:]))
 right_if_current = _with(right_of=lambda lp, tokens: _final_guess(lp) == tokens[:, :-1])
 right_at_entry = _with(right_of=lambda lp, tokens: lp[:, :, :-1].argmax(-1) == tokens[:, 1:])
+all_of_entry = _with(
+    hit_of=lambda lp, tokens: (tokens[:, :-1], lp[:, :, :-1].argmax(-1)),
+    right_of=lambda lp, tokens: lp[:, :, :-1].argmax(-1) == tokens[:, 1:],
+)
 columns_swapped = _with(share=lambda hit, right: split(hit, right).flip(-1))
 of_all_positions = _with(
     share=lambda hit, right: torch.stack([(hit & g).float().mean((-1, -2)) for g in (~right, right)], -1)
@@ -195,6 +200,11 @@ MISCONCEPTIONS = {
         guess_of_entry,
         "you look for each entry's own first guess, which is always among its first. Look for the final entry's guess.",
     ),
+    "guess_is_next": Misconception(
+        guess_is_next,
+        "you look for the next token and call it the guess. The guess is the final entry's most probable token, right "
+        "or wrong.",
+    ),
     "right_if_current": Misconception(
         right_if_current,
         "a guess is right if it is the next token; you compare it with the current one.",
@@ -203,6 +213,11 @@ MISCONCEPTIONS = {
         right_at_entry,
         "you split each entry by its own guess, so the entries are compared on different positions. Split all by "
         "whether the final guess was right.",
+    ),
+    "all_of_entry": Misconception(
+        all_of_entry,
+        "you take the guess, and whether it is right, from each entry itself. Both come from the last entry: its guess "
+        "is looked for everywhere, and the positions are split once.",
     ),
     "columns_swapped": Misconception(
         columns_swapped, "the columns are swapped: column 0 is for wrong guesses, column 1 for right ones."

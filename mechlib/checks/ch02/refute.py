@@ -147,6 +147,15 @@ def one_standard_error(rise, half):
     return _margin(rise, half, lambda values: values.std() / math.sqrt(len(values)))
 
 
+def two_standard_errors(rise, half):
+    return _margin(rise, half, lambda values: 2 * values.std() / math.sqrt(len(values)))
+
+
+def ends_swapped(rise, half):
+    claimed, mean, low, high = refute(rise, half)
+    return claimed, mean, high, low
+
+
 def population_deviation(rise, half):
     return _margin(rise, half, lambda values: 1.96 * values.std(correction=0) / math.sqrt(len(values)))
 
@@ -261,6 +270,11 @@ MISCONCEPTIONS = {
     "one_standard_error": Misconception(
         one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
     ),
+    "two_standard_errors": Misconception(
+        two_standard_errors,
+        "your interval is 2 standard errors wide on each side, which is the rule of thumb; asked for are 1.96.",
+    ),
+    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
     "population_deviation": Misconception(
         population_deviation, "your standard deviation divides by n; the mean is estimated too, so divide by n - 1."
     ),

@@ -85,8 +85,17 @@ def ties_against(log_probs, tokens):
     return (log_probs >= values_at(log_probs, targets)).sum(-1) - 1
 
 
+def counts_itself(log_probs, tokens):
+    return ties_against(log_probs, tokens) + 1
+
+
 def ties_by_id(log_probs, tokens):
     order = log_probs[:, :, :-1].argsort(dim=-1, descending=True, stable=True)
+    return (order == tokens[:, 1:, None]).int().argmax(-1)
+
+
+def ties_by_id_reversed(log_probs, tokens):
+    order = log_probs[:, :, :-1].argsort(dim=-1, stable=True).flip(-1)
     return (order == tokens[:, 1:, None]).int().argmax(-1)
 
 
@@ -131,6 +140,11 @@ def by_one_hot(log_probs, tokens):
     return log_probs[:, :, :-1].gt(worst).double().sum(-1)
 
 
+SORTED_TIES = (
+    "right without ties, but sorting puts tied tokens in some order, and they share the smallest rank. Count the "
+    "strictly more probable tokens instead."
+)
+
 MISCONCEPTIONS = {
     "one_based": Misconception(one_based, "you count from 1; the most probable token has rank 0."),
     "current_token": Misconception(
@@ -157,11 +171,12 @@ MISCONCEPTIONS = {
     "ties_against": Misconception(
         ties_against, "tied tokens count against the target: only strictly more probable tokens count."
     ),
-    "ties_by_id": Misconception(
-        ties_by_id,
-        "a tie is decided by the token's id, because sorting puts tied tokens in some order. Count the strictly more "
-        "probable tokens instead.",
+    "counts_itself": Misconception(
+        counts_itself,
+        "you count the target itself, and what is tied with it: use > and not >=, so that the first guess has rank 0.",
     ),
+    "ties_by_id": Misconception(ties_by_id, SORTED_TIES),
+    "ties_by_id_reversed": Misconception(ties_by_id_reversed, SORTED_TIES),
     "order_at_target": Misconception(
         order_at_target,
         "argsort gives the token at each rank; you look it up at the target's id, which is not the rank of the target. "

@@ -25,7 +25,7 @@ Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail if any
 def main() -> None:
     """Run the command line; an expected error is one line and exit status 2."""
     try:
-        app()
+        app(prog_name="mechlib")
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -76,17 +76,19 @@ def zoo_train(
     name: Annotated[str, typer.Argument(help="The name of a recipe.")],
     folder: Annotated[Path | None, typer.Option(help="Where the run is kept.  [default: build/zoo/NAME]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    ship: Annotated[bool, typer.Option("--ship", help="Replace the model of that name that ships.")] = False,
 ) -> None:
     """Train a model from its recipe. A run that was stopped goes on from its last checkpoint."""
+    from mechlib.zoo import release
     from mechlib.zoo.train import train
 
     folder = folder or Path("build", "zoo", name)
     try:
-        train(name, folder=folder, progress=not quiet)
+        card = train(name, folder=folder, progress=not quiet)
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on from the last checkpoint in {folder}.", file=sys.stderr)
         raise typer.Exit(130) from None
-    print(f"{name} is trained; its card and weights are in {folder}.")
+    print(f"{name} is trained; its card and weights are in {release.install(card) if ship else folder}.")
 
 
 class Generated(Protocol):

@@ -6,7 +6,7 @@ import pytest
 
 from mechlib import cli, zoo
 from mechlib.authoring import address, checkout, exercises
-from mechlib.zoo import train
+from mechlib.zoo import release, train
 
 
 @pytest.fixture
@@ -55,6 +55,16 @@ def test_train_hands_its_arguments_on(run, monkeypatch, options, folder, progres
     status, out, _ = run("zoo", "train", "tiny", *at, *options)
     assert status == 0 and str(Path(folder)) in out
     assert calls == [("tiny", {"folder": Path(folder), "progress": progress})]
+
+
+def test_a_model_ships_only_when_asked_to(run, monkeypatch):
+    shipped = []
+    monkeypatch.setattr(train, "train", lambda name, **_: f"card of {name}")
+    monkeypatch.setattr(release, "install", lambda card: shipped.append(card) or Path("the package"))
+    run("zoo", "train", "tiny")
+    assert shipped == []
+    _, out, _ = run("zoo", "train", "tiny", "--ship")
+    assert shipped == ["card of tiny"] and "the package" in out
 
 
 def test_a_stopped_run_says_how_to_go_on(run, monkeypatch):

@@ -30,7 +30,7 @@ Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *re
 TOKENS_AT_ONCE = 512
 """Tokens of one forward pass: whole sequences, at least one."""
 
-ROWS_AT_ONCE = {"cpu": 256, "cuda": 1024}
+ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
 """Rows whose distributions exist together. On a CPU, few enough for them to stay in its cache."""
 
 

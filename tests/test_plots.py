@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from mechlib import plots
+from mechlib import lettering, plots
 from mechlib.stats import Estimate
 
 
@@ -71,9 +71,9 @@ def test_labels_stand_beside_the_plot_at_the_height_of_their_curves_whatever_the
 
 
 def test_intervals_spread_as_little_as_they_must_and_stay_in_the_plot():
-    np.testing.assert_allclose(plots._spread([1, 5, 5], [2, 2, 2], 10), [1, 4, 6])
-    np.testing.assert_allclose(plots._spread([0, 0, 10], [2, 2, 2], 10), [1, 3, 9])
-    np.testing.assert_allclose(plots._spread([0, 1, 2], [2, 2, 2], 4), [1, 3, 5])
+    np.testing.assert_allclose(lettering.spread([1, 5, 5], [2, 2, 2], 10), [1, 4, 6])
+    np.testing.assert_allclose(lettering.spread([0, 0, 10], [2, 2, 2], 10), [1, 3, 9])
+    np.testing.assert_allclose(lettering.spread([0, 1, 2], [2, 2, 2], 4), [1, 3, 5])
 
 
 @pytest.mark.parametrize("panels", [1, 2])

@@ -71,6 +71,12 @@ WHITE_TO_DARK = mpl.colors.LinearSegmentedColormap.from_list(
 """Colour map of heat maps: luminance falls steadily."""
 
 
+FEWEST_FOR_BAND = 6
+"""Fewest units whose bootstrap interval is drawn as a band; fewer are drawn one by one."""
+
+MOST_MARKERS = 12
+"""About how many markers a line carries; a curve of more points skips some."""
+
 ROW_COLUMNS = 28
 """Longest line, in characters, of the name of a row; longer names are wrapped."""
 
@@ -106,24 +112,49 @@ def by_depth(
     Raises:
         ValueError: if the series differ in their number of entries, or a control is not a series.
     """
-    values = {name: np.asarray(value, dtype=float) for name, value in series.items()}
-    controls = _known(controls, values)
-    if any(value.ndim != 2 for value in values.values()) or len({len(value) for value in values.values()}) != 1:
-        shapes = {name: value.shape for name, value in values.items()}
-        raise ValueError(f"every series needs the axes [entry, unit] with the same number of entries, got {shapes}")
-    entries = entries or entry_names(len(next(iter(values.values()))))
-    ax = ax or _axes()
-    looks = _looks(values, controls)
-    ends = {}
-    for name, value in values.items():
-        points = [estimate(row) for row in value]
-        _band(ax, points, looks[name], hollow=name in controls)
-        ends[name] = points[-1].mean
+    n_entries = len(next(iter(series.values()), ()))
+    entries = entries or entry_names(n_entries)
+    ax = curves(range(n_entries), series, xlabel="residual stream after", ylabel=ylabel, controls=controls, ax=ax)
     if log:
         ax.set_yscale("log")
-    crowded = len(entries) > 6
-    ax.set_xticks(range(len(entries)), entries, rotation=90 if crowded else 0)
-    ax.set(xlabel="residual stream after", ylabel=ylabel)
+    ax.set_xticks(range(len(entries)), entries, rotation=90 if len(entries) > 6 else 0)
+    return ax
+
+
+def curves(
+    x: Sequence[float] | Float[ArrayLike, " point"],
+    series: Mapping[str, Float[ArrayLike, "point unit"]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    controls: Iterable[str] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """One line per series over ``x``: means over units with 95 % bootstrap intervals as bands, named at their ends.
+
+    With fewer than six units, too few for a bootstrap, each unit is a thin line of its own beside the mean.
+
+    Args:
+        x: where the points lie, ascending: a training step, a sample size, a threshold.
+        series: values by name, axes ``[point, unit]``; a unit is a seed or a file (``mechlib.stats.by_unit``).
+        xlabel, ylabel: what is varied and what is measured, each with its unit.
+        controls: names of those series that are controls, drawn in grey.
+
+    Raises:
+        ValueError: if a series does not have one row for every point of ``x``, or a control is not a series.
+    """
+    values = {name: np.asarray(value, dtype=float) for name, value in series.items()}
+    controls = _known(controls, values)
+    x = np.asarray(x, dtype=float)
+    if not values or any(value.ndim != 2 or len(value) != len(x) for value in values.values()):
+        shapes = {name: value.shape for name, value in values.items()}
+        raise ValueError(f"every series needs the axes [point, unit] with the {len(x)} points of x, got {shapes}")
+    ax = ax or _axes()
+    looks = _looks(values, controls)
+    for name, value in values.items():
+        _line(ax, x, value, looks[name], hollow=name in controls)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ends = {name: (x[-1], float(np.nanmean(value[-1]))) for name, value in values.items()}
     _label_ends(ax, ends, {name: look[0] for name, look in looks.items()})
     return ax
 
@@ -279,17 +310,21 @@ def _looks(names: Iterable[str], controls: frozenset[str]) -> dict[str, tuple]:
     return looks
 
 
-def _band(ax: Axes, points: Sequence[Estimate], look: tuple, *, hollow: bool) -> None:
+def _line(ax: Axes, x: np.ndarray, values: Float[np.ndarray, "point unit"], look: tuple, *, hollow: bool) -> None:
     colour, line, marker = look
-    depth = range(len(points))
-    ax.fill_between(depth, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.18, linewidth=0)
+    if values.shape[1] >= FEWEST_FOR_BAND:
+        points = [estimate(row) for row in values]
+        ax.fill_between(x, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.18, linewidth=0)
+    elif values.shape[1] > 1:
+        ax.plot(x, values, color=colour, linewidth=0.7, alpha=0.6)
     face = "white" if hollow and marker != "x" else colour
-    ax.plot(depth, [p.mean for p in points], color=colour, linestyle=line, marker=marker, markerfacecolor=face)
+    every = max(1, len(x) // MOST_MARKERS)
+    mean = np.nanmean(values, axis=1)
+    ax.plot(x, mean, color=colour, linestyle=line, marker=marker, markevery=every, markerfacecolor=face)
 
 
-def _label_ends(ax: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+def _label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str]) -> None:
     """Write each series' name to the right of its last point, joined to it."""
-    last = ax.get_xticks()[-1]
     group: list[EndLabel] = []
-    for name, value in ends.items():
-        ax.add_artist(EndLabel(name, (last, value), colours[name], group)).set_clip_on(False)
+    for name, end in ends.items():
+        ax.add_artist(EndLabel(name, end, colours[name], group)).set_clip_on(False)

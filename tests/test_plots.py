@@ -37,13 +37,30 @@ def test_by_depth_draws_means_and_bands_that_hold_them():
 
 
 def test_series_differ_without_colour_and_controls_are_grey():
-    series = {name: np.full((3, 5), float(i)) for i, name in enumerate(["a", "b", "c", "d", "random"])}
+    series = {name: np.full((3, 6), float(i)) for i, name in enumerate(["a", "b", "c", "d", "random"])}
     ax = plots.by_depth(series, ylabel="x", controls=["random"])
     looks = {(str(line.get_linestyle()), line.get_marker()) for line in ax.lines}
     assert len(looks) == 5
     *drawn, _ = [luminance(line.get_color()) for line in ax.lines]
     assert all(b - a > 0.08 for a, b in pairwise(drawn))
     assert len(set(to_rgb(ax.lines[-1].get_color()))) == 1
+
+
+def test_curves_of_few_units_show_each_unit_and_no_band():
+    values = np.random.default_rng(1).normal(size=(50, 3))
+    ax = plots.curves(np.geomspace(1, 1e4, 50), {"loss": values}, xlabel="step", ylabel="loss (nats)")
+    *units, mean = ax.lines
+    assert not ax.collections
+    np.testing.assert_array_equal([line.get_ydata() for line in units], values.T)
+    np.testing.assert_allclose(mean.get_ydata(), values.mean(1))
+    assert all(line.get_linewidth() < mean.get_linewidth() for line in units)
+
+
+def test_curves_of_many_units_stand_at_their_x():
+    x = [1.0, 10.0, 100.0]
+    ax = plots.curves(x, {"loss": np.random.default_rng(2).normal(size=(3, 20))}, xlabel="n", ylabel="loss (nats)")
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), x)
+    assert set(ax.collections[0].get_paths()[0].vertices[:, 0]) == set(x)
 
 
 def test_labels_at_the_end_do_not_touch():
@@ -133,8 +150,8 @@ def test_depth_map_shows_the_values_and_marks_the_cells():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: plots.by_depth({"a": np.zeros(3)}, ylabel="y"), r"\[entry, unit\].*'a': \(3,\)"),
-        (lambda: plots.by_depth({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, ylabel="y"), r"same number of entries"),
+        (lambda: plots.by_depth({"a": np.zeros(3)}, ylabel="y"), r"\[point, unit\].*'a': \(3,\)"),
+        (lambda: plots.by_depth({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, ylabel="y"), r"the 3 points of x"),
         (lambda: plots.by_depth({"a": np.zeros((3, 2))}, ylabel="y", controls=["z"]), r"\['z'\].*drawn are \['a'\]"),
         (lambda: plots.depth_map(np.zeros((2, 3)), tokens=["a"], label="x"), r"1 positions, got \(2, 3\)"),
     ],

@@ -1,0 +1,214 @@
+"""Algorithms that a transformer is compared with: each predicts ``y_k`` from the examples before ``k`` and ``x_k``.
+
+Every predictor maps ``x [batch, n_points, d]`` and ``y [batch, n_points]`` to predictions ``[batch, n_points]`` and is
+causal: entry ``k`` never changes with ``y`` from ``k`` on, nor with ``x`` after ``k``. Without examples, at ``k = 0``,
+the prediction is 0, or the prior's where there is a prior. All raise ``ValueError`` for what is no batch of prompts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import grad, vmap
+
+from mechlib.icl.prompts import require_prompts
+
+X = Float[Tensor, "batch n_points d"]
+Y = Float[Tensor, "batch n_points"]
+
+POOL_CHUNK = 2**24
+"""Most residuals that ``dmmse`` holds at once."""
+
+
+def least_squares(x: X, y: Y) -> Y:
+    """Least squares; of all solutions, the one of minimum norm (so singular Gram matrices are no exception)."""
+    require_prompts(x, y)
+    predictions = [torch.zeros_like(y[:, 0])]
+    for k in range(1, x.shape[1]):
+        weights = torch.linalg.pinv(x[:, :k]) @ y[:, :k, None]
+        predictions.append(torch.einsum("bd,bd->b", x[:, k], weights[..., 0]))
+    return torch.stack(predictions, dim=1)
+
+
+def ridge(x: X, y: Y, *, lam: float) -> Y:
+    """Ridge regression: ``w`` solves ``(X'X + lam I) w = X'y``. ``lam = 0`` is ``least_squares``.
+
+    With ``lam`` the variance of the noise it is the posterior mean for ``w ~ N(0, I)``.
+
+    Raises:
+        ValueError: if ``lam`` is negative.
+    """
+    require_prompts(x, y)
+    if not lam >= 0:
+        raise ValueError(f"lam is a penalty, at least 0, got {lam}")
+    if lam == 0:
+        return least_squares(x, y)
+    gram, moment = _moments(x, y)
+    factor = torch.linalg.cholesky(gram + lam * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device))
+    weights = torch.cholesky_solve(moment[..., None], factor)[..., 0]
+    return _at_query(weights, x)
+
+
+def gradient_descent(x: X, y: Y, *, eta: float, steps: int, weight_decay: float = 0.0) -> Y:
+    """Gradient descent from ``w = 0`` on ``1/(2N) sum_i (w . x_i - y_i)^2 + weight_decay/2 |w|^2``.
+
+    ``N`` is the number of examples seen. No steps give the prediction 0.
+
+    Raises:
+        ValueError: if ``steps`` or ``weight_decay`` is negative, or ``eta`` is not finite.
+    """
+    require_prompts(x, y)
+    _require_steps(steps)
+    if not (math.isfinite(eta) and weight_decay >= 0):
+        raise ValueError(f"eta is finite and weight_decay at least 0, got eta={eta}, weight_decay={weight_decay}")
+    gram, moment = (total / _examples_seen(x, total.dim()) for total in _moments(x, y))
+    weights = torch.zeros_like(moment)
+    for _ in range(steps):
+        slope = (gram @ weights[..., None])[..., 0] - moment + weight_decay * weights
+        weights = weights - eta * slope
+    return _at_query(weights, x)
+
+
+def newton(x: X, y: Y, *, steps: int) -> Y:
+    """Iterative Newton: ``M <- 2M - M S M`` towards the inverse of ``S = X'X``, then ``w = M X'y`` (Fu et al. 2023).
+
+    It starts at ``M = S / |S|^2`` with the spectral norm, so each step squares the relative error: the prediction
+    tends to ``least_squares``, the minimum norm included. At ``steps = 0`` the weights are ``S X'y / |S|^2``.
+
+    Raises:
+        ValueError: if ``steps`` is negative.
+    """
+    require_prompts(x, y)
+    _require_steps(steps)
+    gram, moment = _moments(x, y)
+    largest = torch.linalg.eigvalsh(gram)[..., -1, None, None]
+    inverse = gram / largest.square().clamp(min=torch.finfo(x.dtype).tiny)
+    for _ in range(steps):
+        inverse = 2 * inverse - inverse @ gram @ inverse
+    return _at_query((inverse @ moment[..., None])[..., 0], x)
+
+
+def dmmse(x: X, y: Y, *, pool: Float[Tensor, "n_tasks d"], noise_var: float) -> Y:
+    """The posterior mean for a task drawn evenly from ``pool``, at Gaussian noise (Raventós et al. 2023, Eq. 4).
+
+    Weights of the tasks: softmax of ``-sum_i (y_i - w_m . x_i)^2 / (2 noise_var)``. At ``k = 0`` the mean task.
+
+    Raises:
+        ValueError: if ``pool`` is not ``[n_tasks, d]`` or empty, or ``noise_var`` is not positive.
+    """
+    require_prompts(x, y)
+    if pool.dim() != 2 or pool.shape[1] != x.shape[-1] or not len(pool):
+        raise ValueError(f"the pool holds tasks [n_tasks, {x.shape[-1]}], got {tuple(pool.shape)}")
+    if not noise_var > 0:
+        raise ValueError(f"noise_var is a variance above 0, got {noise_var}; without noise take a small one")
+    peak = torch.full_like(y, -torch.inf)
+    total, weighted = torch.zeros_like(y), torch.zeros_like(y)
+    for tasks in pool.to(x).split(max(1, POOL_CHUNK // y.numel())):
+        values = x @ tasks.T
+        losses = (values - y[..., None]).square()
+        log_weight = -(losses.cumsum(1) - losses) / (2 * noise_var)
+        higher = torch.maximum(peak, log_weight.amax(-1))
+        shrink, weight = (peak - higher).exp(), (log_weight - higher[..., None]).exp()
+        total = total * shrink + weight.sum(-1)
+        weighted = weighted * shrink + (weight * values).sum(-1)
+        peak = higher
+    return weighted / total
+
+
+def knn(x: X, y: Y, *, k: int) -> Y:
+    """The mean ``y`` of the ``k`` nearest examples in Euclidean distance; of all examples while they are fewer.
+
+    Raises:
+        ValueError: if ``k`` is below 1, or above the number of examples before the last point.
+    """
+    require_prompts(x, y)
+    n_points = x.shape[1]
+    if not 1 <= k <= n_points - 1:
+        raise ValueError(f"k counts neighbours: 1 to {n_points - 1} in prompts of {n_points} points, got {k}")
+    unseen = torch.ones(n_points, n_points, dtype=torch.bool, device=x.device).triu()
+    distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").masked_fill(unseen, torch.inf)
+    nearest, index = distance.topk(k, dim=-1, largest=False)
+    found = torch.isfinite(nearest).to(y)
+    values = y[:, None].expand(-1, n_points, -1).gather(-1, index)
+    return (values * found).sum(-1) / found.sum(-1).clamp(min=1)
+
+
+def averaging(x: X, y: Y) -> Y:
+    """``w = mean of y_i x_i``, consistent for ``E xx' = I`` (Garg et al. 2022, Sec. 3): one gradient step of rate 1."""
+    return gradient_descent(x, y, eta=1.0, steps=1)
+
+
+def mlp_gd(x: X, y: Y, *, hidden: int = 100, steps: int = 200, lr: float = 1e-2, seed: int = 0) -> Y:
+    """A two-layer ReLU network with biases, trained by Adam on each prefix (Garg et al. 2022).
+
+    Full batch, one start for all prefixes; initial weights uniform in ``+-1/sqrt(fan in)``; the loss is the mean
+    squared error of the examples seen.
+
+    Raises:
+        ValueError: if ``hidden`` is below 1, ``steps`` negative or ``lr`` not positive.
+    """
+    require_prompts(x, y)
+    _require_steps(steps)
+    if hidden < 1 or not lr > 0:
+        raise ValueError(f"hidden is at least 1 and lr above 0, got hidden={hidden}, lr={lr}")
+    batch, n_points, d = x.shape
+    seen = torch.ones(n_points, n_points, dtype=x.dtype, device=x.device).tril(-1)
+    start = _initial_network(d, hidden, torch.Generator().manual_seed(seed))
+    weights = [p.to(x).expand(batch, n_points, *p.shape).clone() for p in start]
+
+    def loss(network: list[Tensor], inputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        errors = (_network(network, inputs) - targets).square()
+        return (errors * mask).sum() / mask.sum().clamp(min=1)
+
+    over_prefixes = vmap(grad(loss), in_dims=(0, None, None, 0))
+    gradient = vmap(over_prefixes, in_dims=(0, 0, 0, None))
+    optimiser = torch.optim.Adam(weights, lr=lr)
+    for _ in range(steps):
+        for weight, slope in zip(weights, gradient(weights, x, y, seen), strict=True):
+            weight.grad = slope
+        optimiser.step()
+    predictions = vmap(vmap(_network))(weights, x[:, :, None])[..., 0]
+    return torch.cat([torch.zeros_like(y[:, :1]), predictions[:, 1:]], dim=1)
+
+
+def _network(weights: list[Tensor], inputs: Float[Tensor, "point d"]) -> Float[Tensor, " point"]:
+    first, first_bias, second, second_bias = weights
+    return torch.relu(inputs @ first + first_bias) @ second + second_bias
+
+
+def _initial_network(d: int, hidden: int, generator: torch.Generator) -> list[Tensor]:
+    def uniform(*shape: int, fan_in: int) -> Tensor:
+        return (2 * torch.rand(*shape, generator=generator) - 1) / math.sqrt(fan_in)
+
+    return [
+        uniform(d, hidden, fan_in=d),
+        uniform(hidden, fan_in=d),
+        uniform(hidden, fan_in=hidden),
+        uniform(1, fan_in=hidden)[0],
+    ]
+
+
+def _moments(x: X, y: Y) -> tuple[Float[Tensor, "batch n_points d d"], Float[Tensor, "batch n_points d"]]:
+    """``X'X`` and ``X'y`` over the examples before each point."""
+    outer, product = x[..., :, None] * x[..., None, :], x * y[..., None]
+    before = x.new_zeros(x.shape[0], 1, x.shape[-1])
+    gram = torch.cat([before[..., None, :].expand(-1, -1, x.shape[-1], -1), outer[:, :-1].cumsum(1)], dim=1)
+    return gram, torch.cat([before, product[:, :-1].cumsum(1)], dim=1)
+
+
+def _examples_seen(x: X, axes: int) -> Tensor:
+    """The number of examples before each point, at least 1, broadcast along ``n_points``."""
+    counts = torch.arange(x.shape[1], dtype=x.dtype, device=x.device).clamp(min=1)
+    return counts.view(1, -1, *[1] * (axes - 2))
+
+
+def _at_query(weights: Float[Tensor, "batch n_points d"], x: X) -> Y:
+    return (weights * x).sum(-1)
+
+
+def _require_steps(steps: int) -> None:
+    if steps < 0:
+        raise ValueError(f"steps counts updates, at least 0, got {steps}")

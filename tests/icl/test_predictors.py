@@ -1,0 +1,214 @@
+"""Predictors against the textbook formula for one prompt and one prefix, and against each other's limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsRegressor
+
+from mechlib.icl import predictors, tasks
+
+POOL = torch.randn(7, 3, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+
+ALL = {
+    "least_squares": predictors.least_squares,
+    "ridge": lambda x, y: predictors.ridge(x, y, lam=0.3),
+    "gradient_descent": lambda x, y: predictors.gradient_descent(x, y, eta=0.2, steps=5, weight_decay=0.1),
+    "newton": lambda x, y: predictors.newton(x, y, steps=4),
+    "dmmse": lambda x, y: predictors.dmmse(x, y, pool=POOL, noise_var=0.25),
+    "knn": lambda x, y: predictors.knn(x, y, k=2),
+    "averaging": predictors.averaging,
+    "mlp_gd": lambda x, y: predictors.mlp_gd(x, y, hidden=4, steps=20, lr=0.05),
+}
+
+
+def prompts(batch=5, n_points=9, d=3, noise=0.5, seed=0):
+    sample = tasks.LinearRegression(d, noise=noise).sample(
+        batch, n_points, generator=torch.Generator().manual_seed(seed)
+    )
+    return sample.x.double(), sample.y.double()
+
+
+def one_by_one(x, y, predict):
+    """``predict(X, Y, query)`` in NumPy on every prefix of every prompt."""
+    x, y = x.numpy(), y.numpy()
+    return np.array([[predict(x[b, :k], y[b, :k], x[b, k]) for k in range(x.shape[1])] for b in range(len(x))])
+
+
+def test_least_squares_is_that_of_numpy_the_minimum_norm_included():
+    x, y = prompts()
+    x[0, 1] = x[0, 0]  # a repeated input: singular
+    expected = one_by_one(x, y, lambda X, Y, q: q @ np.linalg.lstsq(X, Y, rcond=None)[0] if len(X) else 0.0)
+    np.testing.assert_allclose(predictors.least_squares(x, y), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("lam", [0.01, 0.25, 30.0])
+def test_ridge_equals_its_dual(lam):
+    x, y = prompts()
+
+    def dual(X, Y, q):
+        return q @ X.T @ np.linalg.solve(X @ X.T + lam * np.eye(len(X)), Y)
+
+    np.testing.assert_allclose(predictors.ridge(x, y, lam=lam), one_by_one(x, y, dual), atol=1e-12, rtol=1e-12)
+
+
+def test_ridge_without_a_penalty_is_least_squares():
+    x, y = prompts()
+    torch.testing.assert_close(predictors.ridge(x, y, lam=0.0), predictors.least_squares(x, y), atol=0, rtol=0)
+    torch.testing.assert_close(predictors.ridge(x, y, lam=1e-9), predictors.least_squares(x, y), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("eta", "steps", "weight_decay"), [(0.1, 1, 0.0), (0.3, 7, 0.2), (0.5, 0, 0.0)])
+def test_gradient_descent_takes_the_steps(eta, steps, weight_decay):
+    x, y = prompts()
+
+    def descend(X, Y, q):
+        w = np.zeros(3)
+        for _ in range(steps):
+            w = w - eta * (X.T @ (X @ w - Y) / max(len(X), 1) + weight_decay * w)
+        return q @ w
+
+    found = predictors.gradient_descent(x, y, eta=eta, steps=steps, weight_decay=weight_decay)
+    np.testing.assert_allclose(found, one_by_one(x, y, descend), atol=1e-12)
+
+
+def test_gradient_descent_with_decay_ends_at_ridge():
+    x, y = prompts(n_points=7)
+    found = predictors.gradient_descent(x, y, eta=0.3, steps=4000, weight_decay=0.5)[:, 6]
+    torch.testing.assert_close(found, predictors.ridge(x, y, lam=0.5 * 6)[:, 6], atol=1e-8, rtol=1e-8)
+
+
+def test_newton_squares_its_error_at_every_step_and_ends_at_least_squares():
+    x, y = prompts()
+    exact = predictors.least_squares(x, y)
+    torch.testing.assert_close(predictors.newton(x, y, steps=40), exact, atol=1e-7, rtol=1e-7)
+    one = one_by_one(x, y, lambda X, Y, q: _newton_step(X, Y, q) if len(X) else 0.0)
+    np.testing.assert_allclose(predictors.newton(x, y, steps=1), one, atol=1e-10)
+
+
+def _newton_step(X, Y, q):
+    S = X.T @ X
+    M = S / np.linalg.norm(S, 2) ** 2
+    return q @ (2 * M - M @ S @ M) @ X.T @ Y
+
+
+def test_dmmse_is_the_posterior_mean_written_out():
+    x, y = prompts()
+    pool = POOL.numpy()
+
+    def posterior(X, Y, q):
+        log_weight = np.array([-((Y - X @ w) ** 2).sum() / (2 * 0.25) for w in pool])
+        weight = np.exp(log_weight - log_weight.max())
+        return q @ (weight @ pool) / weight.sum()
+
+    found = predictors.dmmse(x, y, pool=POOL, noise_var=0.25)
+    np.testing.assert_allclose(found, one_by_one(x, y, posterior), atol=1e-12)
+
+
+def test_dmmse_in_its_limits(monkeypatch):
+    x, y = prompts(noise=0.0)
+    only = predictors.dmmse(x, y, pool=POOL[:1], noise_var=0.3)
+    torch.testing.assert_close(only, x @ POOL[0], atol=1e-12, rtol=1e-12)
+    whole = predictors.dmmse(x, y, pool=POOL, noise_var=0.3)
+    torch.testing.assert_close(whole[:, 0], x[:, 0] @ POOL.mean(0), atol=1e-12, rtol=1e-12)
+    assert torch.isfinite(predictors.dmmse(x.float(), y.float(), pool=POOL.float(), noise_var=1e-9)).all()
+    monkeypatch.setattr(predictors, "POOL_CHUNK", 2 * y.numel())
+    in_pieces = predictors.dmmse(x, y, pool=POOL, noise_var=0.3)
+    torch.testing.assert_close(in_pieces, whole, atol=1e-12, rtol=1e-12)
+
+
+def test_a_large_gaussian_pool_tends_to_ridge():
+    x, y = prompts(batch=16, n_points=5, d=2, noise=0.5)
+    pool = torch.randn(400_000, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    gap = predictors.dmmse(x, y, pool=pool, noise_var=0.25) - predictors.ridge(x, y, lam=0.25)
+    assert gap.square().mean() < 0.005**2
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_knn_is_that_of_scikit_learn(k):
+    x, y = prompts()
+
+    def neighbours(X, Y, q):
+        if not len(X):
+            return 0.0
+        return KNeighborsRegressor(min(k, len(X))).fit(X, Y).predict(q[None])[0]
+
+    np.testing.assert_allclose(predictors.knn(x, y, k=k), one_by_one(x, y, neighbours), atol=1e-12)
+
+
+def test_averaging_is_the_mean_of_products():
+    x, y = prompts()
+    expected = one_by_one(x, y, lambda X, Y, q: q @ (X * Y[:, None]).mean(0) if len(X) else 0.0)
+    np.testing.assert_allclose(predictors.averaging(x, y), expected, atol=1e-12)
+
+
+def test_mlp_gd_trains_each_prefix_as_a_network_of_its_own():
+    x, y = prompts(batch=2, n_points=5)
+    found = predictors.mlp_gd(x, y, hidden=4, steps=15, lr=0.05, seed=2)
+    start = predictors._initial_network(3, 4, torch.Generator().manual_seed(2))
+    for b in range(2):
+        for k in range(1, 5):
+            net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)).double()
+            with torch.no_grad():
+                net[0].weight.copy_(start[0].T)
+                net[0].bias.copy_(start[1])
+                net[2].weight.copy_(start[2][None])
+                net[2].bias.copy_(start[3])
+            optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
+            for _ in range(15):
+                optimiser.zero_grad()
+                (net(x[b, :k])[:, 0] - y[b, :k]).square().mean().backward()
+                optimiser.step()
+            assert found[b, k].item() == pytest.approx(net(x[b, k])[0].item(), abs=1e-9)
+    assert (found[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_predictor_is_causal(name):
+    x, y = prompts()
+    before = ALL[name](x, y)
+    for k in (0, 3, 8):
+        later = torch.arange(9) >= k
+        changed_y = torch.where(later, -3.0 * y + 1.0, y)
+        torch.testing.assert_close(ALL[name](x, changed_y)[:, : k + 1], before[:, : k + 1], atol=1e-10, rtol=1e-10)
+        changed_x = torch.where((later & (torch.arange(9) > k))[:, None], x + 2.0, x)
+        torch.testing.assert_close(ALL[name](changed_x, y)[:, : k + 1], before[:, : k + 1], atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_singular_gram_matrix_has_a_finite_answer(name):
+    x, y = prompts()
+    x[0], x[1, :, 0] = 0.0, 0.0
+    assert torch.isfinite(ALL[name](x, y)).all()
+    assert (ALL[name](torch.zeros_like(x), y)[:, 1:].isfinite()).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_no_batch_of_prompts_is_refused(name):
+    x, y = prompts()
+    with pytest.raises(ValueError, match=r"\(5, 9, 3\) and \(5, 8\)"):
+        ALL[name](x, y[:, :-1])
+    with pytest.raises(ValueError, match="y holds 1 values that are NaN"):
+        ALL[name](x, torch.where(torch.arange(45).view(5, 9) == 7, math.nan, y))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: predictors.ridge(x, y, lam=-1.0), "at least 0, got -1.0"),
+        (lambda x, y: predictors.knn(x, y, k=9), "1 to 8 in prompts of 9 points, got 9"),
+        (lambda x, y: predictors.knn(x, y, k=0), "got 0"),
+        (lambda x, y: predictors.gradient_descent(x, y, eta=0.1, steps=-1), "at least 0, got -1"),
+        (lambda x, y: predictors.gradient_descent(x, y, eta=math.inf, steps=1), "eta=inf"),
+        (lambda x, y: predictors.newton(x, y, steps=-2), "got -2"),
+        (lambda x, y: predictors.dmmse(x, y, pool=POOL[:, :2], noise_var=1.0), r"\[n_tasks, 3\], got \(7, 2\)"),
+        (lambda x, y: predictors.dmmse(x, y, pool=POOL[:0], noise_var=1.0), r"got \(0, 3\)"),
+        (lambda x, y: predictors.dmmse(x, y, pool=POOL, noise_var=-0.5), "variance above 0, got -0.5"),
+        (lambda x, y: predictors.mlp_gd(x, y, hidden=0), "hidden=0"),
+        (lambda x, y: predictors.mlp_gd(x, y, lr=0.0), "lr=0.0"),
+    ],
+)
+def test_bad_settings_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*prompts())

@@ -23,14 +23,14 @@ from mechlib.icl.prompts import require_prompts
 class LinearAttentionWeights:
     """One layer of linear self-attention on tokens of width ``d + 1``, in row-vector convention."""
 
-    W_Q: Float[Tensor, "d_token d_token"]
-    W_K: Float[Tensor, "d_token d_token"]
-    W_V: Float[Tensor, "d_token d_token"]
-    W_O: Float[Tensor, "d_token d_token"]
+    W_Q: Float[Tensor, "*model d_token d_token"]
+    W_K: Float[Tensor, "*model d_token d_token"]
+    W_V: Float[Tensor, "*model d_token d_token"]
+    W_O: Float[Tensor, "*model d_token d_token"]
 
-    def __call__(self, tokens: Float[Tensor, "batch token d_token"]) -> Float[Tensor, "batch token d_token"]:
+    def __call__(self, tokens: Float[Tensor, "*batch token d_token"]) -> Float[Tensor, "*batch token d_token"]:
         """The tokens after the layer; the last token is the query and no key."""
-        context = tokens[:, :-1]
+        context = tokens[..., :-1, :]
         scores = (tokens @ self.W_Q) @ (context @ self.W_K).mT
         return tokens + scores @ (context @ self.W_V) @ self.W_O
 
@@ -60,6 +60,22 @@ def gd_weights(
     return LinearAttentionWeights(W_Q=reads_x, W_K=reads_x, W_V=values.diag(), W_O=torch.eye(d + 1, dtype=dtype))
 
 
+def query_tokens(
+    x: Float[Tensor, "batch n_points d"], y: Float[Tensor, "batch n_points"]
+) -> Float[Tensor, "batch n_points d_token"]:
+    """The tokens ``(x_i, y_i)`` of the examples, and ``(x, 0)`` for the last point, whose ``y`` is not looked at.
+
+    Raises:
+        ValueError: for what is no batch of prompts, or prompts without an example before the last point.
+    """
+    known = y.clone()
+    known[..., -1:] = 0
+    require_prompts(x, known)
+    if x.shape[1] < 2:
+        raise ValueError("a prompt of one point has a query and no example; give at least two points")
+    return torch.cat([x, known[..., None]], dim=-1)
+
+
 def gd_predict(
     x: Float[Tensor, "batch n_points d"],
     y: Float[Tensor, "batch n_points"],
@@ -79,14 +95,9 @@ def gd_predict(
         ValueError: if there is no example before the last point, ``steps`` is negative, or the numbers of ``eta`` or
             ``gamma`` are not as many as the steps.
     """
-    known = y.clone()
-    known[..., -1:] = 0
-    require_prompts(x, known)
-    if x.shape[1] < 2:
-        raise ValueError("a prompt of one point has a query and no example; give at least two points")
+    tokens = query_tokens(x, y)
     if steps < 0:
         raise ValueError(f"steps counts layers, at least 0, got {steps}")
-    tokens = torch.cat([x, known[..., None]], dim=-1)
     for step_eta, step_gamma in zip(_per_step("eta", eta, steps), _per_step("gamma", gamma, steps), strict=True):
         tokens = _moved(gd_weights(x.shape[-1], x.shape[1] - 1, step_eta, step_gamma, dtype=x.dtype), x)(tokens)
     return -tokens[:, -1, -1]

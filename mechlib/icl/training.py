@@ -1,0 +1,187 @@
+"""Training predictors on prompts: one loop for one model or a population, resumable, with progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from mechlib.icl.shifts import Shift
+from mechlib.icl.tasks import Task
+
+SAVE_EVERY = 500
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, the same for every model of a population."""
+
+    steps: int
+    batch: int
+    """Prompts of a step, for each model."""
+    n_points: int
+    learning_rate: float
+    warmup: int = 0
+    """Steps over which the rate rises from zero."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """After the warm-up: constant, or falling along a cosine to zero at the last step."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = math.inf
+    """Largest gradient norm, of each model by itself."""
+    seed: int = 0
+    """Decides every prompt."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.n_points) < 1 or not self.learning_rate > 0 or not self.clip > 0:
+            raise ValueError(
+                f"steps, batch and n_points are at least 1, learning_rate and clip above 0, got {self.steps}, "
+                f"{self.batch}, {self.n_points}, {self.learning_rate}, {self.clip}"
+            )
+        if self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"schedule is 'constant' or 'cosine', got {self.schedule!r}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the update number ``step``, from 0."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(self.warmup, 1))
+        if self.schedule == "constant" or step < self.warmup:
+            return rate
+        return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(self.steps - self.warmup, 1)))
+
+
+@dataclass(frozen=True)
+class History:
+    """What was seen in training."""
+
+    loss: Float[Tensor, "step model"]
+    """Half the mean squared error of the training prompts of each step, before its update."""
+    watched: dict[int, Any] = field(default_factory=dict)
+    """What ``watch`` returned, by the number of updates made."""
+
+
+def train(
+    model: nn.Module,
+    tasks: Task | Shift | Sequence[Task | Shift],
+    recipe: Recipe,
+    *,
+    watch: Callable[[nn.Module], Any] | None = None,
+    watch_at: Collection[int] = (),
+    folder: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a predictor of prompts in place, by Adam on half the squared error.
+
+    Predictions for every point are all trained on; a model that predicts the last point alone is trained on that.
+
+    Args:
+        model: maps ``x`` and ``y`` to predictions; in a population every parameter has the model axis first, as in
+            ``ICLTransformer`` and ``LinearSelfAttention``.
+        tasks: one task, whose prompts all models see, or one for each model.
+        watch: called without gradients at the steps of ``watch_at`` (0 is the untrained model), its results kept.
+        folder: where the state is saved every 500 steps and at the end; a run that finds one there goes on from it, to
+            the same weights as a run that was never stopped.
+
+    Raises:
+        ValueError: if there are not as many tasks as models, or the state in ``folder`` is that of another recipe.
+        FloatingPointError: if the loss stops being finite; the state saved last is kept.
+    """
+    run = _Run(model, tasks, recipe, folder)
+    steps = tqdm(range(run.step, recipe.steps), initial=run.step, total=recipe.steps, disable=not progress, leave=False)
+    for step in steps:
+        run.look(watch, watch_at)
+        loss = run.update()
+        if step % SAVE_EVERY == 0:
+            steps.set_postfix(loss=f"{loss.mean():.4f}", refresh=False)
+        if run.step % SAVE_EVERY == 0:
+            run.save()
+    run.look(watch, watch_at)
+    run.save()
+    return History(torch.stack(run.losses), run.watched)
+
+
+class _Run:
+    def __init__(self, model: nn.Module, tasks: Any, recipe: Recipe, folder: Path | None):
+        self.model, self.recipe = model, recipe
+        self.parameters = list(model.parameters())
+        self.tasks = tasks if isinstance(tasks, Sequence) else [tasks]
+        self.n_models = len(self.parameters[0])
+        if isinstance(tasks, Sequence) and len(tasks) != self.n_models:
+            raise ValueError(f"one task for each of the {self.n_models} models is needed, got {len(tasks)}")
+        self.optimiser = torch.optim.Adam(self.parameters, lr=recipe.learning_rate, betas=recipe.betas)
+        self.losses: list[Tensor] = []
+        self.watched: dict[int, Any] = {}
+        self.file = None if folder is None else Path(folder) / "state.pt"
+        if self.file is not None and self.file.exists():
+            self._restore(torch.load(self.file, weights_only=False))
+
+    @property
+    def step(self) -> int:
+        return len(self.losses)
+
+    def look(self, watch: Callable[[nn.Module], Any] | None, steps: Collection[int]) -> None:
+        if watch is not None and self.step in steps and self.step not in self.watched:
+            with torch.no_grad():
+                self.watched[self.step] = watch(self.model)
+
+    def update(self) -> Float[Tensor, " model"]:
+        x, y = self._prompts()
+        loss = self._losses(self.model(x, y), y)
+        if not torch.isfinite(loss).all():
+            raise FloatingPointError(f"the loss is {loss.tolist()} at step {self.step}; try a smaller learning rate")
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate(self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        self._clip()
+        self.optimiser.step()
+        self.losses.append(loss.detach().cpu())
+        return self.losses[-1]
+
+    def save(self) -> None:
+        if self.file is None:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "recipe": self.recipe,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "losses": self.losses,
+            "watched": self.watched,
+        }
+        partial = self.file.with_suffix(".tmp")
+        torch.save(state, partial)
+        partial.replace(self.file)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["recipe"] != self.recipe:
+            raise ValueError(f"{self.file} holds a run of another recipe: {state['recipe']}, not {self.recipe}")
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.losses, self.watched = state["losses"], state["watched"]
+
+    def _prompts(self) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        drawn = [task.sample(self.recipe.batch, self.recipe.n_points, generator=generator) for task in self.tasks]
+        device = self.parameters[0].device
+        if len(drawn) == 1:
+            return drawn[0].x.to(device), drawn[0].y.to(device)
+        return torch.stack([p.x for p in drawn]).to(device), torch.stack([p.y for p in drawn]).to(device)
+
+    def _losses(self, predictions: Tensor, y: Tensor) -> Float[Tensor, " model"]:
+        every_point = predictions.dim() - (self.n_models > 1) == 2
+        errors = predictions - (y if every_point else y[..., -1])
+        return 0.5 * errors.square().reshape(self.n_models, -1).mean(1)
+
+    def _clip(self) -> None:
+        if self.recipe.clip == math.inf:
+            return
+        norm = torch.stack([p.grad.flatten(1).square().sum(1) for p in self.parameters]).sum(0).sqrt()
+        factor = (self.recipe.clip / norm).clamp(max=1)
+        for p in self.parameters:
+            p.grad.mul_(factor.view(-1, *[1] * (p.dim() - 1)))

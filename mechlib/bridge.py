@@ -7,16 +7,18 @@ our own: small models built from sizes, and pretrained models by name or from a 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformer_lens import FactoredMatrix
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 
-__all__ = ["Shape", "TransformerBridge", "from_transformers", "native", "resolve_device"]
+__all__ = ["FactoredMatrix", "Shape", "TransformerBridge", "from_transformers", "native", "resolve_device", "shuffled"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,18 @@ class Shape:
     n_ctx: int
     """The longest sequence that the model takes."""
     d_vocab: int
+    tied: bool = True
+    """Whether the unembedding is the embedding's copy, or has weights of its own."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers training sets; a tied embedding counts once, and the unembedding has no bias."""
+        width = self.n_heads * self.d_head
+        attention = 3 * (self.d_model + 1) * width + (width + 1) * self.d_model
+        mlp = (self.d_model + 1) * self.d_mlp + (self.d_mlp + 1) * self.d_model if self.d_mlp else 0
+        norms = 2 * self.d_model * (2 if self.d_mlp else 1)
+        tables = (1 if self.tied else 2) * self.d_vocab + self.n_ctx
+        return tables * self.d_model + self.n_layers * (attention + mlp + norms) + 2 * self.d_model
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -48,13 +62,13 @@ def native(
 
     Args:
         weights: one tensor for every parameter, under the names of TransformerLens's native model
-            (``tok_embed.weight``, ``layers.0.attn.q.weight``, ...). ``head.weight`` may be missing: the unembedding
-            is then the embedding's copy (tied).
+            (``tok_embed.weight``, ``layers.0.attn.q.weight``, ...). ``head.weight`` may be missing from those of a tied
+            shape: the unembedding is then the embedding's copy.
 
     Raises:
         ValueError: if a parameter is missing, unknown or of another shape; nothing is built then.
     """
-    tied = {"head.weight": weights["tok_embed.weight"]} if "tok_embed.weight" in weights else {}
+    tied = {"head.weight": weights["tok_embed.weight"]} if shape.tied and "tok_embed.weight" in weights else {}
     complete = tied | dict(weights)
     config = TransformerBridgeConfig(
         n_layers=shape.n_layers,
@@ -99,3 +113,27 @@ def from_transformers(name_or_folder: str | Path, *, device: str | torch.device 
         OSError: if the name is not to be had (no network, no such model); the message is that of ``transformers``.
     """
     return TransformerBridge.boot_transformers(str(name_or_folder), device=resolve_device(device)).eval()
+
+
+def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
+    """A copy of ``model`` in which the entries of every parameter stand in random order.
+
+    Each parameter keeps its values, and so its norm and the scale of what it makes, and loses what was learned: the
+    control with random weights for any statistic of a model. Shared parameters stay shared. ``model`` is left as it
+    was; hooks on it are copied too.
+    """
+    remembered = {  # of its last run; a tensor with a gradient's history refuses to be copied
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    control = copy.deepcopy(model, remembered)
+    for block in control.blocks:
+        block._teardown_capture_hooks()  # they write into the modules of ``model``; the next run makes new ones
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in control.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    return control

@@ -9,20 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
+from mechlib.running import hook_name
 
 Edit = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
-
-
-def hook_name(model: TransformerBridge, entry: int) -> str:
-    """The hook at residual-stream entry ``entry``: 0 is the embedding, ``e`` the output of layer ``e - 1``.
-
-    Raises:
-        ValueError: if the model has no such entry.
-    """
-    n_layers = model.cfg.n_layers
-    if not 0 <= entry <= n_layers:
-        raise ValueError(f"entry {entry} is out of range: a model of {n_layers} layers has entries 0 to {n_layers}")
-    return "blocks.0.hook_resid_pre" if entry == 0 else f"blocks.{entry - 1}.hook_resid_post"
 
 
 @torch.no_grad()

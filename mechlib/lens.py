@@ -11,7 +11,6 @@ dropped: memory does not grow with ``n_layers * d_vocab``. Only :func:`layer_log
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import SupportsIndex
 
@@ -21,14 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
+from mechlib.running import at_rest, checked_tokens, few_sequences, hook_name, require_ids, run_reading, slices
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens", "read_out", "residual_entries"]
 
 Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
 Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
-
-TOKENS_AT_ONCE = 512
-"""Tokens of one forward pass: whole sequences, at least one."""
 
 ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
 """Rows whose distributions exist together. On a CPU, few enough for them to stay in its cache."""
@@ -85,7 +82,7 @@ def logit_lens(
             is empty or out of range; if ``top_k`` is out of range; if ``lens`` changes the shape; if the model's
             logits are not the final norm and unembedding of the last entry.
     """
-    tokens = _checked_tokens(model, tokens)
+    tokens = checked_tokens(model, tokens)
     targets = _checked_targets(model, targets, tokens)
     selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
     d_vocab = model.cfg.d_vocab
@@ -93,8 +90,8 @@ def logit_lens(
         raise ValueError(f"top_k is from 0 to {d_vocab} (d_vocab), not {top_k}")
 
     parts = []
-    with _at_rest(model):
-        for sequences in _few_sequences(tokens):
+    with at_rest(model):
+        for sequences in few_sequences(tokens):
             entries = _translated(lens, _entries(model, tokens[sequences]))[:, :, selected].flatten(1, 2)
             wanted = None if targets is None else targets[sequences][:, selected].flatten()
             parts += [
@@ -114,11 +111,11 @@ def layer_log_probs(
     Takes ``4 * (n_layers + 1) * batch * pos * d_vocab`` bytes in single precision; :func:`logit_lens` does without.
     Arguments and errors are those of :func:`logit_lens`.
     """
-    tokens = _checked_tokens(model, tokens)
+    tokens = checked_tokens(model, tokens)
     shape = (model.cfg.n_layers + 1, *tokens.shape, model.cfg.d_vocab)
     result = torch.empty(shape, dtype=_at_least_single(model.W_U.dtype), device=tokens.device)
-    with _at_rest(model):
-        for sequences in _few_sequences(tokens):
+    with at_rest(model):
+        for sequences in few_sequences(tokens):
             entries = _translated(lens, _entries(model, tokens[sequences])).flatten(1, 2)
             into = result[:, sequences].view(*entries.shape[:2], -1)
             for rows in _few_rows(entries):
@@ -134,9 +131,9 @@ def residual_entries(
 
     Without gradients, in eval mode; the model is left as it was. Errors as in :func:`logit_lens`.
     """
-    tokens = _checked_tokens(model, tokens)
-    with _at_rest(model):
-        return torch.cat([_entries(model, tokens[sequences]) for sequences in _few_sequences(tokens)], 1)
+    tokens = checked_tokens(model, tokens)
+    with at_rest(model):
+        return torch.cat([_entries(model, tokens[sequences]) for sequences in few_sequences(tokens)], 1)
 
 
 def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
@@ -203,12 +200,8 @@ def _entries(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Floa
     def catch(residual: Tensor, hook: object) -> None:
         caught.append(residual.detach())
 
-    def first_position(residual: Tensor, hook: object) -> Tensor:
-        return residual[:1, :1]
-
-    names = ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(model.cfg.n_layers))]
-    hooks = [*((name, catch) for name in names), ("unembed.hook_in", first_position)]
-    logits = model.run_with_hooks(tokens, fwd_hooks=hooks)
+    hooks = [(hook_name(model, entry), catch) for entry in range(model.cfg.n_layers + 1)]
+    logits = run_reading(model, tokens, hooks)
     _require_direct_readout(logits, read_out(model, caught[-1][:1, :1]))
     return torch.stack(caught)
 
@@ -232,43 +225,12 @@ def _translated(lens: Lens | None, entries: Tensor) -> Tensor:
     return translated
 
 
-@contextmanager
-def _at_rest(model: TransformerBridge) -> Iterator[None]:
-    """Eval mode without gradients; afterwards every module has its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def _at_least_single(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _few_sequences(tokens: Int[Tensor, "batch pos"]) -> Iterator[slice]:
-    return _slices(len(tokens), max(1, TOKENS_AT_ONCE // tokens.shape[1]))
-
-
 def _few_rows(entries: Float[Tensor, "entry row d_model"]) -> Iterator[slice]:
-    return _slices(entries.shape[1], ROWS_AT_ONCE.get(entries.device.type, ROWS_AT_ONCE["cuda"]))
-
-
-def _slices(n: int, step: int) -> Iterator[slice]:
-    return (slice(start, start + step) for start in range(0, n, step))
-
-
-def _checked_tokens(model: TransformerBridge, tokens: Tensor) -> Int[Tensor, "batch pos"]:
-    _require_ids("tokens", tokens, model.cfg.d_vocab)
-    shape = tuple(tokens.shape)
-    if len(shape) not in (1, 2):
-        raise ValueError(f"tokens have the axes [batch, pos], or [pos] alone; their shape is {shape}")
-    if shape[-1] > model.cfg.n_ctx:
-        raise ValueError(f"tokens of shape {shape} are longer than the model's context of {model.cfg.n_ctx}")
-    return torch.atleast_2d(tokens).to(model.W_U.device, torch.long)
+    return slices(entries.shape[1], ROWS_AT_ONCE.get(entries.device.type, ROWS_AT_ONCE["cuda"]))
 
 
 def _checked_targets(
@@ -278,25 +240,12 @@ def _checked_targets(
         return None
     if isinstance(targets, int):
         targets = torch.full_like(tokens, targets)
-    _require_ids("targets", targets, model.cfg.d_vocab)
+    require_ids("targets", targets, model.cfg.d_vocab)
     if torch.atleast_2d(targets).shape != tokens.shape:
         raise ValueError(
             f"targets have the shape {tuple(tokens.shape)} of tokens, one id per position, not {tuple(targets.shape)}"
         )
     return torch.atleast_2d(targets).to(tokens.device, torch.long)
-
-
-def _require_ids(name: str, ids: Tensor, d_vocab: int) -> None:
-    if not isinstance(ids, Tensor):
-        raise TypeError(f"{name} are a tensor of token ids, not {type(ids).__name__}: {ids!r}")
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise TypeError(f"{name} are integers; these, of shape {tuple(ids.shape)}, are {ids.dtype}")
-    if ids.numel() == 0:
-        raise ValueError(f"{name} of shape {tuple(ids.shape)} are empty")
-    outside = ((ids < 0) | (ids >= d_vocab)).nonzero()
-    if len(outside):
-        where = outside[0].tolist()
-        raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")
 
 
 def _checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:

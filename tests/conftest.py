@@ -74,3 +74,27 @@ def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         torch.manual_seed(0)
         transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def largest_tensor() -> Callable[[Callable], int]:
+    """``largest_tensor(call)``: the number of elements of the largest tensor that is made while ``call()`` runs."""
+    from torch import Tensor
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            for tensor in result if isinstance(result, tuple | list) else [result]:
+                if isinstance(tensor, Tensor):
+                    self.elements = max(self.elements, tensor.untyped_storage().nbytes() // tensor.element_size())
+            return result
+
+    def measure(call: Callable) -> int:
+        with Largest() as mode:
+            call()
+        return mode.elements
+
+    return measure

@@ -15,6 +15,8 @@ FLOORS = {
     "bridge": 0,
     "text": 0,
     "zoo": 1,
+    "running": 1,
+    "stats": 1,
     "widgets": 3,
     "plots": 3,
     "claims": 3,
@@ -26,7 +28,15 @@ FLOORS = {
 REFERENCE = 2
 """The floor of every room not named above: the reference implementations."""
 
-SIBLINGS = {("cli", "authoring"), ("cli", "grade"), ("tuned_lens", "lens")}
+SIBLINGS = {
+    ("cli", "authoring"),
+    ("cli", "grade"),
+    ("columns", "lens"),
+    ("generation", "lens"),
+    ("prompts", "lens"),
+    ("toy", "heads"),
+    ("tuned_lens", "lens"),
+}
 """(importer, imported) on one floor: the only ones that are meant."""
 
 NEVER = {("llc", "zoo"), ("llc", "bridge"), ("icl", "zoo"), ("icl", "bridge")}

@@ -1,17 +1,14 @@
 """The logit lens against TransformerLens's own, against float64 by brute force, and against what it must satisfy."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 import torch
 import transformers
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformer_lens.tools.analysis import logit_lens as reference_lens
 
 from mechlib import lens as lens_module
+from mechlib import running
 from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
 from mechlib.lens import layer_log_probs, logit_lens, read_out, residual_entries
 from mechlib.zoo.decoder import Decoder
@@ -57,26 +54,6 @@ def small() -> TransformerBridge:
     return random_native()
 
 
-@contextmanager
-def unchanged(model: TransformerBridge) -> Iterator[None]:
-    """Fails if weights, gradients, modes or hooks differ afterwards."""
-
-    def state() -> dict:
-        return {
-            "weights": {name: t.detach().clone() for name, t in (*model.named_parameters(), *model.named_buffers())},
-            "trained": {name: (p.requires_grad, p.grad) for name, p in model.named_parameters()},
-            "modes": {name: module.training for name, module in model.named_modules()},
-            "hooks": {name: (list(h.fwd_hooks), list(h.bwd_hooks)) for name, h in model.hook_dict.items()},
-        }
-
-    before = state()
-    yield
-    after = state()
-    weights = before.pop("weights"), after.pop("weights")
-    assert before == after
-    assert all(torch.equal(weights[1][name], tensor) for name, tensor in weights[0].items())
-
-
 @pytest.fixture(scope="module")
 def tokens() -> Tensor:
     return torch.randint(SHAPE.d_vocab, (BATCH, POS + 1), generator=torch.Generator().manual_seed(1))[:, :-1]
@@ -90,7 +67,7 @@ def targets() -> Tensor:
 @pytest.fixture(autouse=True)
 def several_chunks(monkeypatch):
     """Chunks so small that every test crosses their borders."""
-    monkeypatch.setattr(lens_module, "TOKENS_AT_ONCE", 2 * POS)
+    monkeypatch.setattr(running, "TOKENS_AT_ONCE", 2 * POS)
     monkeypatch.setattr(lens_module, "ROWS_AT_ONCE", {"cpu": 7, "cuda": 7})
 
 
@@ -340,37 +317,7 @@ class TestBadInput:
             call(model, tokens)
 
 
-class TestTheModelStaysAsItWas:
-    @pytest.fixture
-    def half_training(self) -> TransformerBridge:
-        model = random_native()
-        model.train()
-        model.blocks[1].eval()
-        model.ln_final.weight.requires_grad_(False)
-        model.add_hook("blocks.0.hook_resid_post", lambda residual, hook: None)
-        return model
-
-    @pytest.mark.parametrize("call", [logit_lens, layer_log_probs, residual_entries])
-    def test_after_a_call(self, half_training, tokens, call):
-        with unchanged(half_training):
-            call(half_training, tokens)
-
-    @pytest.mark.parametrize("call", [logit_lens, layer_log_probs])
-    def test_after_an_exception_in_the_middle(self, half_training, tokens, call):
-        def fails(entries: Tensor) -> Tensor:
-            raise KeyboardInterrupt
-
-        with unchanged(half_training), pytest.raises(KeyboardInterrupt):
-            call(half_training, tokens, lens=fails)
-
-    def test_after_an_exception_in_the_forward_pass(self, half_training, tokens):
-        def fails(residual: Tensor, hook: object) -> None:
-            raise KeyboardInterrupt
-
-        half_training.add_hook("blocks.2.hook_resid_post", fails)
-        with unchanged(half_training), pytest.raises(KeyboardInterrupt):
-            logit_lens(half_training, tokens)
-
+class TestOtherStatesOfTheModel:
     def test_training_mode_does_not_change_the_reading(self, gpt2_folder, tokens):
         model = from_transformers(gpt2_folder, device="cpu")
         expected = logit_lens(model, tokens)
@@ -384,32 +331,18 @@ class TestTheModelStaysAsItWas:
             assert (residual_entries(small, tokens)[0] == 0).all()
 
 
-class Largest(TorchDispatchMode):
-    """Records the largest number of elements of any tensor made while it is active."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, Tensor):
-                self.elements = max(self.elements, tensor.untyped_storage().nbytes() // tensor.element_size())
-        return result
-
-
 class TestMemory:
     SHAPE = Shape(n_layers=6, d_model=8, n_heads=2, d_head=4, d_mlp=8, n_ctx=20, d_vocab=4001)
 
-    def largest(self, call, tokens, **arguments) -> int:
+    @pytest.fixture
+    def largest(self, largest_tensor, tokens):
         model = random_native(self.SHAPE)
-        with Largest() as mode:
-            call(model, tokens, **arguments)
-        return mode.elements
+        return lambda call, **arguments: largest_tensor(lambda: call(model, tokens, **arguments))
 
-    def test_only_a_few_rows_of_one_entry_meet_the_vocabulary(self, tokens, targets):
+    def test_only_a_few_rows_of_one_entry_meet_the_vocabulary(self, largest, targets):
         weights = self.SHAPE.d_vocab * self.SHAPE.d_model
         a_few_rows = 7 * self.SHAPE.d_vocab
-        assert self.largest(logit_lens, tokens, targets=targets) <= max(a_few_rows, weights)
+        assert largest(logit_lens, targets=targets) <= max(a_few_rows, weights)
 
-    def test_full_log_probs_are_one_tensor(self, tokens):
-        assert self.largest(layer_log_probs, tokens) == 7 * BATCH * POS * self.SHAPE.d_vocab
+    def test_full_log_probs_are_one_tensor(self, largest):
+        assert largest(layer_log_probs) == 7 * BATCH * POS * self.SHAPE.d_vocab

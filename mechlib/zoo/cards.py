@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ from typing import Any
 from mechlib.bridge import Shape
 
 SHIPPED = Path(__file__).parent / "weights"
+NUMBERS = re.compile(r"\[[\s\d.,eNa+-]+\]")
+"""A list of numbers in JSON, which a card keeps on one line."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Card:
     """What a user must know, the difference from training on natural text first."""
     checkpoints: tuple[Checkpoint, ...]
     """Ascending in ``step``, from the untrained model at step 0."""
+    log: dict[str, tuple[float, ...]]
+    """What was measured while it trained, in columns of one length: ``step``, ascending from 0, and the nats per token
+    of ``mechlib.zoo.evaluation.measure``: ``held_out`` on 192 passages spread over the held-out files, ``in_context``
+    there, ``repeat``. Of models older than the log only the checkpoints were measured."""
     versions: dict[str, str]
     """What the model was trained with."""
     folder: Path
@@ -76,7 +83,8 @@ class Card:
         """Write ``card.json`` into ``folder``."""
         fields = dataclasses.asdict(self)
         del fields["folder"]
-        (self.folder / "card.json").write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+        lines = NUMBERS.sub(lambda column: " ".join(column[0].split()), json.dumps(fields, indent=1))
+        (self.folder / "card.json").write_text(lines + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> Card:
@@ -84,6 +92,7 @@ def read_card(folder: Path) -> Card:
     fields = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     fields["shape"] = Shape(**fields["shape"])
     fields["notes"] = tuple(fields["notes"])
+    fields["log"] = {key: tuple(column) for key, column in fields["log"].items()}
     fields["checkpoints"] = tuple(Checkpoint(**c) for c in fields["checkpoints"])
     return Card(folder=folder, **fields)
 

@@ -1,13 +1,15 @@
 """The plain module that the recipes train.
 
-A decoder-only transformer with pre-LayerNorm, learned positions and a tied unembedding. Its parameters carry the
-names of TransformerLens's native model, so a state dict moves between the two unchanged; ``tests/zoo`` shows that the
-two agree to float precision. Trained plain because the bridge's hooks cost a third of the speed.
+A decoder-only transformer with pre-LayerNorm, learned positions and an unembedding that is tied or has weights of its
+own. Its parameters carry the names of TransformerLens's native model, so a state dict moves between the two unchanged;
+``tests/zoo`` shows that the two agree to float precision. Trained plain because the bridge's hooks cost a third of the
+speed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -30,13 +32,17 @@ class Attention(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        batch, pos, _ = x.shape
-        q, k, v = (
-            linear(x).view(batch, pos, self.n_heads, self.d_head).transpose(1, 2) for linear in (self.q, self.k, self.v)
-        )
+        z = self.pattern(x) @ self._by_head(self.v(x))
+        return self.o(z.transpose(1, 2).flatten(2))
+
+    def pattern(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch head query key"]:
+        pos = x.shape[1]
+        q, k = self._by_head(self.q(x)), self._by_head(self.k(x))
         scores = (q / math.sqrt(self.d_head)) @ k.transpose(-1, -2) + self.mask[:pos, :pos].to(q.dtype)
-        pattern = torch._softmax(scores, -1, False)  # softmax without autocast's detour through float32
-        return self.o((pattern @ v).transpose(1, 2).reshape(batch, pos, -1))
+        return torch._softmax(scores, -1, False)  # softmax without autocast's detour through float32
+
+    def _by_head(self, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "batch head pos d_head"]:
+        return x.unflatten(-1, (self.n_heads, self.d_head)).transpose(1, 2)
 
 
 class MLP(nn.Module):
@@ -73,7 +79,8 @@ class Decoder(nn.Module):
             self.ln_out = nn.LayerNorm(shape.d_model)
             self.head = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
         self._initialise(torch.Generator().manual_seed(seed), shape.n_layers)
-        self.head.weight = self.tok_embed.weight
+        if shape.tied:
+            self.head.weight = self.tok_embed.weight
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator, n_layers: int) -> None:
@@ -86,7 +93,18 @@ class Decoder(nn.Module):
             parameter.normal_(0.0, std / math.sqrt(2 * n_layers) if into_stream else std, generator=generator)
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+        *_, x = self.stream(tokens)
+        return self.head(self.ln_out(x))
+
+    def patterns(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "layer batch head query key"]:
+        """Where every head attends: rows over ``key`` sum to 1."""
+        into = zip(self.layers, self.stream(tokens), strict=False)
+        return torch.stack([block.attn.pattern(block.ln1(x)) for block, x in into])
+
+    def stream(self, tokens: Int[Tensor, "batch pos"]) -> Iterator[Float[Tensor, "batch pos d_model"]]:
+        """The residual stream before each block, and after the last."""
         x = self.tok_embed(tokens) + self.pos.weight[: tokens.shape[1]]
+        yield x
         for block in self.layers:
             x = block(x)
-        return self.head(self.ln_out(x))
+            yield x

@@ -1,4 +1,4 @@
-"""Losses of a model on text."""
+"""What is measured of a model while it trains and after: losses on text, and what it gains from its context."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from mechlib.bridge import Shape
 
 
 def windows(stream: Int[Tensor, " pos"], length: int) -> Int[Tensor, "row pos"]:
@@ -22,3 +24,49 @@ def token_losses(model: nn.Module, rows: Int[Tensor, "row pos"], *, batch: int =
         logits = model(chunk[:, :-1]).float()
         losses.append(F.cross_entropy(logits.transpose(1, 2), chunk[:, 1:], reduction="none").cpu())
     return torch.cat(losses)
+
+
+EARLY, LATE = slice(40, 60), slice(200, 256)
+"""The targets that :func:`in_context_score` compares, counted from the second token of a row."""
+
+REPEAT_ROWS, REPEAT_PERIOD, REPEAT_SEED = 32, 50, 1_906
+
+
+def in_context_score(losses: Float[Tensor, "row target"]) -> float:
+    """How much less a token costs late in the context than early: in nats, below zero where context helps.
+
+    The mean over ``LATE`` targets minus the mean over ``EARLY`` ones, as in Olsson et al. (2022), "In-context learning
+    and induction heads", who compare the 500th token with the 50th; ``nan`` for rows too short to have late targets.
+
+    Args:
+        losses: of passages with ``n_ctx + 1`` tokens each, as :func:`token_losses` returns them.
+    """
+    return (losses[:, LATE].mean() - losses[:, EARLY].mean()).item()
+
+
+def repeat_loss(model: nn.Module, d_vocab: int, n_ctx: int) -> float:
+    """The loss in nats per token on the second copy of random tokens, which only its first copy predicts.
+
+    A model that ignores the context pays at least log(``d_vocab`` - 1) on average, one that copies pays nothing.
+    The 32 rows are the same at every call and in no training batch: tokens 1 to ``d_vocab`` - 1, drawn uniformly, 50
+    of them (half the context, if it is shorter) and then the same once more. The first token of the copy, which
+    nothing announces, is left out.
+    """
+    period = min(REPEAT_PERIOD, n_ctx // 2)
+    generator = torch.Generator().manual_seed(REPEAT_SEED)
+    block = torch.randint(1, d_vocab, (REPEAT_ROWS, period), generator=generator)
+    return token_losses(model, block.repeat(1, 2))[:, period:].mean().item()
+
+
+def measure(model: nn.Module, shape: Shape, passages: Int[Tensor, "row pos"]) -> dict[str, float]:
+    """One line of a training log: ``held_out`` loss on ``passages``, ``in_context`` score there, ``repeat`` loss.
+
+    All in nats per token, rounded to four places.
+    """
+    losses = token_losses(model, passages)
+    line = {
+        "held_out": losses.mean().item(),
+        "in_context": in_context_score(losses),
+        "repeat": repeat_loss(model, shape.d_vocab, shape.n_ctx),
+    }
+    return {key: round(value, 4) for key, value in line.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import platform
 import shutil
 from pathlib import Path
@@ -31,6 +32,10 @@ def weights_file(step: int) -> str:
     return f"step-{step:06d}.safetensors"
 
 
+LOG = "metrics.jsonl"
+"""The file in a run's folder that training adds lines to."""
+
+
 def write_card(recipe: Recipe, batches: Batches, folder: Path) -> Card:
     """Measure every checkpoint in ``folder`` and write ``card.json`` beside them."""
     length = recipe.shape.n_ctx + 1
@@ -53,6 +58,7 @@ def write_card(recipe: Recipe, batches: Batches, folder: Path) -> Card:
         metrics=metrics,
         notes=_notes(recipe),
         checkpoints=checkpoints,
+        log=_log(folder, recipe.steps),
         versions={"python": platform.python_version(), "torch": torch.__version__},
         folder=folder,
     )
@@ -74,6 +80,13 @@ def install(trained: Card) -> Path:
     return target
 
 
+def _log(folder: Path, last: int) -> dict[str, tuple[float, ...]]:
+    """The columns of a run's log; of a step that was measured twice, as a resumed run does, the later line counts."""
+    lines = {line["step"]: line for line in map(json.loads, (folder / LOG).read_text().splitlines())}
+    kept = [lines[step] for step in sorted(lines) if step <= last]
+    return {key: tuple(line[key] for line in kept) for key in ("step", "held_out", "in_context", "repeat")}
+
+
 def _measured(recipe: Recipe, folder: Path, step: int, held_out: Int[Tensor, "row pos"]) -> Checkpoint:
     file = weights_file(step) if step else ""
     return Checkpoint(
@@ -89,7 +102,7 @@ def _decoder(recipe: Recipe, folder: Path, step: int) -> Decoder:
     model = Decoder(recipe.shape, recipe.seed)
     if step:
         state = load_file(folder / weights_file(step))
-        model.load_state_dict(state | {"head.weight": state["tok_embed.weight"]})
+        model.load_state_dict({"head.weight": state["tok_embed.weight"]} | state)
     return model.eval()
 
 
@@ -104,7 +117,7 @@ def _sample(stream: Int[Tensor, " pos"], length: int) -> Int[Tensor, "row pos"]:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     settings = dataclasses.asdict(recipe)
-    for elsewhere in ("name", "about", "shape", "checkpoints"):
+    for elsewhere in ("name", "about", "shape", "checkpoints", "remarks"):
         del settings[elsewhere]
     return settings | {"tokens_per_step": recipe.tokens_per_step, "precision": "bfloat16 autocast, float32 weights"}
 
@@ -131,6 +144,8 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
         f"Not natural text alone: {rows.repeated} of the {rows.total} rows of every batch "
         f"({rows.repeated / rows.total:.1%}) are random tokens repeated with a random period. They make induction "
         "heads form early; their strength here says nothing about models trained on natural text."
+        if rows.repeated
+        else f"Natural text alone: none of the {rows.total} rows of a batch are random tokens repeated."
     ]
     if rows.packages:
         notes.append(
@@ -139,4 +154,4 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
         )
     if recipe.decay_from is None:
         notes.append("The learning rate is constant after the warm-up: no change in training is the schedule's doing.")
-    return tuple(notes)
+    return (*notes, *recipe.remarks)

@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Int
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mechlib import text
@@ -19,12 +21,12 @@ from mechlib.bridge import resolve_device
 from mechlib.zoo.cards import Card, unknown_model
 from mechlib.zoo.data import Batches
 from mechlib.zoo.decoder import Decoder
-from mechlib.zoo.evaluation import token_losses, windows
+from mechlib.zoo.evaluation import measure, windows
 from mechlib.zoo.recipes import RECIPES, Recipe
-from mechlib.zoo.release import weights_file, write_card
+from mechlib.zoo.release import LOG, weights_file, write_card
 
 SAVE_EVERY = 250
-CURVE_ROWS = 96
+CURVE_ROWS = 192
 
 
 def train(name: str, *, folder: Path, device: str = "auto", progress: bool = True) -> Card:
@@ -51,7 +53,8 @@ class Trainer:
     """One run of a recipe in a folder of its own.
 
     The folder holds ``state.pt`` (all that a resumed run needs, rewritten every 250 steps), ``metrics.jsonl`` (one
-    line per 250 steps) and ``step-NNNNNN.safetensors`` (half precision) for each checkpoint of the recipe.
+    line of ``evaluation.measure`` per 250 steps and per checkpoint) and ``step-NNNNNN.safetensors`` (half precision)
+    for each checkpoint of the recipe.
     """
 
     recipe: Recipe
@@ -74,21 +77,24 @@ class Trainer:
         bar = tqdm(
             total=self.recipe.steps, initial=self.step, desc=self.recipe.name, disable=not self.progress, mininterval=5
         )
-        held_out = windows(text.stream(text.files("held_out", tests=True)), self.recipe.shape.n_ctx + 1)
-        curve = held_out[:: max(1, len(held_out) // CURVE_ROWS)]
-        recent: list[float] = []
+        if self.step == 0:
+            self._log()
         while self.step < end:
-            recent.append(self._update())
+            loss = self._update()
             bar.update()
-            if self.step in self.recipe.checkpoints:
+            if shipped := self.step in self.recipe.checkpoints:
                 self._export()
-            if self.step % SAVE_EVERY == 0 or self.step == end:
-                held = token_losses(self.model, curve).mean().item()
-                self._log(loss=sum(recent) / len(recent), held_out=held)
-                bar.set_postfix(loss=f"{recent[-1]:.3f}", held_out=f"{held:.3f}")
-                recent.clear()
+            if (due := self.step % SAVE_EVERY == 0 or self.step == end) or shipped:
+                measured = self._log()
+            if due:
+                bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{measured['held_out']:.3f}")
                 self._save()
         bar.close()
+
+    @cached_property
+    def _curve(self) -> Int[Tensor, "row pos"]:
+        held_out = windows(text.stream(text.files("held_out", tests=True)), self.recipe.shape.n_ctx + 1)
+        return held_out[:: max(1, len(held_out) // CURVE_ROWS)]
 
     def _update(self) -> float:
         tokens = self.batches[self.step].to(self.device)
@@ -124,16 +130,18 @@ class Trainer:
 
     def _export(self) -> None:
         state = self.model.state_dict()
-        del state["head.weight"]  # tied to the embedding
+        if self.recipe.shape.tied:
+            del state["head.weight"]
         save_file(
             {key: value.half().cpu().contiguous() for key, value in state.items()},
             self.folder / weights_file(self.step),
         )
 
-    def _log(self, **metrics: float) -> None:
-        line = {"step": self.step, "tokens": self.step * self.recipe.tokens_per_step, "time": time.time(), **metrics}
-        with (self.folder / "metrics.jsonl").open("a") as log:
+    def _log(self) -> dict[str, float]:
+        line = {"step": self.step, "time": time.time(), **measure(self.model, self.recipe.shape, self._curve)}
+        with (self.folder / LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
+        return line
 
 
 def _optimisers(model: nn.Module, recipe: Recipe) -> Iterator[torch.optim.Optimizer]:

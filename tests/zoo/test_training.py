@@ -55,6 +55,29 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path, small_corpus, 
     }
 
 
+def test_an_untied_model_keeps_its_unembedding(tmp_path, small_corpus):
+    recipe = dataclasses.replace(TINY, shape=dataclasses.replace(TINY.shape, tied=False))
+    trainer = run(tmp_path / "run", recipe=recipe)
+    saved = load_file(tmp_path / "run/step-000006.safetensors")
+    assert saved.keys() == trainer.model.state_dict().keys()
+    reloaded = release._decoder(recipe, tmp_path / "run", 6)
+    torch.testing.assert_close(reloaded.head.weight, trainer.model.head.weight, atol=1e-3, rtol=1e-3)
+    assert not torch.equal(reloaded.head.weight, reloaded.tok_embed.weight)
+
+
+def test_the_log_is_what_evaluation_measures_and_a_step_stands_in_it_once(tmp_path, small_corpus, monkeypatch):
+    monkeypatch.setattr(train, "SAVE_EVERY", 3)
+    run(tmp_path / "run", until=5)
+    trainer = run(tmp_path / "run")
+    with (tmp_path / "run" / release.LOG).open("a") as file:
+        file.write(json.dumps({"step": 9, "held_out": 0.0, "in_context": 0.0, "repeat": 0.0}) + "\n")
+    log = release._log(tmp_path / "run", 6)
+    assert log["step"] == (0, 2, 3, 5, 6)
+    passages = windows(text.stream(text.files("held_out")), 25)
+    passages = passages[:: max(1, len(passages) // train.CURVE_ROWS)]
+    assert log["held_out"][-1] == pytest.approx(token_losses(trainer.model, passages).mean().item(), abs=1e-4)
+
+
 def test_training_lowers_the_loss_on_what_it_sees(tmp_path, small_corpus):
     longer = dataclasses.replace(TINY, steps=60, checkpoints=(60,), decay_from=None)
     run(tmp_path / "run", recipe=longer)

@@ -1,0 +1,142 @@
+"""Running a model without changing it: what is put in, where hooks go, and how the model is left.
+
+The names of the hooks stand here and nowhere else, for all the reference implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge
+
+Hook = Callable[..., Tensor | None]
+
+TOKENS_AT_ONCE = 512
+"""Tokens of one forward pass: whole sequences, at least one."""
+
+
+def hook_name(model: TransformerBridge, entry: int) -> str:
+    """The hook at residual-stream entry ``entry``: 0 is the embedding, ``e`` the output of layer ``e - 1``.
+
+    Raises:
+        ValueError: if the model has no such entry.
+    """
+    n_layers = model.cfg.n_layers
+    if not 0 <= entry <= n_layers:
+        raise ValueError(f"entry {entry} is out of range: a model of {n_layers} layers has entries 0 to {n_layers}")
+    return "blocks.0.hook_resid_pre" if entry == 0 else f"blocks.{entry - 1}.hook_resid_post"
+
+
+def pattern_hooks(model: TransformerBridge) -> list[str]:
+    """The hooks at the attention patterns ``[batch, head, query, key]``, one for every layer.
+
+    Raises:
+        ValueError: if a layer of the model computes no attention pattern that could be read.
+    """
+    return _every_layer(model, "attn.hook_pattern", "no attention pattern to read")
+
+
+def head_output_hooks(model: TransformerBridge) -> list[str]:
+    """The hooks at the outputs of the heads before ``W_O``, ``[batch, pos, head, d_head]``, one for every layer.
+
+    Raises:
+        ValueError: if a layer of the model has no attention heads.
+    """
+    return _every_layer(model, "attn.hook_z", "no attention heads")
+
+
+def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:
+    names = [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
+    there = model.hook_dict
+    if without := [layer for layer, name in enumerate(names) if name not in there]:
+        raise ValueError(f"the model has {what} in layers {without}: there is no hook {names[without[0]]}")
+    return names
+
+
+def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
+    """Refuse a head that a model of these sizes does not have.
+
+    Raises:
+        ValueError: with the heads that there are.
+    """
+    if not (0 <= layer < n_layers and 0 <= head < n_heads):
+        raise ValueError(
+            f"there is no head {head} in layer {layer}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}"
+        )
+
+
+@contextmanager
+def at_rest(model: TransformerBridge) -> Iterator[None]:
+    """Eval mode without gradients; afterwards every module has its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def run_reading(
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], hooks: Iterable[tuple[str, Hook]]
+) -> Float[Tensor, "1 1 d_vocab"]:
+    """One forward pass for what the hooks see on the way.
+
+    Only the first position of the first row is unembedded; its logits are returned.
+    """
+
+    def first_position(residual: Tensor, hook: object) -> Tensor:
+        return residual[:1, :1]
+
+    return model.run_with_hooks(tokens, fwd_hooks=[*hooks, ("unembed.hook_in", first_position)])
+
+
+def few_sequences(tokens: Int[Tensor, "batch pos"], at_once: int | None = None) -> Iterator[slice]:
+    """Slices of the batch that a forward pass takes: ``at_once`` tokens (``TOKENS_AT_ONCE``), at least one sequence."""
+    return slices(len(tokens), max(1, (at_once or TOKENS_AT_ONCE) // tokens.shape[1]))
+
+
+def slices(n: int, step: int) -> Iterator[slice]:
+    """``range(n)`` in pieces of ``step``; the last may be shorter."""
+    return (slice(start, start + step) for start in range(0, n, step))
+
+
+def checked_tokens(model: TransformerBridge, tokens: Tensor) -> Int[Tensor, "batch pos"]:
+    """``tokens`` as ``[batch, pos]`` of long integers on the model's device; ``[pos]`` is a batch of one.
+
+    Raises:
+        TypeError: if they are no integer tensor.
+        ValueError: if they are empty, of another number of axes, longer than the context or outside the vocabulary.
+    """
+    require_ids("tokens", tokens, model.cfg.d_vocab)
+    shape = tuple(tokens.shape)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"tokens have the axes [batch, pos], or [pos] alone; their shape is {shape}")
+    if shape[-1] > model.cfg.n_ctx:
+        raise ValueError(f"tokens of shape {shape} are longer than the model's context of {model.cfg.n_ctx}")
+    return torch.atleast_2d(tokens).to(model.W_U.device, torch.long)
+
+
+def require_ids(name: str, ids: Tensor, d_vocab: int) -> None:
+    """Refuse what is not a tensor of token ids from 0 to ``d_vocab - 1``.
+
+    Raises:
+        TypeError: if it is no integer tensor.
+        ValueError: if it is empty or outside the vocabulary.
+    """
+    if not isinstance(ids, Tensor):
+        raise TypeError(f"{name} are a tensor of token ids, not {type(ids).__name__}: {ids!r}")
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{name} are integers; these, of shape {tuple(ids.shape)}, are {ids.dtype}")
+    if ids.numel() == 0:
+        raise ValueError(f"{name} of shape {tuple(ids.shape)} are empty")
+    outside = ((ids < 0) | (ids >= d_vocab)).nonzero()
+    if len(outside):
+        where = outside[0].tolist()
+        raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")

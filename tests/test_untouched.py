@@ -1,0 +1,185 @@
+"""No function that is given a model changes it: not its weights, its modes, its gradients or its hooks."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from mechlib import bridge, heads, interventions, lens, tuned_lens
+from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.zoo.decoder import Decoder
+
+SHAPE = Shape(n_layers=2, d_model=24, n_heads=2, d_head=12, d_mlp=30, n_ctx=20, d_vocab=83)
+TOKENS = torch.randint(SHAPE.d_vocab, (3, 9), generator=torch.Generator().manual_seed(1))
+TOO_LONG = torch.zeros(2, 21, dtype=torch.long)
+
+
+def ablated_run(model: TransformerBridge, mode: str, layer: int = 1, tokens: torch.Tensor = TOKENS) -> None:
+    with heads.ablate(model, [(0, 1), (layer, 0)], mode=mode, reference=tokens), heads.ablate(model, [(1, 1)]):
+        own_run(lambda: model(tokens))
+
+
+def edited_run(model: TransformerBridge, entry: int) -> None:
+    own_run(lambda: interventions.run_with_edit(model, TOKENS, entry, lambda residual: 2 * residual))
+
+
+def own_run(run: Callable[[], object]) -> None:
+    """A run in the caller's mode, where the caller's dropout may draw."""
+    with torch.random.fork_rng(devices=[]):
+        run()
+
+
+def fails(*arguments: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
+    heads.head_scores: [lambda m: heads.head_scores(m, TOKENS)],
+    heads.find_heads: [lambda m: heads.find_heads(m, "induction", seeds=2, batch=1)],
+    heads.ablate: [lambda m, mode=mode: ablated_run(m, mode) for mode in ("mean", "zero", "resample")],
+    lens.logit_lens: [lambda m: lens.logit_lens(m, TOKENS, targets=TOKENS)],
+    lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS)],
+    lens.residual_entries: [lambda m: lens.residual_entries(m, TOKENS)],
+    tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
+    interventions.run_with_edit: [lambda m: edited_run(m, 1)],
+}
+"""Calls that run the model, of every public function that does."""
+
+READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
+    heads.qk_circuit: [lambda m, fold=fold: heads.qk_circuit(m, 0, 1, fold=fold).AB for fold in (True, False)],
+    heads.ov_circuit: [lambda m, fold=fold: heads.ov_circuit(m, 1, 0, fold=fold).AB for fold in (True, False)],
+    heads.copying_scores: [heads.copying_scores],
+    heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
+    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, m.cfg.d_model))],
+    bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
+}
+"""Calls that look at the weights alone, or at a part of the model."""
+
+MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
+    heads.head_scores: [lambda m: heads.head_scores(m, TOO_LONG)],
+    heads.find_heads: [
+        lambda m: heads.find_heads(m, "copying"),
+        lambda m: heads.find_heads(m, "induction", periods=(3, 11)),
+        lambda m: heads.find_heads(m, "induction", bos=83),
+    ],
+    heads.ablate: [
+        lambda m: ablated_run(m, "mean", layer=2),
+        lambda m: ablated_run(m, "median"),
+        lambda m: ablated_run(m, "resample", tokens=TOO_LONG),
+    ],
+    heads.qk_circuit: [lambda m: heads.qk_circuit(m, 2, 0)],
+    heads.ov_circuit: [lambda m: heads.ov_circuit(m, 0, 2)],
+    heads.composition_scores: [lambda m: heads.composition_scores(m, "O")],
+    lens.logit_lens: [
+        lambda m: lens.logit_lens(m, TOO_LONG),
+        lambda m: lens.logit_lens(m, TOKENS, lens=fails),
+        lambda m: lens.logit_lens(m, TOKENS, lens=lambda entries: entries[1:]),
+    ],
+    lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS, lens=fails)],
+    lens.residual_entries: [lambda m: lens.residual_entries(m, TOO_LONG)],
+    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, 3))],
+    tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=0)],
+    interventions.run_with_edit: [
+        lambda m: edited_run(m, 3),
+        lambda m: own_run(lambda: interventions.run_with_edit(m, TOKENS, 1, fails)),
+    ],
+}
+"""Calls that raise, before they run the model or in the middle."""
+
+
+def each(table: dict[Callable, list[Callable]]) -> list:
+    return [
+        pytest.param(call, id=f"{function.__name__}-{number}")
+        for function, calls in table.items()
+        for number, call in enumerate(calls)
+    ]
+
+
+def state(model: TransformerBridge) -> dict:
+    """All of a model that a call could leave changed, weights apart."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return {
+        "modes": {name: module.training for name, module in model.named_modules()},
+        "module hooks": {name: [list(getattr(m, kind)) for kind in kinds] for name, m in model.named_modules()},
+        "hook points": {name: (list(p.fwd_hooks), list(p.bwd_hooks)) for name, p in model.hook_dict.items()},
+        "trained": {name: (p.requires_grad, p.grad) for name, p in model.named_parameters()},
+        "random state": torch.get_rng_state().tolist(),
+    }
+
+
+@contextmanager
+def unchanged(model: TransformerBridge) -> Iterator[None]:
+    def tensors() -> dict[str, torch.Tensor]:
+        return {name: t.detach().clone() for name, t in (*model.named_parameters(), *model.named_buffers())}
+
+    before, weights = state(model), tensors()
+    yield
+    after = state(model)
+    assert {what for what in before if before[what] != after[what]} == set()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in tensors().items())
+
+
+@pytest.fixture(params=["native", "gpt2"])
+def half_training(request, gpt2_folder) -> TransformerBridge:
+    """Partly in train mode, partly frozen, with a hook of the caller's own; it has run, which wires up a bridge."""
+    if request.param == "native":
+        model = native(SHAPE, Decoder(SHAPE, 0).state_dict(), device="cpu")
+    else:
+        model = from_transformers(gpt2_folder, device="cpu")
+    with torch.no_grad():
+        model(TOKENS)
+    model.train()
+    model.blocks[1].eval()
+    model.ln_final.weight.requires_grad_(False)
+    model.add_hook("blocks.0.hook_resid_post", lambda residual, hook: None)
+    return model
+
+
+def test_every_public_function_is_called_here():
+    public = {
+        function
+        for module in (bridge, heads, interventions, lens, tuned_lens)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and not name.startswith("_")
+        and function.__module__.startswith(module.__name__)
+        and "model" in inspect.signature(function).parameters
+    }
+    assert public == set(RUNS) | set(READINGS)
+    assert public - set(MISTAKES) == {heads.copying_scores, bridge.shuffled}
+
+
+@pytest.mark.parametrize("call", each(RUNS) + each(READINGS))
+def test_after_a_call(half_training, call):
+    with unchanged(half_training):
+        call(half_training)
+
+
+@pytest.mark.parametrize("call", each(MISTAKES))
+def test_after_a_mistake(half_training, call):
+    with unchanged(half_training), pytest.raises((ValueError, TypeError, KeyboardInterrupt)):
+        call(half_training)
+
+
+@pytest.mark.parametrize("call", each(RUNS))
+@pytest.mark.parametrize("point", ["blocks.0.hook_resid_pre", "blocks.1.attn.hook_pattern", "blocks.1.hook_resid_post"])
+def test_after_an_interrupted_run(half_training, call, point):
+    half_training.add_hook(point, fails)
+    with unchanged(half_training), pytest.raises(KeyboardInterrupt):
+        call(half_training)
+
+
+def test_a_change_would_be_seen(half_training):
+    weight = half_training.blocks[0].attn.q.weight
+    changes = {
+        "a mode": lambda: half_training.blocks[1].train(),
+        "a hook": lambda: half_training.add_hook("blocks.1.attn.hook_z", lambda outputs, hook: None),
+        "a gradient": lambda: setattr(weight, "grad", torch.ones_like(weight)),
+        "a weight": lambda: weight.data[0, 0].add_(1),
+        "the random state": lambda: torch.rand(1),
+    }
+    for change in changes.values():
+        with pytest.raises(AssertionError), unchanged(half_training):
+            change()

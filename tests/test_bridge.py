@@ -7,6 +7,7 @@ from mechlib.zoo.decoder import Decoder
 
 SHAPE = bridge.Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=40, n_ctx=17, d_vocab=53)
 ATTENTION_ONLY = bridge.Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=17, d_vocab=53)
+UNTIED = bridge.Shape(n_layers=3, d_model=24, n_heads=2, d_head=7, d_mlp=40, n_ctx=17, d_vocab=53, tied=False)
 
 
 def perturbed(shape: bridge.Shape) -> Decoder:
@@ -18,7 +19,7 @@ def perturbed(shape: bridge.Shape) -> Decoder:
     return decoder
 
 
-@pytest.mark.parametrize("shape", [SHAPE, ATTENTION_ONLY])
+@pytest.mark.parametrize("shape", [SHAPE, ATTENTION_ONLY, UNTIED])
 def test_the_trained_module_and_the_bridge_compute_the_same_function(shape):
     decoder = perturbed(shape)
     model = bridge.native(shape, decoder.state_dict(), device="cpu")
@@ -33,6 +34,21 @@ def test_a_missing_unembedding_is_the_embedding():
     del state["head.weight"]
     model = bridge.native(SHAPE, state, device="cpu")
     torch.testing.assert_close(model.W_U, model.W_E.T)
+
+
+def test_an_untied_unembedding_has_weights_of_its_own():
+    state = Decoder(UNTIED, seed=1).state_dict()
+    model = bridge.native(UNTIED, state, device="cpu")
+    torch.testing.assert_close(model.W_U, state["head.weight"].T)
+    assert not torch.equal(model.W_U, model.W_E.T)
+    del state["head.weight"]
+    with pytest.raises(ValueError, match="missing head.weight"):
+        bridge.native(UNTIED, state, device="cpu")
+
+
+@pytest.mark.parametrize("shape", [SHAPE, ATTENTION_ONLY, UNTIED])
+def test_the_number_of_parameters_is_that_of_the_module(shape):
+    assert shape.parameters == sum(p.numel() for p in Decoder(shape, seed=0).parameters())
 
 
 def test_building_a_model_leaves_the_random_state_alone():

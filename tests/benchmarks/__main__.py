@@ -1,7 +1,8 @@
 """Run every benchmark and print its tables."""
 
-from tests.benchmarks import book, lens, machine
+from tests.benchmarks import book, heads, lens, machine
 
 print(machine.description())
 lens.main()
+heads.main()
 book.main()

@@ -130,27 +130,13 @@ def times(batch: int, pos: int, rounds: int) -> str:
     agree({name: outputs for name, outputs in results.items() if outputs is not None})
     del results
     calls = {name: (lambda method=method: method(model, tokens, targets)) for name, method in METHODS.items()}
-    seconds = machine.interleaved_seconds(calls, rounds)
-    lines = ["| method | time, ms: median (quartiles) | mechlib's time over it: median (quartiles) |", "|---|---|---|"]
-    for name, values in seconds.items():
-        ratios = [mine / value for mine, value in zip(seconds["mechlib"], values, strict=True)]
-        lines.append("| {} | {:.0f} ({:.0f} to {:.0f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
-            name, *(1e3 * v for v in machine.median_and_quartiles(values)), *machine.median_and_quartiles(ratios)
-        ))  # fmt: skip
-    return "\n".join(lines)
+    return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
 
 
 def peaks(batch: int, pos: int, processes: int) -> str:
     """A table in Markdown of the peak memory, each value from a fresh process."""
-    measured = {
-        name: machine.median_and_quartiles([_peak_in_new_process(name, batch, pos) for _ in range(processes)])
-        for name in METHODS
-    }
-    lines = ["| method | peak memory, MB: median (quartiles) | mechlib's over it |", "|---|---|---|"]
-    for name, values in measured.items():
-        ratio = measured["mechlib"][0] / values[0]
-        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} |".format(name, *(v / 1e6 for v in values), ratio))
-    return "\n".join(lines)
+    measured = {name: [_peak_in_new_process(name, batch, pos) for _ in range(processes)] for name in METHODS}
+    return machine.table_of_peaks(measured, "mechlib")
 
 
 def _peak_in_new_process(name: str, batch: int, pos: int) -> int:

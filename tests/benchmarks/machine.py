@@ -50,6 +50,28 @@ def median_and_quartiles(values: list[float]) -> tuple[float, float, float]:
     return middle, low, high
 
 
+def table_of_times(seconds: dict[str, list[float]], ours: str) -> str:
+    """In Markdown: the time of every method, and within each round that of ``ours`` over it."""
+    lines = [f"| method | time, ms: median (quartiles) | {ours}'s time over it: median (quartiles) |", "|---|---|---|"]
+    for name, values in seconds.items():
+        ratios = [mine / value for mine, value in zip(seconds[ours], values, strict=True)]
+        times = median_and_quartiles([1e3 * value for value in values])
+        lines.append("| {} | {:.0f} ({:.0f} to {:.0f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
+            name, *times, *median_and_quartiles(ratios)
+        ))  # fmt: skip
+    return "\n".join(lines)
+
+
+def table_of_peaks(peaks: dict[str, list[int]], ours: str) -> str:
+    """In Markdown: the peak memory of every method, given in bytes, and the median of ``ours`` over its."""
+    measured = {name: median_and_quartiles([value / 1e6 for value in values]) for name, values in peaks.items()}
+    lines = [f"| method | peak memory, MB: median (quartiles) | {ours}'s over it |", "|---|---|---|"]
+    for name, values in measured.items():
+        ratio = measured[ours][0] / values[0]
+        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} |".format(name, *values, ratio))
+    return "\n".join(lines)
+
+
 def peak_growth(call: Call) -> int:
     """Bytes by which the resident memory of this process, at its highest during the call, exceeds that before it.
 

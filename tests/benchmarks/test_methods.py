@@ -1,20 +1,36 @@
-"""What the benchmark of the lens compares gives the same outputs, on a small random model."""
+"""What the benchmarks compare gives the same outputs, on a small random model."""
 
+import pytest
 import torch
 
 from mechlib.bridge import Shape, native
+from mechlib.heads import repeated_tokens
 from mechlib.zoo.decoder import Decoder
-from tests.benchmarks import lens
+from tests.benchmarks import heads, lens
+
+SHAPE = Shape(n_layers=2, d_model=32, n_heads=2, d_head=16, d_mlp=64, n_ctx=24, d_vocab=211)
+
+
+@pytest.fixture
+def model():
+    generator = torch.Generator().manual_seed(0)
+    weights = {k: 0.2 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
+    return native(SHAPE, weights, device="cpu")
 
 
 @torch.no_grad()
-def test_all_methods_agree():
-    shape = Shape(n_layers=2, d_model=32, n_heads=2, d_head=16, d_mlp=64, n_ctx=24, d_vocab=211)
-    generator = torch.Generator().manual_seed(0)
-    weights = {k: 0.2 * torch.randn(w.shape, generator=generator) for k, w in Decoder(shape, 0).state_dict().items()}
-    model = native(shape, weights, device="cpu")
-    rows = torch.randint(shape.d_vocab, (3, 25), generator=generator)
+def test_all_lenses_agree(model):
+    rows = torch.randint(SHAPE.d_vocab, (3, 25), generator=torch.Generator().manual_seed(0))
     results = {name: method(model, rows[:, :-1], rows[:, 1:]) for name, method in lens.METHODS.items()}
     assert results.pop("floor") is None
     lens.agree(results)
     assert {len(outputs) for outputs in results.values()} == {4, 5}
+
+
+@torch.no_grad()
+def test_all_head_scores_agree(model):
+    tokens = repeated_tokens(3, 11, SHAPE.d_vocab, generator=torch.Generator().manual_seed(0))
+    results = {name: method(model, tokens) for name, method in heads.METHODS.items()}
+    assert results.pop("floor") is None
+    heads.agree(results)
+    assert {len(scores) for scores in results.values()} == {3}

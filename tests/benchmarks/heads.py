@@ -1,0 +1,142 @@
+"""``head_scores`` beside TransformerLens's ``detect_head``: ``python -m tests.benchmarks.heads``.
+
+Shape of the work: the model ``code-4l-mlp`` (4 layers of 6 heads, d_model 192), a batch of 8 rows of 100 random tokens
+and the same once more; the scores of all heads for all three patterns.
+
+``detect_head`` takes strings; here a string is the number of a row, and no time goes into a tokeniser. All methods run
+without gradients, which for TransformerLens a user has to ask for.
+Times are of one process, interleaved. Peak memory is the growth of resident memory, each call in a fresh process that
+has run the same call on a tiny batch before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from transformer_lens.head_detector import detect_head
+
+from mechlib import zoo
+from mechlib.bridge import TransformerBridge
+from mechlib.heads import KINDS, head_scores, repeated_tokens
+from tests.benchmarks import machine
+
+MODEL = "code-4l-mlp"
+BATCH, PERIOD = 8, 100
+ROUNDS = 21
+PROCESSES = 5
+
+Scores = list[Tensor]
+"""``[n_layers, n_heads]`` for each of ``KINDS``."""
+
+
+def floor(model: TransformerBridge, tokens: Tensor) -> None:
+    """One forward pass, of which nothing is kept."""
+    model(tokens)
+
+
+def ours(model: TransformerBridge, tokens: Tensor) -> Scores:
+    """``mechlib.heads.head_scores``: three patterns in one call."""
+    scores = head_scores(model, tokens)
+    return [getattr(scores, kind) for kind in KINDS]
+
+
+def theirs_three_calls(model: TransformerBridge, tokens: Tensor) -> Scores:
+    """TransformerLens, one call for each pattern, as documented: it runs row by row and caches everything."""
+    rows = _as_strings(model, tokens)
+    return [detect_head(model, rows, f"{kind}_head") for kind in KINDS]
+
+
+def theirs_one_cache(model: TransformerBridge, tokens: Tensor) -> Scores:
+    """TransformerLens, the most favourable use: one run for each row, of which only the patterns are cached."""
+    totals = []
+    for row, text in enumerate(_as_strings(model, tokens)):
+        _, cache = model.run_with_cache(
+            tokens[[row]], remove_batch_dim=True, names_filter=lambda name: name.endswith("hook_pattern")
+        )
+        totals.append([detect_head(model, text, f"{kind}_head", cache=cache) for kind in KINDS])
+    return [torch.stack(of_kind).mean(0) for of_kind in zip(*totals, strict=True)]
+
+
+METHODS: dict[str, Callable[[TransformerBridge, Tensor], Scores | None]] = {
+    "floor": floor,
+    "mechlib": ours,
+    "TransformerLens, three calls": theirs_three_calls,
+    "TransformerLens, one cache": theirs_one_cache,
+}
+
+
+def _as_strings(model: TransformerBridge, tokens: Tensor) -> list[str]:
+    model.to_tokens = lambda text: tokens[[int(text)]] if isinstance(text, str) else tokens
+    return [str(row) for row in range(len(tokens))]
+
+
+def _inputs(batch: int, period: int) -> tuple[TransformerBridge, Tensor]:
+    model = zoo.load(MODEL, device="cpu")
+    return model, repeated_tokens(batch, period, model.cfg.d_vocab, generator=torch.Generator().manual_seed(0))
+
+
+def agree(results: dict[str, Scores]) -> None:
+    """Fail unless all methods give the same scores."""
+    for scores in results.values():
+        for value, reference in zip(scores, results["mechlib"], strict=True):
+            torch.testing.assert_close(value, reference, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def times(batch: int, period: int, rounds: int) -> str:
+    """A table in Markdown of the wall times, and of their ratios within a round."""
+    model, tokens = _inputs(batch, period)
+    results = {name: method(model, tokens) for name, method in METHODS.items()}
+    agree({name: scores for name, scores in results.items() if scores is not None})
+    calls = {name: (lambda method=method: method(model, tokens)) for name, method in METHODS.items()}
+    return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
+
+
+def peaks(batch: int, period: int, processes: int) -> str:
+    """A table in Markdown of the peak memory, each value from a fresh process."""
+    measured = {name: [_peak_in_new_process(name, batch, period) for _ in range(processes)] for name in METHODS}
+    return machine.table_of_peaks(measured, "mechlib")
+
+
+def _peak_in_new_process(name: str, batch: int, period: int) -> int:
+    sizes = ["--batch", str(batch), "--period", str(period)]
+    command = [sys.executable, "-m", "tests.benchmarks.heads", "--peak", name, *sizes]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+@torch.no_grad()
+def _print_peak(name: str, batch: int, period: int) -> None:
+    model, tokens = _inputs(batch, period)
+    METHODS[name](model, tokens[:1, :8])
+    print(machine.peak_growth(lambda: METHODS[name](model, tokens)))
+
+
+def main(batch: int = BATCH, period: int = PERIOD, rounds: int = ROUNDS, processes: int = PROCESSES) -> None:
+    """Print both tables."""
+    print(
+        f"\nHead scores of {MODEL}, batch {batch} x {2 * period}; {rounds} interleaved rounds.\n\n"
+        f"{times(batch, period, rounds)}"
+    )
+    print(f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(batch, period, processes)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--period", type=int, default=PERIOD)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument(
+        "--peak", choices=METHODS, help="print the peak memory of one method in bytes, and nothing else"
+    )
+    given = parser.parse_args()
+    if given.peak:
+        _print_peak(given.peak, given.batch, given.period)
+    else:
+        print(machine.description())
+        main(given.batch, given.period, given.rounds, given.processes)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from mechlib import bridge, heads, interventions, lens, tuned_lens
+from mechlib import bridge, columns, generation, heads, interventions, lens, prompts, tuned_lens
 from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
 from mechlib.zoo.decoder import Decoder
 
@@ -44,6 +44,11 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     lens.residual_entries: [lambda m: lens.residual_entries(m, TOKENS)],
     tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
     interventions.run_with_edit: [lambda m: edited_run(m, 1)],
+    columns.prefix_invariance: [lambda m: columns.prefix_invariance(m, TOKENS, lengths=[2])],
+    generation.extend: [lambda m: generation.extend(m, TOKENS)],
+    generation.continue_text: [lambda m, c=c: generation.continue_text(m, TOKENS, 2, cached=c) for c in (True, False)],
+    prompts.prediction: [lambda m: prompts.prediction(m, TOKENS)],
+    prompts.empty_prompt: [prompts.empty_prompt],
 }
 """Calls that run the model, of every public function that does."""
 
@@ -54,6 +59,7 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
     lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, m.cfg.d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
+    generation.multiply_adds: [lambda m: generation.multiply_adds(m, 1, 3)],
 }
 """Calls that look at the weights alone, or at a part of the model."""
 
@@ -81,6 +87,12 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     lens.residual_entries: [lambda m: lens.residual_entries(m, TOO_LONG)],
     lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, 3))],
     tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=0)],
+    columns.prefix_invariance: [lambda m: columns.prefix_invariance(m, TOKENS, lengths=[9])],
+    generation.extend: [lambda m: generation.extend(m, TOO_LONG)],
+    generation.continue_text: [lambda m: generation.continue_text(m, TOKENS, 12)],
+    generation.multiply_adds: [lambda m: generation.multiply_adds(m, 4, 3)],
+    prompts.prediction: [lambda m: prompts.prediction(m, TOO_LONG)],
+    prompts.empty_prompt: [lambda m: prompts.empty_prompt(m, bos=83)],
     interventions.run_with_edit: [
         lambda m: edited_run(m, 3),
         lambda m: own_run(lambda: interventions.run_with_edit(m, TOKENS, 1, fails)),
@@ -140,15 +152,16 @@ def half_training(request, gpt2_folder) -> TransformerBridge:
 def test_every_public_function_is_called_here():
     public = {
         function
-        for module in (bridge, heads, interventions, lens, tuned_lens)
+        for module in (bridge, columns, generation, heads, interventions, lens, prompts, tuned_lens)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and not name.startswith("_")
         and function.__module__.startswith(module.__name__)
         and "model" in inspect.signature(function).parameters
     }
-    assert public == set(RUNS) | set(READINGS)
-    assert public - set(MISTAKES) == {heads.copying_scores, bridge.shuffled}
+    of_one_format = {columns.without_mask}  # shown in tests/test_columns.py
+    assert public - of_one_format == set(RUNS) | set(READINGS)
+    assert public - of_one_format - set(MISTAKES) == {heads.copying_scores, bridge.shuffled}
 
 
 @pytest.mark.parametrize("call", each(RUNS) + each(READINGS))
@@ -164,7 +177,7 @@ def test_after_a_mistake(half_training, call):
 
 
 @pytest.mark.parametrize("call", each(RUNS))
-@pytest.mark.parametrize("point", ["blocks.0.hook_resid_pre", "blocks.1.attn.hook_pattern", "blocks.1.hook_resid_post"])
+@pytest.mark.parametrize("point", ["blocks.0.hook_resid_pre", "blocks.0.hook_resid_post", "blocks.1.attn.hook_pattern"])
 def test_after_an_interrupted_run(half_training, call, point):
     half_training.add_hook(point, fails)
     with unchanged(half_training), pytest.raises(KeyboardInterrupt):

@@ -55,6 +55,7 @@ def ablate(
         generator: on the CPU, of the draws of ``"resample"``; seeded with 0 when left out.
 
     Raises:
+        TypeError: if ``reference`` is no integer tensor.
         ValueError: if a head is out of range, or ``mode`` is unknown; if ``reference`` is no token ids of the model;
             inside the block, if ``"resample"`` has no other row to take, or ``reference`` is too short.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mechlib.bridge import Shape
@@ -94,6 +94,10 @@ INDUCTION = Recipe(
 )
 
 
+SEED_CHECKPOINTS = {1: (7_000, 7_300, 7_500, 9_000), 2: (5_500, 6_000, 6_200, 7_500)}
+"""For each further seed of code-2l the steps that ship, placed around its onset."""
+
+
 def _induction_seeds() -> Iterator[Recipe]:
     for seed, checkpoints in SEED_CHECKPOINTS.items():
         yield dataclasses.replace(
@@ -107,25 +111,22 @@ def _induction_seeds() -> Iterator[Recipe]:
         )
 
 
-SEED_CHECKPOINTS = {1: (7_000, 7_300, 7_500, 9_000), 2: (5_500, 6_000, 6_200, 7_500)}
-"""For each further seed of code-2l the steps that ship, placed around its onset."""
-
-
 def _induction_controls() -> Iterator[Recipe]:
     yield dataclasses.replace(
         INDUCTION,
         name="code-1l",
         about="One layer of attention only: the control of the induction chapter.",
         shape=_shape(1, 128),
-        checkpoints=(4_000, 12_000),
+        checkpoints=(4_000, 6_000, 12_000),
     )
     yield dataclasses.replace(
         INDUCTION,
         name="code-2l-decay",
         about="code-2l with a rate that falls from the start: is the onset the schedule's doing?",
         steps=6_000,
-        checkpoints=(4_000, 5_000, 6_000),
+        checkpoints=(5_000, 6_000),
         decay_from=INDUCTION.warmup,
+        remarks=("The rate falls to zero over 6,000 steps; by then no induction head has formed.",),
     )
     yield dataclasses.replace(
         INDUCTION,
@@ -140,7 +141,7 @@ def _induction_controls() -> Iterator[Recipe]:
         remarks=(
             "What it took: 13,000 steps, 26.6 million tokens, 14 CPU minutes; Muon, and packages as text. Its one "
             "induction head puts .64 of its attention on the target at step 8,000 and .61 at the last (means over 16 "
-            "fresh sequences with periods of 16 to 64; intervals .62 to .65 and .59 to .63).",
+            "batches of fresh repeats with periods of 16 to 64; intervals .62 to .65 and .59 to .63).",
         ),
     )
 
@@ -152,13 +153,13 @@ TWINS = {
 """Sizes of the twins of the chapter on the residual stream; their numbers of parameters agree within 1 %."""
 
 
-def _twins(seeds: Iterable[int] = range(3)) -> Iterator[Recipe]:
+def _twins() -> Iterator[Recipe]:
     abouts = {
         "tied": "A small model whose unembedding is its embedding.",
         "untied": "The twin of twin-tied with an unembedding of its own, as many parameters and the same batches.",
     }
     for kind, shape in TWINS.items():
-        for seed in seeds:
+        for seed in range(3):
             yield Recipe(
                 name=f"twin-{kind}-s{seed}",
                 about=abouts[kind],

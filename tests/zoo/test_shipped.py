@@ -6,10 +6,11 @@ import shutil
 import pytest
 import torch
 
-from mechlib import text, zoo
+from mechlib import heads, text, zoo
 from mechlib.zoo import cards
-from mechlib.zoo.evaluation import token_losses, windows
+from mechlib.zoo.evaluation import measure, token_losses, windows
 from mechlib.zoo.recipes import RECIPES
+from mechlib.zoo.train import CURVE_ROWS
 
 MB = 1_000_000
 
@@ -58,9 +59,54 @@ def test_the_chapter_model_is_as_good_as_promised():
     assert zoo.card("code-4l-mlp").metrics["held_out"] <= 2.25
 
 
-def test_the_unembedding_is_tied():
-    model = zoo.load("code-2l", device="cpu")
-    assert torch.equal(model.W_U.T, model.W_E)
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_log_covers_every_checkpoint(name):
+    """The log is of 192 passages and the checkpoint's loss of 400 to 800."""
+    card = zoo.card(name)
+    assert {len(column) for column in card.log.values()} == {len(card.log["step"])}
+    assert list(card.log["step"]) == sorted(set(card.log["step"]))
+    held_out = dict(zip(card.log["step"], card.log["held_out"], strict=True))
+    for checkpoint in card.checkpoints:
+        assert held_out[checkpoint.step] == pytest.approx(checkpoint.held_out_loss, abs=0.06)
+
+
+@pytest.mark.parametrize(("name", "step"), [("code-2l-s1", 7_500), ("code-1l", 12_000), ("twin-untied-s1", 3_000)])
+def test_the_log_can_be_measured_again(name, step):
+    """Weights ship in half precision; the log is of the weights that were trained."""
+    card = zoo.card(name)
+    line = {key: column[card.log["step"].index(step)] for key, column in card.log.items()}
+    passages = windows(text.stream(text.files("held_out", tests=True)), card.shape.n_ctx + 1)
+    measured = measure(
+        zoo.load(name, step=step, device="cpu"), card.shape, passages[:: max(1, len(passages) // CURVE_ROWS)]
+    )
+    assert {"step": step} | measured == pytest.approx(line, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_twins_differ_in_their_unembedding_and_agree_in_size(seed):
+    tied, untied = (zoo.card(f"twin-{kind}-s{seed}") for kind in ("tied", "untied"))
+    assert tied.shape.parameters == pytest.approx(untied.shape.parameters, rel=0.01)
+    assert tied.recipe == untied.recipe
+    for card in (tied, untied):
+        model = zoo.load(card.name, device="cpu")
+        assert torch.equal(model.W_U.T, model.W_E) == card.shape.tied
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("code-2l", 0.6, 1.0),
+        ("code-2l-s1", 0.6, 1.0),
+        ("code-2l-s2", 0.6, 1.0),
+        ("code-2l-natural", 0.55, 1.0),
+        ("code-1l", 0.0, 0.15),
+        ("twin-tied-s0", 0.0, 0.15),
+    ],
+)
+def test_induction_is_as_strong_as_the_book_says(name, low, high):
+    model, generator = zoo.load(name, device="cpu"), torch.Generator().manual_seed(20)
+    rows = heads.repeated_tokens(8, 40, model.cfg.d_vocab, bos=text.BOS, generator=generator)
+    assert low <= heads.head_scores(model, rows).attained("induction").max() <= high
 
 
 @pytest.mark.parametrize(
@@ -68,7 +114,7 @@ def test_the_unembedding_is_tied():
     [
         ("code-4l-mpl", None, "did you mean 'code-4l-mlp'"),
         ("code-4l-mlp", 1_001, r"no checkpoint at step 1001; nearest: 1000, 250"),
-        ("gpt2", 5, "embedded models: code-1l, code-2l, code-4l-mlp; only these have steps"),
+        ("gpt2", 5, "embedded models: code-1l, code-2l, .*, twin-untied-s2; only these have steps"),
     ],
 )
 def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, message):
@@ -78,10 +124,10 @@ def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, messa
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    shutil.copytree(cards.SHIPPED / "code-1l", tmp_path / "code-1l")
+    shutil.copytree(cards.SHIPPED / "twin-tied-s0", tmp_path / "twin-tied-s0")
     monkeypatch.setattr(cards, "SHIPPED", tmp_path)
     zoo.card.cache_clear()
-    yield next((tmp_path / "code-1l").glob("*.safetensors"))
+    yield next((tmp_path / "twin-tied-s0").glob("*.safetensors"))
     zoo.card.cache_clear()
 
 
@@ -93,7 +139,7 @@ def test_a_damaged_file_is_named_and_not_loaded(copied, damage):
     else:
         copied.write_bytes(data[:-100] if damage == "truncated" else data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(ValueError, match=copied.name):
-        zoo.load("code-1l")
+        zoo.load("twin-tied-s0")
     ((file, status),) = zoo.verify()
     assert file == copied and status != "ok"
 

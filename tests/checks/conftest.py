@@ -48,9 +48,13 @@ TOY = Question(
 
 @pytest.fixture
 def toy(monkeypatch):
-    """The toy question, which the registry finds beside those of the chapters."""
+    """The toy question, which the registry finds among those of its chapter."""
     original = registry.questions
-    monkeypatch.setattr(registry, "questions", lambda chapter=None: (*original(chapter), TOY))
+
+    def with_toy(chapter=None):
+        return (*original(chapter), TOY) if chapter == TOY.chapter else original(chapter)
+
+    monkeypatch.setattr(registry, "questions", with_toy)
     return TOY
 
 

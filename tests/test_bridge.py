@@ -42,7 +42,7 @@ def test_an_untied_unembedding_has_weights_of_its_own():
     torch.testing.assert_close(model.W_U, state["head.weight"].T)
     assert not torch.equal(model.W_U, model.W_E.T)
     del state["head.weight"]
-    with pytest.raises(ValueError, match="missing head.weight"):
+    with pytest.raises(ValueError, match=r"missing head\.weight"):
         bridge.native(UNTIED, state, device="cpu")
 
 

@@ -1,5 +1,14 @@
 """What the reader can move: widgets that hold all their data, so that a static page needs no kernel."""
 
+from mechlib.widgets.attention import AttentionExplorer, attention_explorer
 from mechlib.widgets.lens import LensExplorer, lens_explorer
+from mechlib.widgets.training import TrainingExplorer, training_explorer
 
-__all__ = ["LensExplorer", "lens_explorer"]
+__all__ = [
+    "AttentionExplorer",
+    "LensExplorer",
+    "TrainingExplorer",
+    "attention_explorer",
+    "lens_explorer",
+    "training_explorer",
+]

@@ -7,24 +7,6 @@ const MEASURES = {
   probability: { name: "probability of the true next token", unit: "", scale: (x) => x, digits: 2 },
 };
 
-// From white to dark blue; luminance falls steadily, so the map reads in grey.
-const RAMP = [[255, 255, 255], [157, 191, 214], [53, 113, 155], [12, 35, 64]];
-
-function shade(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (RAMP.length - 1);
-  const low = Math.min(Math.floor(at), RAMP.length - 2);
-  const mix = RAMP[low].map((c, i) => Math.round(c + (at - low) * (RAMP[low + 1][i] - c)));
-  return `rgb(${mix.join(",")})`;
-}
-
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-const percent = (p) => `${p >= 0.1 ? Math.round(100 * p) : (100 * p).toFixed(1)}\u00a0%`;
 const entryName = (entry) => (entry === 0 ? "embedding" : `layer ${entry - 1}`);
 
 function largest(rows) {
@@ -62,23 +44,6 @@ function buildMap(data, prefix) {
     return line;
   });
   return { node: grid, cells };
-}
-
-function buildPassage(data) {
-  const node = element("div", {
-    class: "ml-passage", role: "slider", tabindex: "0", "aria-label": "Token of the passage",
-    "aria-valuemin": 0, "aria-valuemax": data.tokens.length - 2,
-  });
-  const tokens = data.tokens.map((text, position) => {
-    const token = element("span", { class: "ml-token" }, text);
-    if (position < data.tokens.length - 1) token.dataset.position = position;
-    return token;
-  });
-  for (const token of tokens) {
-    node.append(token);
-    if (token.textContent.includes("⏎")) node.append(element("br"));
-  }
-  return { node, tokens };
 }
 
 function guess(data, entry, position, k) {
@@ -122,39 +87,26 @@ function describe(data, position) {
     + `(${percent(data.probabilities[last][position][0])}).`;
 }
 
-const STEPS = {
-  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
-  PageUp: [-10, 0], PageDown: [10, 0], Home: [-Infinity, 0], End: [Infinity, 0],
-};
-
 const HINT = "Move over the map or the passage, or use the arrow keys; a click holds. "
   + "A dot marks a right first guess; in the passage the token read is filled and the true next one framed.";
 
-const clamp = (value, top) => Math.min(Math.max(value, 0), top);
-
-// The parts of one view; `held` says that the mouse no longer selects by passing over tokens.
+// The parts of one view.
 function build(model, el) {
   const data = model.get("data");
   const view = {
     model, data, held: false, marked: [],
     last: { position: data.tokens.length - 2, entry: data.kl.length - 1 },
     controls: buildControls(model.get("colour"), (colour) => set(view, { colour })),
-    map: buildMap(data, `ml-${Math.random().toString(36).slice(2)}`),
-    passage: buildPassage(data),
+    map: buildMap(data, freshId()),
+    passage: buildPassage(data.tokens, data.tokens.length - 1),
     status: element("p", { class: "ml-status", "aria-live": "polite" }),
     table: element("div", { class: "ml-table", role: "table", "aria-label": "Guesses after the selected token" }),
   };
-  // JupyterLab would otherwise take the arrow keys for itself.
   const hint = element("p", { class: "ml-hint" }, HINT);
   const parts = [view.controls.node, view.map.node, view.passage.node, hint, view.status, view.table];
-  view.root = element("div", { class: "mechlib-lens", "data-lm-suppress-shortcuts": "true" }, ...parts);
+  view.root = container("lens", ...parts);
   el.append(view.root);
   return view;
-}
-
-function set({ model }, values) {
-  for (const [name, value] of Object.entries(values)) model.set(name, value);
-  model.save_changes();
 }
 
 function selected({ model, last }) {
@@ -200,46 +152,24 @@ function showColour({ model, data, map, controls }) {
   controls.legend.replaceChildren("0", bar, `${Number(top.toPrecision(3))} ${unit}`);
 }
 
-// A mouse selects by passing over tokens until a click holds the selection; a finger or pen selects by dragging.
 function listen(view) {
-  const selectAt = (event) => {
-    const target = document.elementFromPoint(event.clientX, event.clientY);
-    if (!target || !view.root.contains(target) || target.dataset.position === undefined) return;
-    select(view, Number(target.dataset.position), Number(target.dataset.entry ?? selected(view).entry));
-  };
-  const onMove = (event) => {
-    if (event.buttons > 0 || (!view.held && event.pointerType === "mouse")) selectAt(event);
-  };
-  const onDown = (event) => {
-    if (event.pointerType === "mouse") view.held = !view.held;
-    selectAt(event);
-  };
-  const onKey = (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();
+  const nodes = [view.map.node, view.passage.node];
+  onPlaces(view, nodes, (event) => {
+    const place = placeAt(view, event);
+    if (place) select(view, Number(place.position), Number(place.entry ?? selected(view).entry));
+  });
+  onArrows(nodes, (across, down) => {
     view.held = true;
     const { position, entry } = selected(view);
-    select(view, position + step[0], entry + step[1]);
-  };
-  for (const node of [view.map.node, view.passage.node]) {
-    node.addEventListener("pointermove", onMove);
-    node.addEventListener("pointerdown", onDown);
-    node.addEventListener("keydown", onKey);
-  }
+    select(view, position + across, entry + down);
+  });
 }
 
 function render({ model, el }) {
   const view = build(model, el);
-  const onSelection = () => showSelection(view);
-  const onColour = () => showColour(view);
-  const events = [["change:position", onSelection], ["change:entry", onSelection], ["change:colour", onColour]];
-  for (const [event, show] of events) model.on(event, show);
   listen(view);
-  showColour(view);
-  showSelection(view);
-  return () => events.forEach(([event, show]) => model.off(event, show));
+  const onSelection = () => showSelection(view);
+  return keepShown(model, [["colour", () => showColour(view)], ["position", onSelection], ["entry", onSelection]]);
 }
 
 export default { render };

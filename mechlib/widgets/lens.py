@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -13,8 +12,8 @@ from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
 from mechlib.lens import Lens, LensResult, logit_lens
+from mechlib.widgets import assets
 
-HERE = Path(__file__).parent
 TOP_K = 5
 DIGITS = 3
 
@@ -24,8 +23,8 @@ TokenStrings = Callable[[Sequence[int]], Sequence[str]]
 class LensExplorer(anywidget.AnyWidget):
     """A passage to move along, a map of one measure over depth and position, and the guesses after one token."""
 
-    _esm = HERE / "lens.js"
-    _css = HERE / "lens.css"
+    _esm = assets.script("lens")
+    _css = assets.style("lens")
 
     data = traitlets.Dict().tag(sync=True)
     """Everything that is shown: see ``explorer_data``."""

@@ -1,0 +1,256 @@
+"""When not to believe an estimate: the statistics of its chains, and the rules that turn them into warnings."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mechlib.llc.posterior import Start
+from mechlib.llc.result import LLCResult, LLCWarning
+
+__all__ = [
+    "CODES",
+    "Circumstances",
+    "arviz",
+    "diverged",
+    "drift",
+    "effective_draws",
+    "find_warnings",
+    "mode_layers",
+    "rhat",
+    "std_error",
+]
+
+CODES = {
+    "step_too_large": "the step is too large for the curvature, or the gradient noise for the step",
+    "diverged": "a chain left the scale of the problem",
+    "few_draws": "too few independent draws",
+    "drifting": "the mean still moves: the burn-in is too short",
+    "not_equilibrated": "the chains have not yet spread as far as the posterior does",
+    "chains_disagree": "the chains disagree with each other",
+    "one_chain": "there is only one chain",
+    "low_acceptance": "hardly any proposal of mala is accepted",
+    "not_a_minimum": "w* is visibly not a minimum",
+    "negative": "the estimate is negative",
+    "noisy_baseline": "the baseline is one minibatch, shared by all chains",
+    "gamma_dominates": "the estimate is set by gamma and not by the loss",
+    "random_loss": "the loss throws coins",
+    "eval_mode": "the model was in training mode and ran in eval mode",
+    "interrupted": "the run was interrupted",
+}
+"""What each warning means."""
+
+STEP_LIMIT = {"lm": 2.0, "sgld": 0.4, "mala": math.inf}
+"""Largest step times curvature that is not warned of. ``sgld`` is off by 11 % there in the stiffest direction; ``lm``
+is right on quadratics up to 4, but few losses are quadratic so far out."""
+
+GAMMA_LIMIT = 0.5
+"""Largest fall of log llc per unit of log gamma that is not warned of: what a quadratic shows where the prior is as
+steep as the loss."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the rules need besides the result."""
+
+    start: Start
+    batch_size: int
+    samples: int
+    anchored: bool
+    full_batch: bool
+    virial_error: float
+    """The standard error of ``virial``."""
+    sensitivity_error: float
+    """The standard error of ``gamma_sensitivity``."""
+    mode_layers: Sequence[str] = ()
+    """Modules that act otherwise in training mode, where the model was in it."""
+
+
+@functools.cache
+def arviz() -> ModuleType:
+    """The package ArviZ, imported where it is needed, without what it says at import about its future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import arviz as package
+    logging.getLogger("arviz").setLevel(logging.ERROR)
+    return package
+
+
+def effective_draws(trace: Float[Tensor, "chain draw"]) -> float:
+    """The effective sample size for the mean (Vehtari et al. 2021); NaN below 4 draws or if a chain is not finite."""
+    values = trace.double().cpu().numpy()
+    if values.shape[1] < 4 or not np.isfinite(values).all():
+        return math.nan
+    return float(arviz().ess(values, method="mean")) if np.ptp(values) else float(values.size)
+
+
+def rhat(trace: Float[Tensor, "chain draw"]) -> float:
+    """Rank-normalised split R-hat; NaN with one chain, below 4 draws, or with a chain that is not finite."""
+    values = trace.double().cpu().numpy()
+    if min(values.shape[0], values.shape[1] / 2) < 2 or not np.isfinite(values).all():
+        return math.nan
+    return float(arviz().rhat(values)) if np.ptp(values) else 1.0
+
+
+def std_error(trace: Float[Tensor, "chain draw"]) -> float:
+    """The standard error of the mean of the trace.
+
+    Spread over the square root of the effective sample size, for the draws of all chains and for the mean of the chains
+    as one series; the larger, because minibatches that all chains share make the chains move together.
+    """
+    series = trace.double().mean(0, keepdim=True)
+    errors = [float(t.double().std()) / math.sqrt(effective_draws(t)) for t in (trace, series) if t.shape[1] >= 4]
+    return max(errors, default=math.nan)
+
+
+def drift(trace: Float[Tensor, "chain draw"]) -> tuple[float, float, float]:
+    """The means of the first and of the last third of the draws, and the standard error of their difference.
+
+    The error is from the differences of the chains; below four chains, from the errors of the two means.
+    """
+    third = trace.shape[1] // 3
+    parts = [trace[:, :third].double(), trace[:, trace.shape[1] - third :].double()]
+    if len(trace) >= 4:
+        error = float((parts[1].mean(1) - parts[0].mean(1)).std()) / len(trace) ** 0.5
+    else:
+        error = math.hypot(*(std_error(part) for part in parts))
+    return float(parts[0].mean()), float(parts[1].mean()), error
+
+
+def diverged(trace: Float[Tensor, "chain step"], n_params: int) -> Float[Tensor, " chain"]:
+    """Which chains are not finite, or have a mean above 10 d, where one that grows linearly would be below d."""
+    return ~torch.isfinite(trace).all(1) | (trace.double().mean(1) > 10 * n_params)
+
+
+def mode_layers(model: nn.Module) -> list[str]:
+    """The modules in training mode that act otherwise in it: with dropout, or normalising over the batch."""
+    found = []
+    for name, module in model.named_modules():
+        rate = getattr(module, "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout", 0.0)
+        dropout = isinstance(rate, float) and rate > 0
+        if module.training and (dropout or isinstance(module, nn.modules.batchnorm._NormBase)):
+            found.append(f"{type(module).__name__} {name!r}")
+    return found
+
+
+def find_warnings(result: LLCResult, seen: Circumstances) -> tuple[LLCWarning, ...]:
+    """Every reason not to believe the result."""
+    rules = (_chains, _step, _draws, _minimum, _setting, _model)
+    return tuple(LLCWarning(code, message) for rule in rules for code, message in rule(result, seen))
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _chains(result: LLCResult, seen: Circumstances) -> Found:
+    chains = len(result.per_chain)
+    if result.interrupted:
+        yield "interrupted", f"interrupted after {result.trace.shape[1]} draws"
+    if result.n_diverged:
+        which = diverged(torch.cat([result.burnin_trace, result.trace], 1), result.n_params)
+        rest = float(result.per_chain[~which].mean())
+        yield (
+            "diverged",
+            f"{result.n_diverged} of {chains} chains diverged (kept in llc; the mean of the others is {rest:.4g}); "
+            f"lr is {result.lr:.3g}: try a tenth of it",
+        )
+    if chains == 1:
+        yield "one_chain", "with one chain there is no R-hat, and the error is that of the chain alone"
+
+
+def _step(result: LLCResult, seen: Circumstances) -> Found:
+    steepness = result.lr * (result.nbeta * result.curvature + result.gamma)
+    limit = STEP_LIMIT[result.sampler]
+    if steepness > limit or result.virial - 3 * seen.virial_error > 1.1:
+        yield (
+            "step_too_large",
+            f"lr x largest curvature of U is {steepness:.2g} (limit for {result.sampler}: {limit:g}); the virial ratio "
+            f"is {result.virial:.3g} where 1 is right; try lr = {result.lr / max(4 * steepness / limit, 4):.2g}"
+            + ("" if seen.full_batch else " or larger batches"),
+        )
+    if result.virial + 3 * seen.virial_error < 0.9:
+        relaxed = "" if result.gamma == 0 else f"; flat directions take some {4 / (result.lr * result.gamma):.0f} steps"
+        yield (
+            "not_equilibrated",
+            f"the virial ratio is {result.virial:.3g} where 1 is right: the chains have not spread as far as the "
+            f"posterior{relaxed}: raise burnin or gamma",
+        )
+    if result.acceptance < 0.2:
+        yield "low_acceptance", f"mala accepts {result.acceptance:.1%} of its proposals; try lr = {result.lr / 10:.2g}"
+
+
+def _draws(result: LLCResult, seen: Circumstances) -> Found:
+    if result.n_diverged:
+        return
+    size = max(abs(result.llc), 1e-12)
+    if not result.ess >= 100 or result.std_error > 0.1 * size:
+        yield (
+            "few_draws",
+            f"{result.trace.numel()} draws are worth {result.ess:.0f} independent ones, and the standard error is "
+            f"{result.std_error / size:.0%} of the estimate; 100 and 10 % are the least",
+        )
+    if result.rhat > 1.05:
+        yield "chains_disagree", f"R-hat is {result.rhat:.3f}, above 1.05: more burn-in, or chains stuck in places"
+    early, late, error = drift(result.trace)
+    if abs(late - early) > max(5 * error, 0.05 * size):
+        yield (
+            "drifting",
+            f"the first third of the draws has mean {early:.4g}, the last {late:.4g}: burnin of "
+            f"{result.burnin_trace.shape[1]} is too short (all chains start at w*)",
+        )
+
+
+def _minimum(result: LLCResult, seen: Circumstances) -> Found:
+    gain = result.nbeta * seen.start.gain()
+    if gain > 0.1 * max(abs(result.llc), 1.0) and seen.start.grad_norm > 0:
+        yield (
+            "not_a_minimum",
+            f"the gradient at w* has norm {result.grad_norm:.3g}: one step along it takes {gain:.3g} off nbeta L; "
+            "train on until that is small beside llc",
+        )
+    if result.llc < -2 * result.std_error:
+        yield "negative", f"llc is {result.llc:.3g}: the chains found places with less loss than w*"
+
+
+def _setting(result: LLCResult, seen: Circumstances) -> Found:
+    if not seen.anchored and not seen.full_batch:
+        rest = 1 - seen.batch_size / seen.samples
+        noise = result.nbeta * seen.start.loss_sd * math.sqrt(rest / seen.batch_size)
+        if noise > 0.05 * abs(result.llc):
+            yield (
+                "noisy_baseline",
+                f"nbeta L(w*) was read on one minibatch of {seen.batch_size}, with standard error {noise:.3g} that "
+                "all chains share and neither std_error nor R-hat shows: use anchor=True",
+            )
+    if -result.gamma_sensitivity - 3 * seen.sensitivity_error > GAMMA_LIMIT:
+        yield (
+            "gamma_dominates",
+            f"doubling gamma = {result.gamma:.3g} would change llc by about {2**result.gamma_sensitivity - 1:.0%}: "
+            "the prior holds the chains as much as the loss does; try a tenth of it",
+        )
+
+
+def _model(result: LLCResult, seen: Circumstances) -> Found:
+    if seen.start.gap > 1e-4 * (abs(seen.start.loss) + seen.start.loss_sd):
+        yield (
+            "random_loss",
+            f"two evaluations at w* on the same samples differ by up to {seen.start.gap:.3g}: is a functional dropout "
+            "on? The noise is averaged, not removed",
+        )
+    if seen.mode_layers:
+        shown = ", ".join(seen.mode_layers[:3]) + (" ..." if len(seen.mode_layers) > 3 else "")
+        yield (
+            "eval_mode",
+            f"the model was in training mode; the chains ran in eval mode, with dropout off and batch norm on its "
+            f"running statistics ({shown})",
+        )

@@ -1,0 +1,309 @@
+"""Estimates over inverse temperatures at once, by chains that change places, and what they say about λ and m.
+
+A chain in a cold posterior of a singular loss creeps along narrow valleys. So each replica is a ladder of chains, one
+for each inverse temperature, which exchange their places now and then by Metropolis' rule: what is reached where it is
+hot comes down to where it is cold (Hukushima & Nemoto 1996). With Metropolis-adjusted Langevin steps between, every
+rung samples its own posterior without bias.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from mechlib.llc.batches import checked_data
+from mechlib.llc.diagnostics import rhat
+from mechlib.llc.extrapolation import Extrapolation, extrapolate
+from mechlib.llc.flat import FlatModel, Params
+from mechlib.llc.result import LLCWarning, Unreliable
+from mechlib.llc.samplers import Evaluate, Normals, State, gaussian, mala
+from mechlib.llc.surface import LossFn, faster
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LADDER_CODES", "LadderResult", "ladder"]
+
+ACCEPTANCE = 0.574
+"""The acceptance of ``mala`` at its best step in many dimensions (Roberts & Rosenthal 1998)."""
+SWAP_EVERY = 2
+"""Steps between attempts to exchange."""
+
+LADDER_CODES = {
+    "rungs_apart": "chains hardly change places between two rungs",
+    "chains_disagree": "the replicas disagree with each other",
+    "few_draws": "the estimate at a rung is too noisy",
+    "multiplicity_uncertain": "several multiplicities fit the ladder",
+}
+"""What each warning of a ladder means."""
+
+
+@dataclass(frozen=True)
+class LadderResult:
+    """``E[nbeta (L(w) - L(w*))]`` at every rung, and the learning coefficient that it approaches."""
+
+    llc: float
+    """λ, extrapolated to infinite nbeta."""
+    std_error: float
+    """Of λ: from sampling, and from not knowing the law of the approach."""
+    multiplicity: int
+    """The multiplicity m that fits best."""
+    multiplicity_weights: dict[int, float]
+    """How well each multiplicity fits; they sum to 1."""
+    nbetas: Float[Tensor, " rung"]
+    """Inverse temperatures times the number of samples, ascending."""
+    estimates: Float[Tensor, " rung"]
+    """The estimate at each rung, without bias at this nbeta."""
+    std_errors: Float[Tensor, " rung"]
+    """Their standard errors, from the spread of the replicas."""
+    trace: Float[Tensor, "rung replica draw"]
+    """``nbeta (L(w_t) - L(w*))``."""
+    rhat: Float[Tensor, " rung"]
+    """Rank-normalised split R-hat of each rung, the replicas as chains."""
+    acceptance: Float[Tensor, " rung"]
+    """Mean acceptance probability of the steps."""
+    swaps: Float[Tensor, " gap"]
+    """Share of attempts to exchange that succeeded, between each rung and the next."""
+    extrapolation: Extrapolation
+    """The fitted laws."""
+    init_loss: float
+    gamma: float
+    warnings: tuple[LLCWarning, ...] = ()
+    """Reasons not to believe it; empty for a healthy run."""
+
+    def __str__(self) -> str:
+        weights = ", ".join(f"m = {m}: {weight:.2f}" for m, weight in self.multiplicity_weights.items())
+        rungs = f"{len(self.nbetas)} rungs, nbeta {self.nbetas[0]:.3g} to {self.nbetas[-1]:.3g}"
+        head = f"llc {self.llc:.4g} ± {self.std_error:.2g}, multiplicity {self.multiplicity} ({weights}; {rungs})"
+        return "\n".join([head, *(f"  {warning}" for warning in self.warnings)])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The estimates with two standard errors, the law that fits best, and λ."""
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots()[1] if ax is None else ax
+        ax.errorbar(self.nbetas, self.estimates, 2 * self.std_errors, fmt="o", color="0.1", markersize=4)
+        best = self.extrapolation.fits[0]
+        ax.plot(self.nbetas[best.first :], best.curve, color="0.4", linewidth=1.0, label=best.law)
+        ax.axhspan(self.llc - 2 * self.std_error, self.llc + 2 * self.std_error, color="0.1", alpha=0.2, linewidth=0)
+        ax.axhline(self.llc, color="0.1", linestyle="--", linewidth=1.0, label="extrapolated")
+        ax.set(xscale="log", xlabel=r"$n\beta$", ylabel=r"$E[n\beta\,(L(w) - L(w^*))]$")
+        ax.legend()
+        return ax
+
+
+def ladder(
+    model: nn.Module,
+    loss_fn: LossFn,
+    data: Tensor | tuple[Tensor, ...] | None,
+    *,
+    nbetas: Sequence[float],
+    gamma: float = 1.0,
+    replicas: int = 64,
+    draws: int = 2000,
+    burnin: int = 1000,
+    params: Params = None,
+    device: torch.device | str = "auto",
+    seed: int = 0,
+    progress: bool = True,
+) -> LadderResult:
+    """Estimates at several inverse temperatures by replica exchange, and λ and m from their approach to the limit.
+
+    The loss is that of all the data at every step. Costs ``replicas * len(nbetas) * (burnin + draws)`` gradients. The
+    model is left as it was; every reason not to believe the result is in ``warnings`` and is a Python warning of
+    category :class:`Unreliable`.
+
+    Args:
+        model, loss_fn, data, params, gamma: as for :func:`mechlib.llc.estimate_llc`.
+        nbetas: at least four, above 1, ascending; neighbours a factor 2 to 4 apart exchange well, less for large λ. In
+            single precision ``nbeta * L(w*)`` should stay below 1e5: use a model in double precision beyond.
+        replicas: independent ladders, at least 8: their spread is the error.
+        draws, burnin: steps that count, and steps before them in which each rung's step length is adapted.
+
+    Raises:
+        ValueError: if a number is out of range, the loss at w* is not finite or, at every draw of a rung, the same; and
+            as :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
+    """
+    _check(nbetas, gamma, replicas, draws, burnin)
+    flat = FlatModel(model, params, device)
+    batch = checked_data(data, flat.device)
+    generator = torch.Generator(flat.device).manual_seed(seed)
+    rungs = torch.tensor(nbetas, dtype=flat.dtype, device=flat.device)
+    w = flat.w_star.repeat(replicas * len(rungs), 1)
+    surface = faster(flat, loss_fn, w, batch)
+    init_loss = surface.losses(flat.w_star[None], batch)[0]
+    if not bool(torch.isfinite(init_loss)):
+        raise ValueError(f"the loss at w* is {float(init_loss)}")
+
+    def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
+        loss, grad = surface.loss_and_grad(points, batch)
+        return loss - init_loss, grad
+
+    climb = _Climb(flat.w_star, rungs, gamma, replicas, evaluate, gaussian(generator))
+    for step in tqdm(range(burnin), desc="ladder: burn-in", disable=not progress):
+        climb.step(adapt=0.3 if step < 0.7 * burnin else 0.05)
+    climb.forget()
+    trace = torch.empty(2, len(rungs), replicas, draws, dtype=flat.dtype, device=flat.device)
+    for draw in tqdm(range(draws), desc="ladder", disable=not progress):
+        climb.step()
+        trace[0, ..., draw], trace[1, ..., draw] = climb.read()
+    result = _summary(rungs, *trace.double().cpu(), climb, float(init_loss), gamma)
+    for warning in result.warnings:
+        warnings.warn(str(warning), Unreliable, stacklevel=2)
+    return result
+
+
+class _Climb:
+    """The chains of all replicas at all rungs, chain ``replica * n_rungs + rung`` at ``nbetas[rung]``."""
+
+    def __init__(
+        self,
+        center: Float[Tensor, " param"],
+        nbetas: Float[Tensor, " rung"],
+        gamma: float,
+        replicas: int,
+        evaluate: Evaluate,
+        normals: Normals,
+    ):
+        self.center, self.nbetas, self.gamma, self.replicas = center, nbetas, gamma, replicas
+        self.evaluate, self.normals = evaluate, normals
+        self.log_lr = -torch.log(nbetas + gamma)
+        self.state: State = self._sampler().init(center.repeat(replicas * len(nbetas), 1), evaluate, normals)
+        self.forget()
+
+    def forget(self) -> None:
+        """Start counting acceptances and swaps anew."""
+        self.steps, self.accepted = 0, torch.zeros_like(self.nbetas)
+        self.swapped, self.tried = torch.zeros_like(self.nbetas[1:]), torch.zeros_like(self.nbetas[1:])
+
+    def step(self, adapt: float = 0.0) -> None:
+        """One step of every chain, and exchanges at times.
+
+        Args:
+            adapt: how fast each rung's log step follows its acceptance; 0 leaves the target distribution exact.
+        """
+        self.state = self._sampler().step(self.state, self.evaluate, self.normals)
+        accept = self.state.accept.view(self.replicas, -1).mean(0)
+        self.log_lr = self.log_lr + adapt * (accept - ACCEPTANCE)
+        self.accepted += accept
+        self.steps += 1
+        if self.steps % SWAP_EVERY == 0:
+            self._exchange(first=self.steps // SWAP_EVERY % 2)
+
+    def read(self) -> tuple[Float[Tensor, "rung replica"], Float[Tensor, "rung replica"]]:
+        """``nbeta (L - L*)``, and ``(w - w*) . grad U - d``, whose expectation is 0."""
+        nbetas, away = self.nbetas.repeat(self.replicas), self.state.w - self.center
+        virial = nbetas * (away * self.state.grad).sum(1) + self.gamma * away.square().sum(1) - len(self.center)
+        return tuple(x.view(self.replicas, -1).T for x in (nbetas * self.state.loss, virial))
+
+    def _sampler(self):
+        per_chain = {"nbeta": self.nbetas, "lr": self.log_lr.exp()}
+        columns = {name: values.repeat(self.replicas)[:, None] for name, values in per_chain.items()}
+        return mala(self.center, gamma=self.gamma, **columns)
+
+    def _exchange(self, first: int) -> None:
+        """Try to exchange rungs ``first`` and ``first + 1``, ``first + 2`` and ``first + 3`` ..., in every replica.
+
+        Only ``nbeta L`` of the energy depends on the rung: the exchange is accepted with probability
+        ``exp((nbeta_i - nbeta_j) (L_i - L_j))``, at most 1, which leaves the product of the posteriors as it is.
+        """
+        loss = self.state.loss.view(self.replicas, -1)
+        low = torch.arange(first, len(self.nbetas) - 1, 2, device=loss.device)
+        log_ratio = (self.nbetas[low] - self.nbetas[low + 1]) * (loss[:, low] - loss[:, low + 1])
+        uniform = torch.special.ndtr(self.normals(torch.empty_like(log_ratio)))
+        swap = uniform.log() < log_ratio
+        chains = torch.arange(loss.numel(), device=loss.device).view_as(loss)
+        places = chains.clone()
+        places[:, low] = torch.where(swap, chains[:, low + 1], chains[:, low])
+        places[:, low + 1] = torch.where(swap, chains[:, low], chains[:, low + 1])
+        order = places.flatten()
+        self.state = self.state._replace(**{x: getattr(self.state, x)[order] for x in ("w", "loss", "grad")})
+        self.swapped[low] += swap.to(loss).mean(0)
+        self.tried[low] += 1
+
+
+def _check(nbetas: Sequence[float], gamma: float, replicas: int, draws: int, burnin: int) -> None:
+    ascending = all(low < high for low, high in pairwise(nbetas))
+    if len(nbetas) < 4 or not nbetas[0] > 1 or not ascending:
+        raise ValueError(f"nbetas are at least four numbers above 1, ascending, not {list(nbetas)}")
+    if gamma < 0:
+        raise ValueError(f"gamma is not negative, got {gamma}")
+    for name, value, least in (("replicas", replicas, 8), ("draws", draws, 10), ("burnin", burnin, 0)):
+        if value < least:
+            raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
+
+
+def _summary(
+    nbetas: Tensor,
+    trace: Float[Tensor, "rung replica draw"],
+    virial: Float[Tensor, "rung replica draw"],
+    climb: _Climb,
+    init_loss: float,
+    gamma: float,
+) -> LadderResult:
+    means = _controlled(trace.mean(2), virial.mean(2))
+    spread = means.std(1)
+    if not bool((trace.mean(2).std(1) > 0).all()):
+        raise ValueError(f"the loss never moved at nbeta = {nbetas[trace.mean(2).std(1) == 0].tolist()}")
+    correlation, _ = ledoit_wolf(((means - means.mean(1, keepdim=True)) / spread[:, None]).T.numpy())
+    errors = spread / means.shape[1] ** 0.5
+    covariance = errors[:, None].numpy() * correlation * errors.numpy()
+    found = extrapolate(nbetas.cpu().numpy(), means.mean(1).numpy(), covariance, n_params=len(climb.center))
+    measured = {
+        "estimates": means.mean(1),
+        "std_errors": errors,
+        "rhat": torch.tensor([rhat(rung) for rung in trace]),
+        "swaps": (climb.swapped / climb.tried).cpu(),
+    }
+    return LadderResult(
+        llc=found.llc,
+        std_error=found.std_error,
+        multiplicity=found.multiplicity,
+        multiplicity_weights=found.multiplicity_weights,
+        nbetas=nbetas.cpu(),
+        trace=trace,
+        acceptance=(climb.accepted / climb.steps).cpu(),
+        extrapolation=found,
+        init_loss=init_loss,
+        gamma=gamma,
+        warnings=tuple(_warnings(nbetas.tolist(), found, **measured)),
+        **measured,
+    )
+
+
+def _controlled(
+    means: Float[Tensor, "rung replica"], controls: Float[Tensor, "rung replica"]
+) -> Float[Tensor, "rung replica"]:
+    """The replicas' means less what they share with a control of expectation 0, by least squares over the replicas."""
+    centred = controls - controls.mean(1, keepdim=True)
+    slope = (centred * means).sum(1, keepdim=True) / centred.square().sum(1, keepdim=True)
+    return means - slope * controls
+
+
+def _warnings(
+    nbetas: list[float], found: Extrapolation, *, estimates: Tensor, std_errors: Tensor, rhat: Tensor, swaps: Tensor
+) -> list[LLCWarning]:
+    worst = {"rungs_apart": int(swaps.argmin()), "chains_disagree": int(rhat.argmax())}
+    noise = std_errors / estimates.abs().clamp_min(1e-12)
+    worst["few_draws"] = int(noise.argmax())
+    at = {code: f"nbeta = {nbetas[rung]:.3g}" for code, rung in worst.items()}
+    rules = {
+        "rungs_apart": (swaps.min() < 0.1, f"{swaps.min():.1%} of exchanges succeed above {at['rungs_apart']}: more "
+                        "rungs there"),
+        "chains_disagree": (rhat.max() > 1.05, f"R-hat is {rhat.max():.3f} at {at['chains_disagree']}, above 1.05: "
+                            "more draws, more burn-in, or rungs closer together"),
+        "few_draws": (noise.max() > 0.05, f"the standard error is {noise.max():.0%} of the estimate at "
+                      f"{at['few_draws']}, above 5 %: more draws or replicas"),
+        "multiplicity_uncertain": (found.multiplicity_weights[found.multiplicity] < 0.8, "the weights of the "
+                                   f"multiplicities are {found.multiplicity_weights}: a longer ladder or more draws"),
+    }  # fmt: skip
+    return [LLCWarning(code, message) for code, (raised, message) in rules.items() if raised]

@@ -1,0 +1,86 @@
+"""From what the chains read to what the estimate says."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.llc.diagnostics import Circumstances, diverged, effective_draws, rhat, std_error
+from mechlib.llc.posterior import EvalLoss, Posterior
+from mechlib.llc.result import LLCResult
+from mechlib.llc.run import EVERY, Drawn, Settings
+
+__all__ = ["summarise"]
+
+
+def summarise(
+    posterior: Posterior, other: EvalLoss | None, drawn: Drawn, settings: Settings, curvature: float
+) -> tuple[LLCResult, Circumstances]:
+    """The result without its warnings, and what the rules of the warnings need besides."""
+    losses = settings.nbeta * drawn.losses[: drawn.steps].T
+    burnin_trace, trace = losses[:, : settings.burnin], losses[:, settings.burnin :]
+    moments = math.ceil(trace.shape[1] / EVERY)
+    loss, pull, spread = (
+        (scale * t[:moments].T).double()
+        for scale, t in (
+            (settings.nbeta, drawn.loss_again),
+            (settings.nbeta, drawn.pull),
+            (settings.gamma, drawn.spread),
+        )
+    )
+    virial = (pull + spread).mean(1) / posterior.w.shape[1]
+    sensitivity, sensitivity_error = _sensitivity(loss, pull)
+    if other is not None:
+        sensitivity = sensitivity_error = math.nan
+    result = LLCResult(
+        llc=float(trace.double().mean()),
+        std_error=std_error(trace),
+        per_chain=trace.double().mean(1).to(trace.dtype),
+        trace=trace,
+        burnin_trace=burnin_trace,
+        init_loss=posterior.baseline() if other is None else other.loss,
+        nbeta=settings.nbeta,
+        lr=float(drawn.lr),
+        gamma=settings.gamma,
+        rhat=rhat(trace),
+        ess=effective_draws(trace),
+        virial=float(virial.mean()),
+        n_diverged=int(diverged(losses, posterior.w.shape[1]).sum()),
+        curvature=curvature,
+        gamma_sensitivity=sensitivity,
+        grad_norm=posterior.start.grad_norm,
+        acceptance=float(drawn.accept[settings.burnin : drawn.steps].mean()),
+        n_params=posterior.w.shape[1],
+        sampler=settings.sampler,
+        strategy=posterior.surface.strategy,
+        interrupted=drawn.interrupted,
+    )
+    batches = posterior.batches
+    return result, Circumstances(
+        start=posterior.start,
+        batch_size=batches.size,
+        samples=batches.samples,
+        anchored=posterior.anchored,
+        full_batch=batches.full,
+        virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
+        sensitivity_error=sensitivity_error,
+    )
+
+
+def _sensitivity(loss: Float[Tensor, "chain moment"], pull: Float[Tensor, "chain moment"]) -> tuple[float, float]:
+    """d log llc / d log gamma, and its standard error over halves of chains.
+
+    With f = nbeta L and u = w - w*, gamma d E[f] / d gamma = -gamma Cov(f, |u|^2) / 2, and by parts
+    gamma Cov(f, |u|^2) = E[p] - Cov(f, p) with the pull p = u . grad f: flat directions, mere noise in |u|^2, take no
+    part in that. Loss and pull are to come from different minibatches, or their common noise enters the covariance.
+    """
+    half = loss.shape[1] // 2
+    if half < 2:
+        return math.nan, math.nan
+    f, p = (torch.cat([t[:, :half], t[:, half : 2 * half]]) for t in (loss, pull))
+    covariance = ((f - f.mean(1, keepdim=True)) * p).sum(1) / (half - 1)
+    each = (covariance - p.mean(1)) / (2 * loss.mean())
+    return float(each.mean()), float(each.std() / len(each) ** 0.5)

@@ -1,0 +1,213 @@
+"""Loss and gradient of many points of one model at once: the inner loop of every sampler.
+
+Small models spend their time on the way to an operation and not in it. So all points go through the model together
+(``torch.func.vmap``), and once the same shapes have come a few times, the tensor operations of forward and backward
+pass are recorded and only they are run. Large models gain nothing from that, and go one point after another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from mechlib.llc.flat import FlatModel
+
+__all__ = ["Batch", "LossFn", "Surface", "faster"]
+
+Batch = Tensor | tuple[Tensor, ...] | None
+LossFn = Callable[[Callable[..., object], Batch], Tensor]
+"""``loss_fn(f, batch)``: the loss of each sample, ``f`` being the model; of the population when ``batch`` is None."""
+
+RECORD_AT = 3
+"""The call with the same shapes at which the operations are recorded."""
+
+
+class Surface:
+    """The mean loss of a batch as a function of flat weights, for many points ``w [chain, param]`` at once.
+
+    Args:
+        flat: the model as a function of its free weights.
+        loss_fn: ``loss_fn(f, batch)`` with losses ``[sample]``; further axes are averaged. Without data, one number.
+        strategy: ``"vmap"`` takes all points at once, ``"serial"`` one after another. They agree up to rounding.
+    """
+
+    def __init__(self, flat: FlatModel, loss_fn: LossFn, strategy: str = "vmap"):
+        self.flat, self.loss_fn, self.strategy = flat, loss_fn, strategy
+        self._loss = _Recorded(self._losses)
+        self._gradient = _Recorded(self._gradients)
+
+    def per_sample(self, row: Float[Tensor, " param"], batch: Batch) -> Float[Tensor, " sample"]:
+        """The loss of each sample at one point, differentiable in it.
+
+        Raises:
+            TypeError: if ``loss_fn`` returns no tensor.
+            ValueError: if it does not return one loss per sample, or not one number where there is no data.
+        """
+        losses = self.loss_fn(self.flat.call(row), batch)
+        if not isinstance(losses, Tensor):
+            raise TypeError(f"loss_fn returns a tensor, not {type(losses).__name__}")
+        if batch is None:
+            if losses.numel() != 1:
+                raise ValueError(f"without data, loss_fn(f, None) returns one number, not shape {tuple(losses.shape)}")
+            return losses.reshape(1)
+        samples = len(batch if isinstance(batch, Tensor) else batch[0])
+        if losses.ndim == 0 or len(losses) != samples:
+            raise ValueError(
+                f"loss_fn returned shape {tuple(losses.shape)} for {samples} samples: one loss per sample is needed "
+                '(reduction="none")'
+            )
+        return losses.reshape(samples, -1).mean(1)
+
+    @torch.no_grad()
+    def losses(self, w: Float[Tensor, "chain param"], batch: Batch) -> Float[Tensor, " chain"]:
+        """The mean loss at each point, without a graph."""
+        if self.strategy == "vmap":
+            return self._loss(batch, w)
+        return torch.stack([self._loss(batch, row) for row in w])
+
+    @torch.no_grad()
+    def loss_and_grad(
+        self, w: Float[Tensor, "chain param"], batch: Batch
+    ) -> tuple[Float[Tensor, " chain"], Float[Tensor, "chain param"]]:
+        """The mean loss at each point and its gradient."""
+        gradient = torch.empty_like(w)
+        if self.strategy == "vmap":
+            return self._gradient(batch, w, gradient), gradient
+        return torch.stack([self._gradient(batch, row, into) for row, into in zip(w, gradient, strict=True)]), gradient
+
+    def _losses(self, batch: Batch, w: Float[Tensor, "*chain param"]) -> Float[Tensor, "*chain"]:
+        return self._mean_loss(batch, self._leaves(w), together=w.ndim == 2)
+
+    def _mean_loss(self, batch: Batch, leaves: list[Tensor], together: bool) -> Float[Tensor, "*chain"]:
+        def one(*leaves: Tensor) -> Tensor:
+            return self.loss_fn(self.flat.at(leaves), batch).mean()
+
+        if not together:
+            return one(*leaves)
+        with _unfused():
+            return vmap(one, randomness="different")(*leaves)
+
+    @torch.enable_grad()
+    def _gradients(
+        self, batch: Batch, w: Float[Tensor, "*chain param"], into: Float[Tensor, "*chain param"]
+    ) -> Float[Tensor, "*chain"]:
+        leaves = [leaf.detach().requires_grad_() for leaf in self._leaves(w)]
+        losses = self._mean_loss(batch, leaves, together=w.ndim == 2)
+        gradients = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
+        with torch.no_grad():
+            for place, gradient in zip(self._leaves(into), gradients, strict=True):
+                place.copy_(gradient)
+        return losses.detach()
+
+    def _leaves(self, w: Float[Tensor, "*chain param"]) -> list[Tensor]:
+        parts = w.split(self.flat.sizes, -1)
+        return [
+            part.unflatten(-1, leaf) if leaf else part.squeeze(-1)
+            for part, leaf in zip(parts, self.flat.leaf_shapes, strict=True)
+        ]
+
+
+def faster(
+    flat: FlatModel, loss_fn: LossFn, w: Float[Tensor, "chain param"], batch: Batch, *, calls: int = 3
+) -> Surface:
+    """The surface whose strategy takes less time for loss and gradient at ``w``, measured over a few calls.
+
+    A model that ``vmap`` cannot take goes one point after another.
+    """
+    serial = Surface(flat, loss_fn, "serial")
+    if len(w) == 1:
+        return serial
+    together = Surface(flat, loss_fn, "vmap")
+    try:
+        together.loss_and_grad(w, batch)
+    except (RuntimeError, ValueError, NotImplementedError):
+        return serial
+    times = {surface: _seconds(surface, w, batch, calls) for surface in (together, serial)}
+    return min(times, key=times.get)
+
+
+def _seconds(surface: Surface, w: Tensor, batch: Batch, calls: int) -> float:
+    for _ in range(RECORD_AT):
+        surface.loss_and_grad(w, batch)
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        loss, _ = surface.loss_and_grad(w, batch)
+        float(loss[0])  # waits for the device
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Without torch's fused attention and encoder layers, which ``vmap`` cannot take at once."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class _Recorded:
+    """A function ``(batch, *tensors)`` that runs as recorded tensor operations once the same shapes keep coming.
+
+    Recording fixes whatever is no tensor operation, so a recording is kept only if it gives what the function gives on
+    other numbers: a loss that draws its own data or throws coins is run as it is written.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]):
+        self._function = function
+        self._seen: Counter = Counter()
+        self._recordings: dict[tuple, Callable[..., Tensor]] = {}
+
+    def __call__(self, batch: Batch, *tensors: Tensor) -> Tensor:
+        parts = (batch,) if isinstance(batch, Tensor) else batch or ()
+        key = (type(batch), *((t.shape, t.dtype) for t in (*tensors, *parts)))
+        recording = self._recordings.get(key)
+        if recording is not None:
+            return recording(*tensors, *parts)
+        self._seen[key] += 1
+        if self._seen[key] == RECORD_AT:
+            self._recordings[key] = self._record(batch, tensors, parts)
+        return self._function(batch, *tensors)
+
+    def _record(self, batch: Batch, tensors: tuple[Tensor, ...], parts: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+        def flat(*everything: Tensor) -> Tensor:
+            rest = everything[len(tensors) :]
+            given = rest[0] if isinstance(batch, Tensor) else (rest or None)
+            return self._function(given, *everything[: len(tensors)])
+
+        others = [_other(t) for t in (*tensors, *parts)]
+        try:
+            with torch.no_grad():
+                recording = make_fx(flat)(*[t.clone() for t in (*tensors, *parts)])
+                same = _agree(flat, recording, others)
+        except Exception:  # whatever cannot be recorded is run as written
+            same = False
+        return recording if same else flat
+
+
+def _other(tensor: Tensor) -> Tensor:
+    """Other numbers of the same shape: moved weights; the first sample in place of all."""
+    if tensor.is_floating_point():
+        return 1.01 * tensor + 0.01
+    return tensor[:1].expand_as(tensor).contiguous()
+
+
+def _agree(function: Callable[..., Tensor], recording: Callable[..., Tensor], tensors: list[Tensor]) -> bool:
+    """Whether both return the same and leave the same in their arguments, up to rounding."""
+    theirs = [t.clone() for t in tensors]
+    mine = [t.clone() for t in tensors]
+    pairs = zip((function(*theirs), *theirs), (recording(*mine), *mine), strict=True)
+    return all(torch.allclose(a, b, rtol=1e-3, atol=1e-5 * float(a.abs().max()), equal_nan=True) for a, b in pairs)

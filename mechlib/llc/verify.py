@@ -1,0 +1,91 @@
+"""The decisive check of an estimate: does it stay where it is when the step is halved?
+
+The error of a sampler's step shows in no statistic of its own chains: they agree with each other on a wrong answer. It
+shrinks with the step, so a second run at half of it, of as many draws and twice the burn-in, either agrees or tells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from mechlib.llc.estimate import estimate_llc
+from mechlib.llc.result import LLCResult
+from mechlib.llc.surface import LossFn
+
+__all__ = ["Verification", "verify"]
+
+Z_LIMIT = 3.0
+"""Differences above so many standard errors are disagreement."""
+
+ERROR_LIMIT = 0.1
+"""Agreement within a larger relative standard error says nothing."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Two estimates of the same coefficient, the second at half the step."""
+
+    first: LLCResult
+    half: LLCResult
+    difference: float
+    """``half.llc - first.llc``."""
+    std_error: float
+    """Of the difference, the runs being independent."""
+    z: float
+    """The difference in standard errors."""
+    verdict: Literal["agree", "disagree", "inconclusive"]
+    """``"disagree"``: more than 3 standard errors apart, or a value is not finite; ``"inconclusive"``: no more than
+    that apart, but with a standard error above a tenth of the estimate."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.verdict}: {self.first.llc:.4g} ± {self.first.std_error:.2g} at lr {self.first.lr:.3g}, "
+            f"{self.half.llc:.4g} ± {self.half.std_error:.2g} at half of it (z = {self.z:.1f})"
+        )
+
+
+def verify(
+    model: nn.Module,
+    loss_fn: LossFn,
+    data: Tensor | Sequence[Tensor] | None,
+    *,
+    result: LLCResult | None = None,
+    seed: int = 0,
+    **options: object,
+) -> Verification:
+    """Estimate, and estimate again at half the step with the same number of draws, twice the burn-in and another seed.
+
+    Args:
+        result: the first estimate, if it has been made; ``options`` are then to be those it was made with.
+        seed: of the first run; the second takes the next one.
+        options: those of :func:`mechlib.llc.estimate.estimate_llc`.
+
+    Raises:
+        As ``estimate_llc`` does.
+    """
+    first = estimate_llc(model, loss_fn, data, seed=seed, **options) if result is None else result
+    burnin = 2 * options.pop("burnin", first.burnin_trace.shape[1])
+    again = options | {
+        "lr": first.lr / 2,
+        "nbeta": first.nbeta,
+        "gamma": first.gamma,
+        "sampler": first.sampler,
+        "chains": first.trace.shape[0],
+        "draws": first.trace.shape[1],
+        "burnin": burnin,
+    }
+    half = estimate_llc(model, loss_fn, data, seed=seed + 1, **again)
+    difference, error = half.llc - first.llc, math.hypot(first.std_error, half.std_error)
+    z = difference / error if error > 0 else math.copysign(math.inf, difference) if difference else 0.0
+    return Verification(first, half, difference, error, z, _verdict(z, error, half.llc))
+
+
+def _verdict(z: float, error: float, llc: float) -> Literal["agree", "disagree", "inconclusive"]:
+    if not abs(z) <= Z_LIMIT:
+        return "disagree"
+    return "agree" if error <= ERROR_LIMIT * abs(llc) else "inconclusive"

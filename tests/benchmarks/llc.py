@@ -1,0 +1,185 @@
+"""``estimate_llc`` beside devinterp and canonical-interp: ``python -m tests.benchmarks.llc``.
+
+Two tables. Time for one draw of all chains, at equal chains and batch: each estimator in a process of its own, asked
+over pipes, one at a time, in interleaved rounds. And time to a given error on a quadratic loss: the draws that each
+sampler needs at its best step, times the time for a draw.
+
+The rivals' environments are made by ``python -m tests.benchmarks.rivals``; what is not there is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor
+
+from mechlib.llc import Unreliable, estimate_llc
+from mechlib.llc.diagnostics import effective_draws
+from mechlib.llc.exact import quadratic_expectation
+from tests.benchmarks import machine
+from tests.benchmarks.rivals import NAMES, ROOT, python
+from tests.benchmarks.rivals.problems import Problem, problem
+
+WORK = (
+    ("deep linear, 1.5 k", 16),
+    ("deep linear, 1.5 k", 64),
+    ("MLP, 7.5 k", 16),
+    ("MLP, 55 k", 16),
+    ("transformer, 43 k", 8),
+    ("quadratic, 20", 16),
+)
+"""Problem and number of chains."""
+ROUNDS = 9
+ERROR = 0.02
+"""The relative error of the estimate that is asked for on the quadratic."""
+STEPS = {"sgld": (0.4, 0.2, 0.1, 0.05, 0.025), "lm": (1.0, 0.5, 0.25)}
+"""Steps times the largest curvature of U that are tried."""
+CURVE = {"chains": 64, "draws": 6000}
+"""The run that measures a sampler's bias and variance at one step."""
+
+Seconds = dict[tuple[str, int], dict[str, list[float]]]
+"""By problem and chains: by estimator, seconds for a draw in each round."""
+
+
+class Estimator:
+    """A process that answers how long a draw takes."""
+
+    def __init__(self, name: str, interpreter: str):
+        command = [interpreter, "-m", "tests.benchmarks.rivals.server", name]
+        environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def seconds(self, which: str, chains: int) -> float:
+        """The time for one draw of all chains."""
+        self.process.stdin.write(json.dumps({"problem": which, "chains": chains}) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()} on {which!r}")
+        return json.loads(answer)["seconds"]
+
+
+@contextmanager
+def running(name: str) -> Iterator[Estimator]:
+    """A process, ended at the end."""
+    estimator = Estimator(name, sys.executable if name == "mechlib" else str(python(name)))
+    try:
+        yield estimator
+    finally:
+        estimator.process.stdin.close()
+        estimator.process.wait(60)
+
+
+def per_draw(names: list[str], rounds: int, work: tuple[tuple[str, int], ...] = WORK) -> Seconds:
+    """Seconds for a draw; every round asks all, beginning with another."""
+    measured: Seconds = {}
+    with ExitStack() as stack:
+        estimators = {name: stack.enter_context(running(name)) for name in names}
+        for which, chains in work:
+            found: dict[str, list[float]] = {name: [] for name in names}
+            for number in range(-1, rounds):
+                shift = number % len(names)
+                for name in names[shift:] + names[:shift]:
+                    seconds = estimators[name].seconds(which, chains)
+                    if number >= 0:
+                        found[name].append(seconds)
+            measured[which, chains] = found
+    return measured
+
+
+def draws_needed(sampler: str, given: Problem, chains: int, error: float = ERROR) -> tuple[float, float]:
+    """The fewest draws of so many chains, burn-in included, whose root mean square error is as asked, and their step.
+
+    At a step with bias b and asymptotic variance s^2 of a draw, n draws have the squared error
+    ``b^2 + s^2 / (n chains)``. The burn-in is the time in which the slowest direction forgets w* up to the error. For
+    ``sgld`` the loss is read on all the data, not on minibatches: in the rivals' favour.
+    """
+    precision = _precision(given)
+    exact = quadratic_expectation((precision - given.gamma) / given.nbeta, given.nbeta, given.gamma)
+    needed = {}
+    for step in STEPS[sampler]:
+        lr = step / float(precision.max())
+        bias, variance = _bias_and_variance(sampler, given, lr, exact)
+        burnin = math.log(1 / error) / (lr * float(precision.min()))
+        left = (error * exact) ** 2 - bias**2
+        needed[step] = burnin + variance / chains / left if left > 0 else math.inf
+    best = min(needed, key=needed.get)
+    return needed[best], best
+
+
+def _precision(given: Problem) -> Tensor:
+    """The curvatures of U."""
+    x = given.inputs.double()
+    return given.nbeta * torch.linalg.eigvalsh(x.T @ x / len(x)) + given.gamma
+
+
+def _bias_and_variance(sampler: str, given: Problem, lr: float, exact: float) -> tuple[float, float]:
+    plain = {"anchor": False, "eval_data": (given.inputs, given.targets)} if sampler == "sgld" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Unreliable)
+        result = estimate_llc(
+            given.model, lambda f, batch: given.per_sample(f(batch[0]), batch[1]), (given.inputs, given.targets),
+            sampler=sampler, lr=lr, gamma=given.gamma, nbeta=given.nbeta, batch_size=given.batch_size, burnin=500,
+            strategy="vmap", progress=False, **plain, **CURVE,
+        )  # fmt: skip
+    trace = result.trace.double()
+    return result.llc - exact, float(trace.var()) * trace.numel() / effective_draws(trace)
+
+
+def table_per_draw(measured: Seconds) -> str:
+    """In Markdown: milliseconds for a draw, and mechlib's speed beside each rival's, ratios within a round."""
+    names = list(next(iter(measured.values())))
+    rivals = [name for name in names if name != "mechlib"]
+    head = ["problem", "chains", *(f"{name}, ms" for name in names), *(f"{name} / mechlib" for name in rivals)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (which, chains), seconds in measured.items():
+        cells = [f"{1e3 * machine.median_and_quartiles(seconds[name])[0]:.2f}" for name in names]
+        for rival in rivals:
+            ratios = [theirs / ours for theirs, ours in zip(seconds[rival], seconds["mechlib"], strict=True)]
+            cells.append("{:.1f} ({:.1f} to {:.1f})".format(*machine.median_and_quartiles(ratios)))
+        lines.append(f"| {which} | {chains} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def table_to_error(measured: Seconds) -> str:
+    """In Markdown: draws and time to the error that is asked for on the quadratic."""
+    given, chains = problem("quadratic, 20"), 16
+    needed = {sampler: draws_needed(sampler, given, chains) for sampler in STEPS}
+    lines = ["| estimator | best step | draws of 16 chains | seconds | over mechlib's |", "|---|---|---|---|---|"]
+    times = {
+        name: needed["lm" if name == "mechlib" else "sgld"][0] * machine.median_and_quartiles(seconds)[0]
+        for name, seconds in measured["quadratic, 20", chains].items()
+    }
+    for name, seconds in times.items():
+        draws, step = needed["lm" if name == "mechlib" else "sgld"]
+        lines.append(f"| {name} | {step:g} | {draws:.0f} | {seconds:.3f} | {seconds / times['mechlib']:.0f} |")
+    return "\n".join(lines)
+
+
+def main(rounds: int = ROUNDS) -> None:
+    """Print both tables."""
+    names = ["mechlib", *(name for name in NAMES if python(name).is_file())]
+    missing = [name for name in NAMES if name not in names]
+    if missing:
+        print(f"\nWithout {' and '.join(missing)}: python -m tests.benchmarks.rivals makes their environments.")
+    measured = per_draw(names, rounds)
+    print(f"\nOne draw of all chains; {rounds} interleaved rounds, medians (quartiles).\n\n{table_per_draw(measured)}")
+    print(f"\nTime to an error of {ERROR:.0%} on the quadratic.\n\n{table_to_error(measured)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    print(machine.description())
+    main(parser.parse_args().rounds)

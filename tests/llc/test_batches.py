@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from mechlib.llc.batches import Batches, checked_data, n_samples
+
+CPU = torch.device("cpu")
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_an_epoch_has_every_sample_once_and_the_next_another_order():
+    batches = Batches(torch.arange(12), 3, generator())
+    epochs = [torch.cat([next(batches) for _ in range(4)]) for _ in range(2)]
+    assert all(sorted(epoch.tolist()) == list(range(12)) for epoch in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_the_tensors_of_a_batch_stay_together():
+    batches = Batches((torch.arange(10), 2 * torch.arange(10)), 4, generator())
+    for _ in range(5):
+        x, y = next(batches)
+        assert len(x) == 4 and torch.equal(2 * x, y)
+
+
+@pytest.mark.parametrize("size", [None, 7])
+def test_all_samples_are_the_data_themselves(size):
+    data = torch.arange(7)
+    batches = Batches(data, size, generator())
+    assert batches.full and next(batches) is data
+
+
+def test_chunks_are_everything_in_order():
+    data = (torch.arange(7), torch.arange(7))
+    chunks = list(Batches(data, 2, generator()).chunks(3))
+    assert [len(chunk[0]) for chunk in chunks] == [3, 3, 1]
+    assert torch.equal(torch.cat([chunk[1] for chunk in chunks]), torch.arange(7))
+    assert list(Batches(None, None, generator()).chunks(3)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "match"),
+    [
+        (torch.arange(5), 6, "batch_size is from 1 to 5, the number of samples, not 6"),
+        (torch.arange(5), 0, "not 0"),
+        (None, 3, "batch_size=3 without data"),
+    ],
+)
+def test_a_batch_that_cannot_be(data, size, match):
+    with pytest.raises(ValueError, match=match):
+        Batches(data, size, generator())
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "match"),
+    [
+        (torch.zeros(0, 3), ValueError, r"data is empty: shapes \[\(0, 3\)\]"),
+        (torch.tensor(1.0), ValueError, "data is empty"),
+        ((), ValueError, "data is empty"),
+        ((torch.zeros(3), torch.zeros(4, 2)), ValueError, r"different numbers of samples: shapes \[\(3,\), \(4, 2\)\]"),
+        ([1.0, 2.0], TypeError, "a tensor, a tuple of tensors or None, not list"),
+        ({"x": torch.zeros(3)}, TypeError, "not dict"),
+    ],
+)
+def test_data_that_cannot_be(data, error, match):
+    with pytest.raises(error, match=match):
+        checked_data(data, CPU)
+
+
+def test_data_come_back_in_their_structure():
+    x = torch.zeros(3, 2, requires_grad=True)
+    assert isinstance(checked_data(x, CPU), torch.Tensor) and not checked_data(x, CPU).requires_grad
+    assert isinstance(checked_data([x, x], CPU), tuple)
+    assert checked_data(None, CPU) is None and n_samples(None) == 1 and n_samples((x, x)) == 3

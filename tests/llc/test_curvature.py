@@ -1,0 +1,132 @@
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, hessian, jacrev
+
+from mechlib.llc.curvature import curvature_trace
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+def network(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
+    x, y = (torch.randn(40, k, generator=generator, dtype=torch.float64) for k in (3, 2))
+    return model, (x, y)
+
+
+def squared(f, batch):
+    x, y = batch
+    return (f(x) - y).square().sum(-1) / 2
+
+
+def exact(model, loss_fn, data, kind):
+    """The trace from the whole matrix, written down with torch.func."""
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    sizes = [p.numel() for p in weights.values()]
+
+    def losses(flat):
+        parts = [part.view(p.shape) for part, p in zip(flat.split(sizes), weights.values(), strict=True)]
+        return loss_fn(lambda x: functional_call(model, dict(zip(weights, parts, strict=True)), (x,)), data)
+
+    flat = torch.cat([p.flatten() for p in weights.values()])
+    if kind == "hessian":
+        return float(hessian(lambda w: losses(w).mean())(flat).trace())
+    return float(jacrev(losses)(flat).square().sum(1).mean())
+
+
+@pytest.mark.parametrize("kind", ["hessian", "fisher"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_trace_is_that_of_the_matrix_within_its_error(kind, seed, device):
+    model, data = network()
+    found = curvature_trace(model.to(device), squared, data, kind, probes=400, seed=seed, progress=False)
+    expected = exact(model.cpu(), squared, data, kind)
+    assert abs(found.value - expected) < 4 * found.std_error < 0.3 * abs(expected)
+    assert found.per_probe.shape == (400,) and found.n_params == 32 and found.kind == kind
+
+
+@pytest.mark.parametrize("kind", ["hessian", "fisher"])
+def test_the_error_shrinks_with_the_number_of_probes(kind):
+    model, data = network()
+    few, many = (curvature_trace(model, squared, data, kind, probes=n, progress=False) for n in (50, 800))
+    assert few.std_error / many.std_error == pytest.approx(4, rel=0.3)
+
+
+@pytest.mark.parametrize("kind", ["hessian", "fisher"])
+def test_batches_that_do_not_divide_the_data_give_the_trace_over_all_of_them(kind):
+    model, data = network()
+    found = curvature_trace(model, squared, data, kind, probes=400, batch_size=17, progress=False)
+    assert abs(found.value - exact(model, squared, data, kind)) < 4 * found.std_error
+
+
+def test_batches_change_no_probe_of_the_hessian():
+    model, data = network()
+    whole, parts = (curvature_trace(model, squared, data, batch_size=b, progress=False) for b in (None, 7))
+    torch.testing.assert_close(whole.per_probe, parts.per_probe)
+
+
+class Point(nn.Module):
+    def __init__(self, *w):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w))
+
+    def forward(self):
+        return self.w
+
+
+def test_a_diagonal_hessian_has_no_error():
+    found = curvature_trace(
+        Point(0.0, 0.0), lambda f, _: (torch.tensor([3.0, 4.0]) * f() ** 2).sum(), None, progress=False
+    )
+    assert (found.value, found.std_error) == (pytest.approx(14), pytest.approx(0, abs=1e-6))
+    assert str(found).startswith("14 ± ")
+
+
+def test_a_crossing_has_no_curvature_at_its_centre_and_a_linear_loss_none_anywhere():
+    assert curvature_trace(Point(0.0, 0.0), lambda f, _: f().prod() ** 2, None, progress=False).value == 0
+    assert curvature_trace(Point(1.0, 2.0), lambda f, _: f().sum(), None, progress=False).value == 0
+
+
+def test_params_restrict_the_trace():
+    model, data = network()
+    head = curvature_trace(model, squared, data, params="2.*", probes=400, progress=False)
+    with torch.no_grad():
+        hidden = model[:2](data[0])
+    # The loss is quadratic in the head: its Hessian is the second moment of (hidden, 1), once for each output.
+    assert head.n_params == 12
+    assert abs(head.value - 2 * float(hidden.square().sum(1).mean() + 1)) < 4 * head.std_error
+
+
+def test_the_model_is_left_as_it_was():
+    model, data = network()
+    model.train()
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    curvature_trace(model, squared, data, progress=False)
+    assert model.training and all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[name], p) for name, p in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "gauss"}, "'hessian' or 'fisher', not 'gauss'"),
+        ({"probes": 1}, "at least two probes, got 1"),
+        ({"params": "3.*"}, r"'3\.\*' matches no parameter"),
+        ({"batch_size": 41}, "from 1 to 40"),
+    ],
+)
+def test_what_has_no_trace_is_refused(options, message):
+    model, data = network()
+    with pytest.raises(ValueError, match=message):
+        curvature_trace(model, squared, data, progress=False, **options)
+
+
+def test_fisher_needs_data_and_both_need_finite_weights():
+    with pytest.raises(ValueError, match="needs data, got None"):
+        curvature_trace(Point(1.0), lambda f, _: f().sum(), None, "fisher", progress=False)
+    with pytest.raises(ValueError, match="64 of 64 probes are not finite"):
+        curvature_trace(Point(0.0), lambda f, _: f().abs().sqrt().sum(), None, progress=False)

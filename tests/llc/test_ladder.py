@@ -1,0 +1,181 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mechlib.llc.exact import quadratic_expectation, reduced_rank
+from mechlib.llc.ladder import LADDER_CODES, ladder
+from mechlib.llc.quadrature import quadrature
+from mechlib.llc.result import Unreliable
+
+SEEDS = [0, 1, 2]
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+class LinearPair(nn.Module):
+    """``B A`` less its value at w*, of the given rank, where the loss ``|B A - B* A*|^2 / 2`` has its minimum."""
+
+    def __init__(self, n_in, n_hidden, n_out, rank):
+        super().__init__()
+        a, b = torch.zeros(n_hidden, n_in), torch.zeros(n_out, n_hidden)
+        a.diagonal()[:rank] = b.diagonal()[:rank] = 1.0
+        self.a, self.b = nn.Parameter(a), nn.Parameter(b)
+        self.register_buffer("true", b @ a)
+
+    def forward(self):
+        return self.b @ self.a - self.true
+
+
+class Point(nn.Module):
+    def __init__(self, *w):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w))
+
+    def forward(self):
+        return self.w
+
+
+def halved(f, _):
+    return f().square().sum() / 2
+
+
+def geometric(low, high, n):
+    return np.geomspace(low, high, n).tolist()
+
+
+def climb(model, loss_fn=halved, data=None, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Unreliable)
+        return ladder(model, loss_fn, data, progress=False, **options)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_reduced_rank_of_multiplicity_1_is_reached_at_nbeta_1e4(seed):
+    found = climb(LinearPair(3, 2, 4, 1), nbetas=geometric(100, 1e4, 6), draws=3000, seed=seed)
+    exact = reduced_rank(3, 2, 4, 1)
+    assert exact.multiplicity == 1
+    assert found.estimates[-1] == pytest.approx(exact.value, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("shape", [(2, 2, 2, 1), (3, 2, 3, 1)])
+def test_reduced_rank_of_multiplicity_2_is_reached_by_extrapolation(shape, seed):
+    found = climb(LinearPair(*shape), nbetas=geometric(10, 1e5, 11), seed=seed)
+    exact = reduced_rank(*shape)
+    assert exact.multiplicity == 2
+    assert found.llc == pytest.approx(exact.value, rel=0.04)
+    assert found.estimates[5] < 0.97 * exact.value  # at nbeta 1e3 no sampler can see it
+    assert abs(found.llc - exact.value) < 2 * found.std_error
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_rung_of_a_crossing_has_the_exact_value_within_its_error(device):
+    def loss(f, _):
+        return f()[0] ** 4 * f()[1] ** 2
+
+    nbetas = geometric(10, 1e4, 7)
+    found = climb(Point(0.0, 0.0).to(device), loss, nbetas=nbetas)
+    exact = [quadrature(lambda w: w[:, 0] ** 4 * w[:, 1] ** 2, [0.0, 0.0], nbeta, 1.0).value for nbeta in nbetas]
+    z = (found.estimates - torch.tensor(exact)) / found.std_errors
+    assert z.abs().max() < 4
+    assert (found.std_errors / found.estimates).max() < 0.02
+    assert found.trace.shape == (7, 64, 2000)
+    assert not found.warnings or {w.code for w in found.warnings} == {"multiplicity_uncertain"}
+
+
+def test_the_error_at_a_rung_is_that_of_many_runs():
+    h = torch.tensor([1.0, 5.0, 0.3])
+    options = {"nbetas": [2.0, 6.0, 18.0, 54.0], "replicas": 16, "draws": 100, "burnin": 200}
+    runs = [climb(Point(0.0, 0.0, 0.0), lambda f, _: (h * f() ** 2).sum() / 2, seed=s, **options) for s in range(12)]
+    exact = torch.tensor([quadratic_expectation(h, nbeta, 1.0) for nbeta in options["nbetas"]])
+    z = torch.stack([(run.estimates - exact) / run.std_errors for run in runs])
+    assert 0.6 < z.std() < 1.6
+    assert z.mean().abs() < 0.6
+
+
+def test_the_control_takes_the_noise_of_a_regular_minimum_away():
+    found = climb(Point(0.0, 0.0, 0.0), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=16, draws=200, burnin=200)
+    plain = found.trace.mean(2).std(1) / 4
+    assert (found.std_errors < 0.05 * plain).all()
+    assert found.llc == pytest.approx(1.5, rel=1e-3)
+    assert found.multiplicity == 1
+
+
+def test_data_and_restricted_weights():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 3, generator=generator)
+    model = nn.Linear(3, 1)
+    with torch.no_grad():
+        y = model(x) + 0.1 * torch.randn(60, 1, generator=generator)
+        solution = torch.linalg.lstsq(x, y - model.bias).solution
+        model.weight.copy_(solution.T)
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    nbetas = [30.0, 60.0, 120.0, 240.0]
+    options = {"nbetas": nbetas, "params": "weight", "gamma": 2.0, "replicas": 16, "draws": 300, "burnin": 300}
+    found = climb(model, lambda f, b: (f(b[0]) - b[1]).square().sum(1) / 2, (x, y), **options)
+    eigenvalues = torch.linalg.eigvalsh(x.T @ x / 60)
+    exact = torch.tensor([quadratic_expectation(eigenvalues, nbeta, 2.0) for nbeta in nbetas])
+    assert ((found.estimates - exact) / found.std_errors).abs().max() < 4
+    assert found.gamma == 2.0 and found.init_loss == pytest.approx(float((model(x) - y).detach().square().mean() / 2))
+    assert all(torch.equal(before[name], p) for name, p in model.state_dict().items())
+
+
+def test_a_seed_gives_the_same_ladder_and_another_seed_another():
+    options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "draws": 20, "burnin": 10}
+    first, again, other = (climb(Point(0.0, 0.0), seed=seed, **options) for seed in (0, 0, 1))
+    assert torch.equal(first.trace, again.trace) and not torch.equal(first.trace, other.trace)
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("rungs_apart", {"nbetas": [2.0, 2e3, 2e6, 2e9], "draws": 50, "burnin": 50}),
+        ("few_draws", {"nbetas": [1e3, 2e3, 4e3, 8e3], "draws": 20, "burnin": 200}),
+        ("chains_disagree", {"nbetas": [1e3, 2e3, 4e3, 8e3], "draws": 60, "burnin": 0}),
+        ("multiplicity_uncertain", {"nbetas": [2.0, 4.0, 8.0, 16.0], "draws": 200, "burnin": 50}),
+    ],
+)
+def test_every_planted_failure_is_named(code, options):
+    assert code in LADDER_CODES
+    model = Point(0.0, 0.0, 0.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = ladder(model, lambda f, _: f().prod() ** 2, None, replicas=8, progress=False, **options)
+    assert any(w.category is Unreliable and str(w.message).startswith(code) for w in caught)
+    assert code in {warning.code for warning in found.warnings}
+    assert code in str(found)
+
+
+def test_it_prints_and_plots():
+    found = climb(Point(0.0, 0.0), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=8, draws=50, burnin=50)
+    assert str(found).startswith("llc 1 ± ") and "4 rungs, nbeta 100 to 1e+05" in str(found)
+    ax = found.plot()
+    assert ax.get_xscale() == "log" and len(ax.get_legend().get_texts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nbetas": [1e2, 1e3, 1e4]}, r"at least four numbers above 1, ascending, not \[100.0, 1000.0, 10000.0\]"),
+        ({"nbetas": [1e2, 1e4, 1e3, 1e5]}, "ascending, not"),
+        ({"nbetas": [0.5, 5.0, 50.0, 500.0]}, "above 1"),
+        ({"gamma": -1.0}, "gamma is not negative, got -1"),
+        ({"replicas": 7}, "replicas is a whole number of at least 8, not 7"),
+        ({"draws": 9}, "draws is a whole number of at least 10, not 9"),
+        ({"burnin": -1}, "burnin is a whole number of at least 0, not -1"),
+        ({"params": "v"}, "'v' matches no parameter"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        climb(Point(0.0), **{"nbetas": [2.0, 4.0, 8.0, 16.0], **options})
+
+
+def test_a_loss_that_is_not_finite_or_never_moves_is_refused():
+    options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "draws": 10, "burnin": 0}
+    with pytest.raises(ValueError, match="the loss at w\\* is inf"):
+        climb(Point(0.0), lambda f, _: 1 / f().abs().sum(), **options)
+    with pytest.raises(ValueError, match="the loss never moved at nbeta"):
+        climb(Point(0.0), lambda f, _: 0 * f().sum(), **options)

@@ -1,0 +1,111 @@
+"""Each sampler against the stationary law that its recursion has on a quadratic, worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from mechlib.llc.samplers import ACCEPTANCE, SAMPLERS, adapt, gaussian, lm, mala, sgld
+
+STIFFNESS = torch.tensor([0.5, 2.0, 8.0], dtype=torch.float64)
+CENTER = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+NBETA, GAMMA = 3.0, 0.7
+CURVATURE = NBETA * STIFFNESS + GAMMA
+CHAINS = 4000
+
+
+def quadratic(w):
+    moved = w - CENTER
+    return (STIFFNESS * moved.square()).sum(1) / 2, STIFFNESS * moved
+
+
+def spread(sampler, *, chains=CHAINS, steps=400, seed=0) -> torch.Tensor:
+    """The mean square distance from the centre in each direction at the end, over chains."""
+    normals = gaussian(torch.Generator().manual_seed(seed))
+    state = sampler.init(CENTER.repeat(chains, 1), quadratic, normals)
+    for _ in range(steps):
+        state = sampler.step(state, quadratic, normals)
+    torch.testing.assert_close((state.loss, state.grad), quadratic(state.w))
+    return (state.w - CENTER).square().mean(0)
+
+
+def sure(variance: torch.Tensor) -> torch.Tensor:
+    """Four standard errors of the variance of normals."""
+    return 4 * variance * math.sqrt(2 / CHAINS)
+
+
+LR = 1.5 / float(CURVATURE.max())
+
+
+def test_sgld_is_too_wide_by_its_known_factor():
+    expected = 1 / (CURVATURE * (1 - LR * CURVATURE / 4))
+    assert bool(((spread(sgld(CENTER, nbeta=NBETA, gamma=GAMMA, lr=LR)) - expected).abs() < sure(expected)).all())
+    assert float(expected[-1] * CURVATURE[-1]) == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize("name", ["lm", "mala"])
+def test_lm_and_mala_have_the_variance_of_the_posterior(name):
+    expected = 1 / CURVATURE
+    sampler = SAMPLERS[name](CENTER, nbeta=NBETA, gamma=GAMMA, lr=LR)
+    assert bool(((spread(sampler) - expected).abs() < sure(expected)).all())
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_numbers_per_chain_do_what_one_number_does(name):
+    chains = 5
+    column = torch.ones(chains, 1, dtype=torch.float64)
+    one = SAMPLERS[name](CENTER, nbeta=NBETA, gamma=GAMMA, lr=LR)
+    each = SAMPLERS[name](CENTER, nbeta=NBETA * column, gamma=GAMMA, lr=LR * column)
+    torch.testing.assert_close(spread(one, chains=chains), spread(each, chains=chains))
+
+
+def test_chains_at_several_temperatures_have_several_widths():
+    nbeta = torch.tensor([[1.0], [100.0]], dtype=torch.float64).repeat(CHAINS, 1)
+    normals = gaussian(torch.Generator().manual_seed(0))
+    sampler = lm(CENTER, nbeta=nbeta, gamma=GAMMA, lr=0.5 / (8 * nbeta + GAMMA))
+    state = sampler.init(CENTER.repeat(len(nbeta), 1), quadratic, normals)
+    for _ in range(300):
+        state = sampler.step(state, quadratic, normals)
+    stiff = (state.w - CENTER)[:, 2].square().view(CHAINS, 2).mean(0)
+    expected = 1 / (8 * torch.tensor([1.0, 100.0], dtype=torch.float64) + GAMMA)
+    assert bool(((stiff - expected).abs() < sure(expected)).all())
+
+
+def test_mala_is_exact_where_the_loss_is_no_quadratic():
+    """E |w|^4 under exp(-w^4) is 1/4, whatever the step."""
+    normals = gaussian(torch.Generator().manual_seed(0))
+    sampler = mala(torch.zeros(1, dtype=torch.float64), nbeta=1.0, gamma=0.0, lr=0.3)
+    state = sampler.init(torch.zeros(CHAINS, 1, dtype=torch.float64), quartic, normals)
+    total = torch.zeros((), dtype=torch.float64)
+    for step in range(1000):
+        state = sampler.step(state, quartic, normals)
+        total += state.loss.mean() if step >= 100 else 0
+    assert float(total / 900) == pytest.approx(0.25, rel=0.02)
+
+
+def quartic(w):
+    return w[:, 0].pow(4), 4 * w.pow(3)
+
+
+def test_mala_rejects_where_the_loss_is_not_finite():
+    def walled(w):
+        loss, grad = quadratic(w)
+        return torch.where(w[:, 0] > 1.2, torch.nan, loss), grad
+
+    normals = gaussian(torch.Generator().manual_seed(0))
+    sampler = mala(CENTER, nbeta=NBETA, gamma=GAMMA, lr=LR)
+    state = sampler.init(CENTER.repeat(50, 1), walled, normals)
+    for _ in range(100):
+        state = sampler.step(state, walled, normals)
+    assert bool(torch.isfinite(state.loss).all()) and float(state.w[:, 0].max()) <= 1.2
+
+
+def test_adaptation_reaches_its_acceptance():
+    lr = torch.full((1, 1), 1e-4, dtype=torch.float64)
+    normals = gaussian(torch.Generator().manual_seed(0))
+    sampler = mala(CENTER, nbeta=NBETA, gamma=GAMMA, lr=lr)
+    state = sampler.init(CENTER.repeat(500, 1), quadratic, normals)
+    for _ in range(300):
+        state = sampler.step(state, quadratic, normals)
+        adapt(lr, state, rate=0.3)
+    assert float(state.accept.mean()) == pytest.approx(ACCEPTANCE, abs=0.05) and float(lr) > 1e-3

@@ -1,7 +1,8 @@
 """Means with intervals, where the unit that varies is a file or a seed and not a token.
 
 Tokens of one file are not independent: an interval over tokens is too narrow. So values are first averaged within each
-unit, and the units are resampled.
+unit. Many units are resampled (``estimate``); a handful of training runs, where a bootstrap would hardly reach beyond
+their range, get Student's t (``over_runs``); counts get the exact binomial interval (``share``).
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap, ttest_1samp
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over units with a bootstrap confidence interval; prints as ``mean [low, high]``."""
+    """A mean over units with a confidence interval; prints as ``mean [low, high]``."""
 
     mean: float
     low: float
     high: float
     n: int
-    """Number of units: files or seeds."""
+    """Number of units: files, texts or seeds."""
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -69,3 +70,31 @@ def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.9
     )
     low, high = result.confidence_interval
     return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def over_runs(per_run: ArrayLike | Float[Tensor, " run"], *, level: float = 0.95) -> Estimate:
+    """The mean over a few independent runs with Student's t interval, as if their values were normal.
+
+    Raises:
+        ValueError: if there are fewer than two runs, or a value is NaN.
+    """
+    values = np.asarray(torch.as_tensor(per_run).detach().cpu(), dtype=float).ravel()
+    if len(values) < 2 or np.isnan(values).any():
+        raise ValueError(f"an interval needs at least two runs and no NaN, got {values.tolist()}")
+    mean = float(values.mean())
+    if np.ptp(values) == 0:
+        return Estimate(mean, mean, mean, len(values))
+    low, high = ttest_1samp(values, 0).confidence_interval(level)
+    return Estimate(mean, float(low), float(high), len(values))
+
+
+def share(found: int, n: int, *, level: float = 0.95) -> Estimate:
+    """The share ``found / n`` with the exact binomial interval (Clopper & Pearson 1934), never of width 0.
+
+    Raises:
+        ValueError: unless ``0 <= found <= n`` and ``n`` is at least 1.
+    """
+    if not 0 <= found <= n or n < 1:
+        raise ValueError(f"found counts some of n, 0 <= found <= n and n >= 1, got found={found}, n={n}")
+    low, high = binomtest(found, n).proportion_ci(level)
+    return Estimate(found / n, float(low), float(high), n)

@@ -38,3 +38,39 @@ def test_constant_and_missing_units():
 
 def test_it_prints_mean_and_interval():
     assert str(stats.Estimate(0.1234, -0.5, 1.0, 3)) == "0.123 [-0.500, 1.000]"
+
+
+def test_few_runs_are_covered_by_students_interval_where_a_bootstrap_is_too_narrow():
+    runs = [np.random.default_rng(s).normal(2.0, 1.0, 3) for s in range(600)]
+
+    def coverage(interval):
+        return np.mean([(e := interval(r)).low <= 2.0 <= e.high for r in runs])
+
+    assert 0.92 <= coverage(stats.over_runs) <= 0.98
+    assert coverage(stats.estimate) < 0.85
+
+
+def test_the_interval_of_three_runs_by_hand():
+    e = stats.over_runs(torch.tensor([1.0, 2.0, 3.0]))
+    half = 4.30265 / np.sqrt(3)
+    assert (e.mean, e.low, e.high, e.n) == pytest.approx((2, 2 - half, 2 + half, 3), rel=1e-5)
+    assert stats.over_runs([4, 4]) == stats.Estimate(4, 4, 4, 2)
+
+
+@pytest.mark.parametrize("runs", [[1.0], [], [1.0, float("nan")]])
+def test_runs_that_give_no_interval_are_refused(runs):
+    with pytest.raises(ValueError, match="at least two runs and no NaN"):
+        stats.over_runs(runs)
+
+
+def test_a_share_of_none_reaches_as_high_as_chance_would_let_it():
+    assert stats.share(0, 24).high == pytest.approx(1 - 0.025 ** (1 / 24))
+    e = stats.share(7, 20)
+    mirrored = stats.share(13, 20)
+    assert (e.mean, e.low, e.high) == pytest.approx((0.35, 1 - mirrored.high, 1 - mirrored.low))
+
+
+@pytest.mark.parametrize(("found", "n"), [(-1, 3), (4, 3), (0, 0)])
+def test_counts_that_are_no_share_are_refused(found, n):
+    with pytest.raises(ValueError, match=f"found={found}, n={n}"):
+        stats.share(found, n)

@@ -45,8 +45,12 @@ def last_only(query, key, value, old_keys, old_values):
 ATTENTION_WRONG = {
     "hard attention": hard,
     "the last query for all": last_only,
-    "two places too many": lambda q, k, v, a, b: (
-        pattern(q, joined(k, v, a, b)[0], a.shape[1] + 2) @ joined(k, v, a, b)[1]
+    "no higher than zero": lambda q, k, v, a, b: (
+        pattern(q.abs(), -joined(k, v, a, b)[0].abs(), a.shape[1] + 1) @ joined(k, v, a, b)[1]
+    ),
+    "the same columns kept twice": lambda q, k, v, a, b: (
+        pattern(q, joined(k, v, torch.cat([a, a], 1), b)[0], 2 * a.shape[1] + 1)
+        @ joined(k, v, b, torch.cat([b, b], 1))[1]
     ),
     "the kept ones alone": lambda q, k, v, a, b: (q @ a.mT / q.shape[-1] ** 0.5).softmax(-1) @ b,
     "averaged over heads": lambda q, k, v, a, b: (
@@ -162,6 +166,8 @@ PROMPTS_WRONG = {
     "total variation": lambda p, e: tuple(
         (a.exp() - b.exp()).abs().sum(-1).mean() / 2 for a, b in ((p, e), (p, mean_of(p)), (mean_of(p), e))
     ),
+    "bounded from below": lambda p, e: parts(p.clamp(min=-50), e.clamp(min=-50), mean_of(p)),
+    "a small number added": lambda p, e: parts(p, (e.exp() + 1e-9).log(), mean_of(p)),
     "uniform for empty": lambda p, e: parts(p, torch.full_like(e, -math.log(len(e))), mean_of(p)),
     "smoothed": lambda p, e: parts((p.exp() + 0.01).log().log_softmax(-1), e, mean_of(p)),
     "the middle of average and empty": lambda p, e: parts(p, e, ((mean_of(p).exp() + e.exp()) / 2).log()),

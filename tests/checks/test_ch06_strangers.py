@@ -97,7 +97,7 @@ INDUCTION_WRONG = {
     "duplicates as well": lambda p, t: score(p, (mask_of(t).bool() | (t[:, :, None] == t[:, None]).tril(-1)).float()),
     "without key 1": lambda p, t: score(p, mask_of(t, first=2)),
     "per cent": lambda p, t: 100 * score(p, mask_of(t)),
-    "targets equally weighed": lambda p, t: score(p, mask_of(t) / mask_of(t).sum(-1, keepdim=True).clamp(min=1)),
+    "key 0 for every query": lambda p, t: score(p, mask_of(t).index_fill(2, torch.tensor(0), 1)),
     "times the share of queries": lambda p, t: score(p, mask_of(t)) * mask_of(t).amax(-1).mean(),
     "one row after another": lambda p, t: torch.stack(
         [score(p[:, :, [i]], mask_of(t[[i]])) for i in range(len(t))], -1
@@ -338,7 +338,7 @@ ABLATION_WRONG = {
     "per cent of the loss": lambda *i: tuple(
         100 * part / mean_loss(i[0], i[2], i[3], i[4], i[5]) for part in changed(*i)
     ),
-    "no bias": lambda *i: changed(*i[:3], torch.zeros_like(i[3]), *i[4:]),
+    "twice the bias": lambda *i: changed(*i[:3], 2 * i[3], *i[4:]),
     "larger eps": lambda *i: changed(
         *i, loss=lambda s, *rest: mean_loss(F.layer_norm(s, s.shape[-1:], eps=1.0), *rest, norm=False)
     ),
@@ -367,8 +367,8 @@ def below_the_claim(pattern, tokens, period, claimed):
     return three(pattern, tokens, period, claimed, fresh=period < claimed)
 
 
-def coprime(pattern, tokens, period, claimed):
-    return three(pattern, tokens, period, claimed, fresh=torch.gcd(period, torch.tensor(claimed)) == 1)
+def far_longer(pattern, tokens, period, claimed):
+    return three(pattern, tokens, period, claimed, fresh=period > 2 * claimed)
 
 
 def ahead(pattern, tokens, period, claimed):
@@ -390,7 +390,7 @@ def without_targets(pattern, tokens, period, claimed):
 
 REFUTE_WRONG = {
     "shorter periods": below_the_claim,
-    "coprime periods": coprime,
+    "far longer periods": far_longer,
     "a distance ahead": ahead,
     "one distance too near": lambda p, t, n, c: three(
         p, t, n, c, shortcut=p[:, c % n != 0].diagonal(2 - c, -2, -1).mean((1, 2))

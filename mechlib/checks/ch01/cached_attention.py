@@ -104,6 +104,10 @@ def not_itself(query, key, value, old_keys, old_values):
     return masked(_scores(query, key, old_keys), old_keys.shape[1] - 1).softmax(-1) @ _joined(old_values, value)
 
 
+def one_too_far(query, key, value, old_keys, old_values):
+    return masked(_scores(query, key, old_keys), old_keys.shape[1] + 1).softmax(-1) @ _joined(old_values, value)
+
+
 def without_old(query, key, value, old_keys, old_values):
     return cached_attention(query, key, value, old_keys[:, :0], old_values[:, :0])
 
@@ -131,7 +135,7 @@ def softmax_over_queries(query, key, value, old_keys, old_values):
 
 
 def softmax_over_heads(query, key, value, old_keys, old_values):
-    return masked(_scores(query, key, old_keys), old_keys.shape[1]).softmax(0).nan_to_num() @ _joined(old_values, value)
+    return masked(_scores(query, key, old_keys), old_keys.shape[1]).softmax(0) @ _joined(old_values, value)
 
 
 def masked_by_zero(query, key, value, old_keys, old_values):
@@ -222,6 +226,9 @@ MISCONCEPTIONS = {
     ),
     "no_mask": Misconception(no_mask, "there is no mask: a new column sees the new ones after it."),
     "not_itself": Misconception(not_itself, "the mask hides a column from itself; it may see itself."),
+    "one_too_far": Misconception(
+        one_too_far, "the mask begins one place too late: each new column sees the one after it as well."
+    ),
     "without_old": Misconception(without_old, "the kept columns are not attended to at all."),
     "new_before_old": Misconception(
         new_before_old, "you put the new columns before the kept ones, and the mask hides the wrong ones then."

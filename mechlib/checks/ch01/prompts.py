@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.stats import entropy
 from torch import Tensor
 
-from mechlib.checks.drawing import distinct, normal
+from mechlib.checks.drawing import distinct, integer, normal
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -37,7 +37,10 @@ def kl(p: Float[Tensor, "*rest d_vocab"], q: Float[Tensor, "*rest d_vocab"]) -> 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary prompts, a single one, prompts that agree, an empty prompt that is sure, and near-impossible tokens."""
+    """Ordinary prompts, a single one, prompts that agree, an empty prompt that is sure, and near-impossible tokens.
+
+    Of these, some are so after every prompt, and in the last case one is so after the empty prompt alone.
+    """
     ordinary = _case("prompts that differ", generator)
     alone = _case("a single prompt", generator, n_prompts=1)
     agreeing = _case("prompts that nearly agree, and not with the empty one", generator)
@@ -47,7 +50,10 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     far = _case("tokens that are next to impossible", generator)
     far.inputs["prompted"][:, distinct(generator, 2, 0, 10)] = -2000.0
     far.inputs["prompted"].copy_(far.inputs["prompted"].log_softmax(-1))
-    return ordinary, alone, agreeing, sure, far
+    ruled_out = _case("a token that the empty prompt all but rules out", generator)
+    ruled_out.inputs["empty"][integer(generator, 0, 10)] = -300.0
+    ruled_out.inputs["empty"].copy_(ruled_out.inputs["empty"].log_softmax(-1))
+    return ordinary, alone, agreeing, sure, far, ruled_out
 
 
 def _case(description: str, generator: torch.Generator, n_prompts: int | None = None, spread: float = 1.5) -> Case:
@@ -110,6 +116,12 @@ def summed(prompted, empty):
 def unweighted(prompted, empty):
     average = averaged(prompted)
     return (prompted - empty).mean(), (prompted - average).mean(), (average - empty).mean()
+
+
+def cross_entropies(prompted, empty):
+    average = averaged(prompted)
+    pairs = ((prompted, empty), (prompted, average), (average, empty))
+    return tuple(-(p.exp() * q).sum(-1).mean() for p, q in pairs)
 
 
 def entropy_lost(prompted, empty):
@@ -217,6 +229,10 @@ MISCONCEPTIONS = {
     "unweighted": Misconception(
         unweighted,
         "the differences of logarithms are averaged over the vocabulary; weigh them by probabilities and sum.",
+    ),
+    "cross_entropies": Misconception(
+        cross_entropies,
+        "these are cross-entropies, -sum p log q; a divergence is what they exceed the entropy of p by.",
     ),
     "entropy_lost": Misconception(
         entropy_lost,

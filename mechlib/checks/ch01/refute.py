@@ -39,20 +39,31 @@ def with_interval(claimed: Tensor, control: Tensor, difference: Tensor) -> Resul
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Rounding alone, a cache that is wrong, texts that part late, and parting at one token only."""
+    """Rounding alone, a cache that is wrong, a control that parts more often, parting at one token only, few texts.
+
+    Of the five texts all part but one with the cache and one parts in the control: the interval reaches beyond 1.
+    """
     return (
         _case("rounding alone: both part about equally often", generator, cached=0.5, regrouped=0.5),
         _case("a cache that is wrong", generator, cached=0.85, regrouped=0.15),
         _case("a cache that parts less often than the control", generator, cached=0.2, regrouped=0.6),
         _case("texts that differ in one token only", generator, cached=0.6, regrouped=0.4, one_token=True),
+        _case("five texts only", generator, cached=1.0, regrouped=0.0, n_texts=5),
     )
 
 
 def _case(
-    description: str, generator: torch.Generator, *, cached: float, regrouped: float, one_token: bool = False
+    description: str,
+    generator: torch.Generator,
+    *,
+    cached: float,
+    regrouped: float,
+    one_token: bool = False,
+    n_texts: int | None = None,
 ) -> Case:
     """Both kinds of text, and at least one that parts and one that does not in either comparison."""
-    n_texts, n_steps = distinct(generator, 1, 14, 20)[0], distinct(generator, 1, 7, 12)[0]
+    several, n_steps = distinct(generator, 1, 14, 20)[0], distinct(generator, 1, 7, 12)[0]
+    n_texts = several if n_texts is None else n_texts
     recomputed = tokens(generator, D_VOCAB, n_texts, n_steps)
     both = [_part(recomputed, share, generator, one_token) for share in (cached, regrouped)]
     return Case(description, {"recomputed": recomputed, "cached": both[0], "regrouped": both[1]})
@@ -102,6 +113,10 @@ def first_token(recomputed, cached, regrouped):
 def all_tokens(recomputed, cached, regrouped):
     claimed, control = (recomputed != cached).all(1).float(), (recomputed != regrouped).all(1).float()
     return with_interval(claimed, control, claimed - control)
+
+
+def along_texts(recomputed, cached, regrouped):
+    return refute(recomputed.T, cached.T, regrouped.T)
 
 
 def agreement(recomputed, cached, regrouped):
@@ -165,6 +180,11 @@ def absolute_difference(recomputed, cached, regrouped):
     return with_interval(claimed, control, (claimed - control).abs())
 
 
+def cut_off(recomputed, cached, regrouped):
+    claimed, control, low, high = refute(recomputed, cached, regrouped)
+    return claimed, control, max(low, -1), min(high, 1)
+
+
 def counts(recomputed, cached, regrouped):
     return tuple(part * len(recomputed) for part in refute(recomputed, cached, regrouped))
 
@@ -224,6 +244,10 @@ MISCONCEPTIONS = {
     "all_tokens": Misconception(
         all_tokens, "you ask whether all tokens differ; a text has parted as soon as one of them does."
     ),
+    "along_texts": Misconception(
+        along_texts,
+        "you ask for every step whether any text differs there; ask for every text whether it differs at any step.",
+    ),
     "agreement": Misconception(agreement, "these are the shares of texts that agree; asked for are those that part."),
     "against_each_other": Misconception(
         against_each_other, "your control compares cached with regrouped; both are compared with recomputed."
@@ -263,6 +287,11 @@ MISCONCEPTIONS = {
     "absolute_difference": Misconception(
         absolute_difference,
         "you take the size of each text's difference, so texts that part in the control alone count for the claim.",
+    ),
+    "cut_off": Misconception(
+        cut_off,
+        "you cut the interval off where a difference of shares cannot go, beyond -1 and 1. That is allowed, but asked "
+        "for is the mean less and plus 1.96 standard errors as it is.",
     ),
     "counts": Misconception(counts, "these are numbers of texts; asked for are shares."),
     "ends_exchanged": Misconception(ends_exchanged, "low and high are exchanged: the lower end comes first."),

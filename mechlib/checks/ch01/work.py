@@ -117,6 +117,10 @@ def _square_matrices(new, total, n_layers, d_model, width, d_mlp, d_vocab):
     return step(new, total, n_layers, d_model, width, d_mlp, d_vocab) + 4 * n_layers * new * d_model * (d_model - width)
 
 
+def _no_width(new, total, n_layers, d_model, width, d_mlp, d_vocab):
+    return step(new, total, n_layers, d_model, d_model, d_mlp, d_vocab)
+
+
 def _one_layer(new, total, n_layers, d_model, width, d_mlp, d_vocab):
     return step(new, total, 1, d_model, width, d_mlp, d_vocab)
 
@@ -130,8 +134,34 @@ def first_token_twice(n_prompt, n_new, *sizes):
     return recomputed(n_prompt, n_new, *sizes), total
 
 
+def one_later(n_prompt, n_new, *sizes):
+    again = recomputed(n_prompt + 1, n_new, *sizes)
+    later = range(n_prompt + 1, n_prompt + n_new + 1)
+    return again, step(n_prompt, n_prompt, *sizes) + sum(step(1, total, *sizes) for total in later)
+
+
 def no_prompt(n_prompt, n_new, *sizes):
     return recomputed(n_prompt, n_new, *sizes), sum(step(1, n_prompt + t, *sizes) for t in range(n_new))
+
+
+def prompt_free(n_prompt, n_new, *sizes):
+    again, cached = work(n_prompt, n_new, *sizes)
+    return again, cached - step(n_prompt, n_prompt, *sizes)
+
+
+def prompt_one_by_one(n_prompt, n_new, *sizes):
+    return recomputed(n_prompt, n_new, *sizes), sum(step(1, total, *sizes) for total in range(1, n_prompt + n_new))
+
+
+def not_growing(n_prompt, n_new, *sizes):
+    cached = step(n_prompt, n_prompt, *sizes) + (n_new - 1) * step(1, n_prompt, *sizes)
+    return recomputed(n_prompt, n_new, *sizes), cached
+
+
+def not_itself(n_prompt, n_new, *sizes):
+    later = range(n_prompt, n_prompt + n_new - 1)
+    cached = step(n_prompt, n_prompt, *sizes) + sum(step(1, total, *sizes) for total in later)
+    return recomputed(n_prompt, n_new, *sizes), cached
 
 
 def one_output(n_prompt, n_new, n_layers, d_model, width, d_mlp, d_vocab):
@@ -204,9 +234,30 @@ MISCONCEPTIONS = {
         "the first new token is predicted by the prompt's last column, which is already there: with a cache, n_new "
         "tokens take n_new - 1 further columns.",
     ),
+    "one_later": Misconception(
+        one_later,
+        "you compute each new token's column before it is drawn: the first is predicted from n_prompt columns, the "
+        "last from n_prompt + n_new - 1.",
+    ),
     "no_prompt": Misconception(
         no_prompt,
         "the prompt's columns have to be computed once, with a cache as well; you count one column for each token.",
+    ),
+    "prompt_free": Misconception(
+        prompt_free,
+        "with a cache you leave out the first step: the prompt's columns are computed there, and the first new token "
+        "is predicted.",
+    ),
+    "prompt_one_by_one": Misconception(
+        prompt_one_by_one,
+        "with a cache you compute the prompt's columns one by one, each with a prediction; the first step computes "
+        "them together, and predicts once.",
+    ),
+    "not_growing": Misconception(
+        not_growing, "with a cache the total stays at n_prompt; it grows by one with every column that is added."
+    ),
+    "not_itself": Misconception(
+        not_itself, "with a cache your totals are one too small: a new column attends to itself too."
     ),
     "without_output": Misconception(
         _counted(_without_output), "each prediction costs d_model * d_vocab for the unembedding; it is missing."
@@ -251,6 +302,9 @@ MISCONCEPTIONS = {
     ),
     "square_matrices": Misconception(
         _counted(_square_matrices), "the matrices of attention are d_model by width, not d_model by d_model."
+    ),
+    "no_width": Misconception(
+        _counted(_no_width), "you use d_model for width; all heads together may be wider or narrower than the stream."
     ),
     "one_layer": Misconception(_counted(_one_layer), "this is the work of one layer; there are n_layers of them."),
     "operations": Misconception(

@@ -148,6 +148,10 @@ def _without_norm(residual, W_U, b_U, tokens):
     return F.cross_entropy((residual @ W_U + b_U)[:, :-1].mT, tokens[:, 1:], reduction="none")
 
 
+def _without_bias(residual, W_U, b_U, tokens):
+    return losses(residual, W_U, torch.zeros_like(b_U), tokens)
+
+
 def _of_present_token(residual, W_U, b_U, tokens):
     logits = F.layer_norm(residual, residual.shape[-1:]) @ W_U + b_U
     return F.cross_entropy(logits[:, :-1].mT, tokens[:, :-1], reduction="none")
@@ -164,8 +168,10 @@ mean_taken_away = _with(stream=_less(lambda out: out.mean((1, 2), keepdim=True))
 mean_of_all_heads = _with(stream=_less(lambda out: out - out.mean((0, 1, 2))))
 others_ablated = _with(stream=lambda residual, out, heads: without(residual, out, _others(len(out), heads)))
 without_norm = _with(loss=_without_norm)
+without_bias = _with(loss=_without_bias)
 of_present_token = _with(loss=_of_present_token)
 first_copy = _with(part=lambda loss, period: loss[:, :-period].mean())
+counted_from_the_front = _with(part=lambda loss, period: loss[:, period:].mean())
 all_tokens = _with(part=lambda loss, period: loss.mean())
 first_token_too = _with(part=lambda loss, period: loss[:, -period:].mean())
 last_token_only = _with(part=lambda loss, period: loss[:, -1].mean())
@@ -279,6 +285,7 @@ MISCONCEPTIONS = {
         others_ablated, "you keep the given heads and ablate all others; ablate the given ones."
     ),
     "without_norm": Misconception(without_norm, "the LayerNorm before the unembedding is missing."),
+    "without_bias": Misconception(without_bias, "b_U is missing from the logits."),
     "norm_kept": Misconception(
         norm_kept,
         "your LayerNorm keeps the mean and the variance of the intact run. The model would compute them again from the "
@@ -289,6 +296,11 @@ MISCONCEPTIONS = {
     ),
     "first_copy": Misconception(
         first_copy, "this is the loss on the first copy, which nothing in the context predicts; take the second."
+    ),
+    "counted_from_the_front": Misconception(
+        counted_from_the_front,
+        "right where a row begins with the first block. Where one more token stands before it, the second copy begins "
+        "later: count from the end.",
     ),
     "all_tokens": Misconception(
         all_tokens, "your mean runs over both copies. Nothing predicts the first one: take the second copy only."

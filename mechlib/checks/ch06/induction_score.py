@@ -112,6 +112,12 @@ def over_targets(pattern, tokens):
     return pattern[..., induction_targets(tokens)].mean(-1)
 
 
+def shared_out(pattern, tokens):
+    targets = induction_targets(tokens)
+    mean = (pattern * targets).sum(-1) / targets.sum(-1).clamp(min=1)
+    return mean[..., targets.any(-1)].mean(-1)
+
+
 def largest_target(pattern, tokens):
     targets = induction_targets(tokens)
     return (pattern * targets).amax(-1)[..., targets.any(-1)].mean(-1)
@@ -217,8 +223,8 @@ MISCONCEPTIONS = {
     ),
     "over_all_queries": Misconception(
         over_all_queries,
-        "your mean runs over all queries. Most queries of a first copy have no target, so a perfect head would not "
-        "reach 1: take the mean over the queries that have one.",
+        "your mean counts queries that have no target, as most of a first copy have not (a key after the query is "
+        "none). A perfect head would not reach 1: take the mean over the queries that have one.",
     ),
     "over_second_half": Misconception(
         over_second_half,
@@ -229,6 +235,11 @@ MISCONCEPTIONS = {
         over_targets,
         "this is the mean over all target cells. A query with two targets shares its attention between them: add over "
         "the keys first, then take the mean over the queries.",
+    ),
+    "shared_out": Misconception(
+        shared_out,
+        "you take the mean over each query's targets. A head that attends to nothing else would not reach 1 where "
+        "there are several: add the attention on them.",
     ),
     "largest_target": Misconception(
         largest_target, "you take each query's most attended target; add the attention on all of its targets."

@@ -94,6 +94,7 @@ every_row = _of_rows(lambda period, claimed: period > 0)
 divisors_kept = _of_rows(torch.ne)
 only_divisors = _of_rows(lambda period, claimed: (claimed % period == 0) & (period != claimed))
 multiples_left_out = _of_rows(lambda period, claimed: (period % claimed != 0) & (claimed % period != 0))
+coprime_only = _of_rows(lambda period, claimed: torch.gcd(period, torch.tensor(claimed)) == 1)
 multiples_for_divisors = _of_rows(lambda period, claimed: period % claimed != 0)
 longer_only = _of_rows(torch.gt)
 claim_with_divisors = _of_rows(_is_fresh, claimed_of=lambda period, claimed: claimed % period == 0)
@@ -269,6 +270,11 @@ MISCONCEPTIONS = {
         multiples_left_out,
         "you leave out multiples of the claimed period as well. They are a fair test: at twice the period, a fixed "
         "distance hits no target.",
+    ),
+    "coprime_only": Misconception(
+        coprime_only,
+        "you keep only the periods that have no divisor in common with the claimed one. Any period that does not "
+        "divide it is a test.",
     ),
     "multiples_for_divisors": Misconception(
         multiples_for_divisors,

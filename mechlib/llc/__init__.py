@@ -1,6 +1,14 @@
 """The local learning coefficient: exact values, samplers, estimates, and the reasons not to believe one.
 
 Works on any ``torch.nn.Module``; knows no model of the book.
+
+- What is true: :mod:`exact` for closed forms, :mod:`quadrature` for three dimensions and fewer, :mod:`volume` for the
+  volume of near-optimal weights, :mod:`evidence` for free energies and what they prefer.
+- What is estimated: :func:`estimate_llc` at one inverse temperature, :func:`ladder` over several and in the limit,
+  :func:`curvature_trace` for comparison, :func:`coefficients` for many models at once.
+- Whether to believe it: the warnings of every result, and :func:`verify`.
+- What they are made of: :mod:`flat`, :mod:`surface` and :mod:`recording` evaluate many points of a model at once,
+  :mod:`posterior` reads the loss on minibatches, :mod:`samplers` move the points, :mod:`diagnostics` judge the traces.
 """
 
 from mechlib.llc.curvature import CurvatureTrace, curvature_trace

@@ -6,6 +6,8 @@ singular direction has no share in a trace and may have one in λ.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +17,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.coins import own_coins
+from mechlib.llc.diagnostics import about_model, mode_layers
 from mechlib.llc.flat import FlatModel, Params
+from mechlib.llc.posterior import at_start
+from mechlib.llc.result import LLCWarning, Unreliable
 from mechlib.llc.surface import Batch, LossFn, Surface
 
 __all__ = ["CurvatureTrace", "curvature_trace"]
@@ -32,8 +38,11 @@ class CurvatureTrace:
     per_probe: Float[Tensor, " probe"]
     """What each probe says, ``[probe]``."""
     kind: str
+    """``"hessian"`` or ``"fisher"``."""
     n_params: int
     """The number of free weights, the dimension of the trace."""
+    warnings: tuple[LLCWarning, ...] = ()
+    """Reasons not to believe it: ``random_loss``, ``eval_mode`` and ``interrupted``."""
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ± {self.std_error:.2g}"
@@ -61,7 +70,9 @@ def curvature_trace(
     (Kunstner et al. 2019).
 
     A matrix that is diagonal (Hessian), or gradients that are orthogonal (Fisher), give the trace without error. The
-    model is left as it was.
+    model runs in eval mode and is left as it was, and so is torch's random state. Ctrl-C after two probes returns what
+    they say. Every reason not to believe the result is in ``warnings`` and is a Python warning of category
+    :class:`Unreliable`.
 
     Args:
         model, loss_fn, data, params: as for :func:`mechlib.llc.estimate_llc`.
@@ -71,6 +82,7 @@ def curvature_trace(
     Raises:
         ValueError: if ``kind`` is neither, there are fewer than two probes, or Fisher is asked for without data; and as
             :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
+        KeyboardInterrupt: on Ctrl-C before the second probe.
     """
     if kind not in ("hessian", "fisher"):
         raise ValueError(f"kind is 'hessian' or 'fisher', not {kind!r}")
@@ -84,13 +96,37 @@ def curvature_trace(
     generator = torch.Generator(flat.device).manual_seed(seed)
     batches = Batches(data, batch_size, generator)
     one = _hessian_probe if kind == "hessian" else _fisher_probe
-    found = torch.stack([
-        one(surface, batches, generator) for _ in tqdm(range(probes), desc=f"trace of the {kind}", disable=not progress)
-    ])  # fmt: skip
+    with own_coins(seed, flat.device):
+        reasons = [*about_model(at_start(surface, batches, batches.size), mode_layers(model))]
+        bar = tqdm(range(probes), desc=f"trace of the {kind}", disable=not progress)
+        found = _collected(lambda _: one(surface, batches, generator), bar)
     if not bool(torch.isfinite(found).all()):
-        raise ValueError(f"{int((~torch.isfinite(found)).sum())} of {probes} probes are not finite at these weights")
-    error = float(found.double().std()) / probes**0.5
-    return CurvatureTrace(float(found.double().mean()), error, found.cpu(), kind, flat.size)
+        bad = int((~torch.isfinite(found)).sum())
+        raise ValueError(f"{bad} of {len(found)} probes are not finite at these weights")
+    if len(found) < probes:
+        reasons.append(("interrupted", f"interrupted after {len(found)} of {probes} probes"))
+    for code, message in reasons:
+        warnings.warn(f"{code}: {message}", Unreliable, stacklevel=2)
+    return CurvatureTrace(
+        value=float(found.double().mean()),
+        std_error=float(found.double().std()) / len(found) ** 0.5,
+        per_probe=found.cpu(),
+        kind=kind,
+        n_params=flat.size,
+        warnings=tuple(LLCWarning(*reason) for reason in reasons),
+    )
+
+
+def _collected(probe: Callable[[int], Tensor], numbers: Iterable[int]) -> Float[Tensor, " probe"]:
+    """What the probes say, one after another, or those before Ctrl-C."""
+    found = []
+    try:
+        for number in numbers:
+            found.append(probe(number))
+    except KeyboardInterrupt:
+        if len(found) < 2:
+            raise
+    return torch.stack(found)
 
 
 def _hessian_probe(surface: Surface, batches: Batches, generator: torch.Generator) -> Float[Tensor, ""]:

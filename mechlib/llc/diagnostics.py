@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.stats import t as student_t
 from torch import Tensor, nn
 
 from mechlib.llc.posterior import Start
@@ -21,6 +22,9 @@ from mechlib.llc.result import LLCResult, LLCWarning
 __all__ = [
     "CODES",
     "Circumstances",
+    "Found",
+    "about_minimum",
+    "about_model",
     "arviz",
     "diverged",
     "drift",
@@ -59,6 +63,10 @@ GAMMA_LIMIT = 0.5
 steep as the loss."""
 
 
+DRIFT_CHANCE = 1e-4
+"""How often chance alone, among steady chains, makes first and last draws as different as is warned of."""
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """What the rules need besides the result."""
@@ -74,6 +82,10 @@ class Circumstances:
     """The standard error of ``gamma_sensitivity``."""
     mode_layers: Sequence[str] = ()
     """Modules that act otherwise in training mode, where the model was in it."""
+
+
+Found = Iterator[tuple[str, str]]
+"""Codes and messages."""
 
 
 @functools.cache
@@ -149,9 +161,6 @@ def find_warnings(result: LLCResult, seen: Circumstances) -> tuple[LLCWarning, .
     return tuple(LLCWarning(code, message) for rule in rules for code, message in rule(result, seen))
 
 
-Found = Iterator[tuple[str, str]]
-
-
 def _chains(result: LLCResult, seen: Circumstances) -> Found:
     chains = len(result.per_chain)
     if result.interrupted:
@@ -202,7 +211,9 @@ def _draws(result: LLCResult, seen: Circumstances) -> Found:
     if result.rhat > 1.05:
         yield "chains_disagree", f"R-hat is {result.rhat:.3f}, above 1.05: more burn-in, or chains stuck in places"
     early, late, error = drift(result.trace)
-    if abs(late - early) > max(5 * error, 0.05 * size):
+    chains = len(result.trace)
+    limit = student_t.isf(DRIFT_CHANCE / 2, chains - 1) if chains >= 4 else 5.0
+    if abs(late - early) > max(limit * error, 0.05 * size):
         yield (
             "drifting",
             f"the first third of the draws has mean {early:.4g}, the last {late:.4g}: burnin of "
@@ -211,13 +222,7 @@ def _draws(result: LLCResult, seen: Circumstances) -> Found:
 
 
 def _minimum(result: LLCResult, seen: Circumstances) -> Found:
-    gain = result.nbeta * seen.start.gain()
-    if gain > 0.1 * max(abs(result.llc), 1.0) and seen.start.grad_norm > 0:
-        yield (
-            "not_a_minimum",
-            f"the gradient at w* has norm {result.grad_norm:.3g}: one step along it takes {gain:.3g} off nbeta L; "
-            "train on until that is small beside llc",
-        )
+    yield from about_minimum(seen.start, result.nbeta, result.llc)
     if result.llc < -2 * result.std_error:
         yield "negative", f"llc is {result.llc:.3g}: the chains found places with less loss than w*"
 
@@ -241,16 +246,32 @@ def _setting(result: LLCResult, seen: Circumstances) -> Found:
 
 
 def _model(result: LLCResult, seen: Circumstances) -> Found:
-    if seen.start.gap > 1e-4 * (abs(seen.start.loss) + seen.start.loss_sd):
+    yield from about_model(seen.start, seen.mode_layers)
+
+
+def about_minimum(start: Start, nbeta: float, llc: float) -> Found:
+    """``not_a_minimum``, where one step of steepest descent from w* gains a tenth of what is estimated."""
+    gain = nbeta * start.gain()
+    if gain > 0.1 * max(abs(llc), 1.0) and start.grad_norm > 0:
+        yield (
+            "not_a_minimum",
+            f"the gradient at w* has norm {start.grad_norm:.3g}: one step along it takes {gain:.3g} off nbeta L; "
+            "train on until that is small beside llc",
+        )
+
+
+def about_model(start: Start, layers: Sequence[str]) -> Found:
+    """``random_loss`` and ``eval_mode``, the latter for the layers that :func:`mode_layers` found."""
+    if start.gap > 1e-4 * (abs(start.loss) + start.loss_sd):
         yield (
             "random_loss",
-            f"two evaluations at w* on the same samples differ by up to {seen.start.gap:.3g}: is a functional dropout "
+            f"two evaluations at w* on the same samples differ by up to {start.gap:.3g}: is a functional dropout "
             "on? The noise is averaged, not removed",
         )
-    if seen.mode_layers:
-        shown = ", ".join(seen.mode_layers[:3]) + (" ..." if len(seen.mode_layers) > 3 else "")
+    if layers:
+        shown = ", ".join(layers[:3]) + (" ..." if len(layers) > 3 else "")
         yield (
             "eval_mode",
-            f"the model was in training mode; the chains ran in eval mode, with dropout off and batch norm on its "
-            f"running statistics ({shown})",
+            f"the model was in training mode and ran in eval mode, with dropout off and batch norm on its running "
+            f"statistics ({shown})",
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.coins import own_coins
 from mechlib.llc.diagnostics import Circumstances, find_warnings, mode_layers
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.pilot import auto_lr, curvature_met
@@ -102,7 +103,7 @@ def estimate_llc(
         seed=seed,
         progress=progress,
     )
-    with _own_coins(seed, flat.device):
+    with own_coins(seed, flat.device):
         result, circumstances = _sample(flat, loss_fn, loss_data, other_data, batch_size, strategy, settings)
     circumstances = replace(circumstances, mode_layers=mode_layers(model))
     result = replace(result, warnings=find_warnings(result, circumstances))
@@ -153,17 +154,6 @@ def _sample(
     return summarise(posterior, other, drawn, settings, curvature)
 
 
-@contextmanager
-def _own_coins(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random numbers, which a loss may draw, start from ``seed`` here and are as before afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
 def _default_nbeta(samples: int) -> float:
     if samples < 2:
         raise ValueError(f"nbeta has the default n / log n only for n > 1 samples, and there is {samples}: pass nbeta")
@@ -172,11 +162,11 @@ def _default_nbeta(samples: int) -> float:
 
 def _check_numbers(nbeta: float | None, lr: float | str, gamma: float, chains: int, draws: int, burnin: int) -> None:
     for name, value, least in (("chains", chains, 1), ("draws", draws, 1), ("burnin", burnin, 0)):
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
     positive = {"nbeta": nbeta, "lr": None if lr == "auto" else lr}
     for name, value in positive.items():
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        if value is not None and not (isinstance(value, Real) and 0 < value < math.inf):
             wanted = "a positive number or 'auto'" if name == "lr" else "a positive number"
             raise ValueError(f"{name} is {wanted}, not {value!r}")
     if not 0 <= gamma < math.inf:

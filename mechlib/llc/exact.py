@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+__all__ = ["LearningCoefficient", "deep_linear", "normal_crossing", "quadratic_expectation", "reduced_rank", "regular"]
+
 
 @dataclass(frozen=True)
 class LearningCoefficient:

@@ -8,10 +8,12 @@ rung samples its own posterior without bias.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,13 +22,15 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mechlib.llc.batches import checked_data
-from mechlib.llc.diagnostics import rhat
+from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.coins import own_coins
+from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, mode_layers, rhat
 from mechlib.llc.extrapolation import Extrapolation, extrapolate
 from mechlib.llc.flat import FlatModel, Params
+from mechlib.llc.posterior import Start, at_start
 from mechlib.llc.result import LLCWarning, Unreliable
-from mechlib.llc.samplers import Evaluate, Normals, State, gaussian, mala
-from mechlib.llc.surface import LossFn, faster
+from mechlib.llc.samplers import Evaluate, Normals, Sampler, State, gaussian, mala
+from mechlib.llc.surface import LossFn, Surface, faster
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,13 +41,15 @@ ACCEPTANCE = 0.574
 """The acceptance of ``mala`` at its best step in many dimensions (Roberts & Rosenthal 1998)."""
 SWAP_EVERY = 2
 """Steps between attempts to exchange."""
+LEAST_DRAWS = 10
+"""The fewest draws of which anything is said."""
 
 LADDER_CODES = {
     "rungs_apart": "chains hardly change places between two rungs",
     "chains_disagree": "the replicas disagree with each other",
     "few_draws": "the estimate at a rung is too noisy",
     "multiplicity_uncertain": "several multiplicities fit the ladder",
-}
+} | {code: CODES[code] for code in ("not_a_minimum", "random_loss", "eval_mode", "interrupted")}
 """What each warning of a ladder means."""
 
 
@@ -76,7 +82,9 @@ class LadderResult:
     extrapolation: Extrapolation
     """The fitted laws."""
     init_loss: float
+    """The loss at w* over all the data, the baseline of ``trace``."""
     gamma: float
+    """The precision of the Gaussian prior around w*, at every rung."""
     warnings: tuple[LLCWarning, ...] = ()
     """Reasons not to believe it; empty for a healthy run."""
 
@@ -119,8 +127,9 @@ def ladder(
     """Estimates at several inverse temperatures by replica exchange, and λ and m from their approach to the limit.
 
     The loss is that of all the data at every step. Costs ``replicas * len(nbetas) * (burnin + draws)`` gradients. The
-    model is left as it was; every reason not to believe the result is in ``warnings`` and is a Python warning of
-    category :class:`Unreliable`.
+    model runs in eval mode and is left as it was, and so is torch's random state. Ctrl-C after ten draws returns what
+    was drawn so far. Every reason not to believe the result is in ``warnings`` and is a Python warning of category
+    :class:`Unreliable`.
 
     Args:
         model, loss_fn, data, params, gamma: as for :func:`mechlib.llc.estimate_llc`.
@@ -130,33 +139,29 @@ def ladder(
         draws, burnin: steps that count, and steps before them in which each rung's step length is adapted.
 
     Raises:
-        ValueError: if a number is out of range, the loss at w* is not finite or, at every draw of a rung, the same; and
-            as :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
+        ValueError: if a number is out of range, or the loss is the same at every draw of a rung; and as
+            :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
+        KeyboardInterrupt: on Ctrl-C before the tenth draw.
     """
     _check(nbetas, gamma, replicas, draws, burnin)
     flat = FlatModel(model, params, device)
     batch = checked_data(data, flat.device)
     generator = torch.Generator(flat.device).manual_seed(seed)
     rungs = torch.tensor(nbetas, dtype=flat.dtype, device=flat.device)
-    w = flat.w_star.repeat(replicas * len(rungs), 1)
-    surface = faster(flat, loss_fn, w, batch)
-    init_loss = surface.losses(flat.w_star[None], batch)[0]
-    if not bool(torch.isfinite(init_loss)):
-        raise ValueError(f"the loss at w* is {float(init_loss)}")
+    with own_coins(seed, flat.device):
+        start = at_start(Surface(flat, loss_fn, "serial"), Batches(batch, None, generator), n_samples(batch))
+        surface = faster(flat, loss_fn, flat.w_star.repeat(replicas * len(rungs), 1), batch)
+        init_loss = surface.losses(flat.w_star[None], batch)[0]
 
-    def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
-        loss, grad = surface.loss_and_grad(points, batch)
-        return loss - init_loss, grad
+        def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
+            loss, grad = surface.loss_and_grad(points, batch)
+            return loss - init_loss, grad
 
-    climb = _Climb(flat.w_star, rungs, gamma, replicas, evaluate, gaussian(generator))
-    for step in tqdm(range(burnin), desc="ladder: burn-in", disable=not progress):
-        climb.step(adapt=0.3 if step < 0.7 * burnin else 0.05)
-    climb.forget()
-    trace = torch.empty(2, len(rungs), replicas, draws, dtype=flat.dtype, device=flat.device)
-    for draw in tqdm(range(draws), desc="ladder", disable=not progress):
-        climb.step()
-        trace[0, ..., draw], trace[1, ..., draw] = climb.read()
+        climb = _Climb(flat.w_star, rungs, gamma, replicas, evaluate, gaussian(generator))
+        trace = _climbed(climb, burnin, draws, progress)
     result = _summary(rungs, *trace.double().cpu(), climb, float(init_loss), gamma)
+    found = _reasons(result, start, mode_layers(model), draws)
+    result = replace(result, warnings=tuple(LLCWarning(*reason) for reason in found))
     for warning in result.warnings:
         warnings.warn(str(warning), Unreliable, stacklevel=2)
     return result
@@ -205,7 +210,7 @@ class _Climb:
         virial = nbetas * (away * self.state.grad).sum(1) + self.gamma * away.square().sum(1) - len(self.center)
         return tuple(x.view(self.replicas, -1).T for x in (nbetas * self.state.loss, virial))
 
-    def _sampler(self):
+    def _sampler(self) -> Sampler:
         per_chain = {"nbeta": self.nbetas, "lr": self.log_lr.exp()}
         columns = {name: values.repeat(self.replicas)[:, None] for name, values in per_chain.items()}
         return mala(self.center, gamma=self.gamma, **columns)
@@ -231,14 +236,32 @@ class _Climb:
         self.tried[low] += 1
 
 
+def _climbed(climb: _Climb, burnin: int, draws: int, progress: bool) -> Float[Tensor, "quantity rung replica draw"]:
+    """What :meth:`_Climb.read` says at every draw, or at those before Ctrl-C."""
+    for step in tqdm(range(burnin), desc="ladder: burn-in", disable=not progress):
+        climb.step(adapt=0.3 if step < 0.7 * burnin else 0.05)
+    climb.forget()
+    trace = climb.center.new_empty(2, len(climb.nbetas), climb.replicas, draws)
+    drawn = 0
+    try:
+        for draw in tqdm(range(draws), desc="ladder", disable=not progress):
+            climb.step()
+            trace[0, ..., draw], trace[1, ..., draw] = climb.read()
+            drawn = draw + 1
+    except KeyboardInterrupt:
+        if drawn < LEAST_DRAWS:
+            raise
+    return trace[..., :drawn]
+
+
 def _check(nbetas: Sequence[float], gamma: float, replicas: int, draws: int, burnin: int) -> None:
     ascending = all(low < high for low, high in pairwise(nbetas))
-    if len(nbetas) < 4 or not nbetas[0] > 1 or not ascending:
+    if len(nbetas) < 4 or not nbetas[0] > 1 or not ascending or math.isinf(nbetas[-1]):
         raise ValueError(f"nbetas are at least four numbers above 1, ascending, not {list(nbetas)}")
-    if gamma < 0:
-        raise ValueError(f"gamma is not negative, got {gamma}")
-    for name, value, least in (("replicas", replicas, 8), ("draws", draws, 10), ("burnin", burnin, 0)):
-        if value < least:
+    if not 0 <= gamma < math.inf:
+        raise ValueError(f"gamma is a number of at least 0, not {gamma!r}")
+    for name, value, least in (("replicas", replicas, 8), ("draws", draws, LEAST_DRAWS), ("burnin", burnin, 0)):
+        if not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
 
 
@@ -258,25 +281,21 @@ def _summary(
     errors = spread / means.shape[1] ** 0.5
     covariance = errors[:, None].numpy() * correlation * errors.numpy()
     found = extrapolate(nbetas.cpu().numpy(), means.mean(1).numpy(), covariance, n_params=len(climb.center))
-    measured = {
-        "estimates": means.mean(1),
-        "std_errors": errors,
-        "rhat": torch.tensor([rhat(rung) for rung in trace]),
-        "swaps": (climb.swapped / climb.tried).cpu(),
-    }
     return LadderResult(
         llc=found.llc,
         std_error=found.std_error,
         multiplicity=found.multiplicity,
         multiplicity_weights=found.multiplicity_weights,
         nbetas=nbetas.cpu(),
+        estimates=means.mean(1),
+        std_errors=errors,
         trace=trace,
+        rhat=torch.tensor([rhat(rung) for rung in trace]),
         acceptance=(climb.accepted / climb.steps).cpu(),
+        swaps=(climb.swapped / climb.tried).cpu(),
         extrapolation=found,
         init_loss=init_loss,
         gamma=gamma,
-        warnings=tuple(_warnings(nbetas.tolist(), found, **measured)),
-        **measured,
     )
 
 
@@ -289,21 +308,35 @@ def _controlled(
     return means - slope * controls
 
 
-def _warnings(
-    nbetas: list[float], found: Extrapolation, *, estimates: Tensor, std_errors: Tensor, rhat: Tensor, swaps: Tensor
-) -> list[LLCWarning]:
-    worst = {"rungs_apart": int(swaps.argmin()), "chains_disagree": int(rhat.argmax())}
-    noise = std_errors / estimates.abs().clamp_min(1e-12)
-    worst["few_draws"] = int(noise.argmax())
-    at = {code: f"nbeta = {nbetas[rung]:.3g}" for code, rung in worst.items()}
-    rules = {
-        "rungs_apart": (swaps.min() < 0.1, f"{swaps.min():.1%} of exchanges succeed above {at['rungs_apart']}: more "
-                        "rungs there"),
-        "chains_disagree": (rhat.max() > 1.05, f"R-hat is {rhat.max():.3f} at {at['chains_disagree']}, above 1.05: "
-                            "more draws, more burn-in, or rungs closer together"),
-        "few_draws": (noise.max() > 0.05, f"the standard error is {noise.max():.0%} of the estimate at "
-                      f"{at['few_draws']}, above 5 %: more draws or replicas"),
-        "multiplicity_uncertain": (found.multiplicity_weights[found.multiplicity] < 0.8, "the weights of the "
-                                   f"multiplicities are {found.multiplicity_weights}: a longer ladder or more draws"),
-    }  # fmt: skip
-    return [LLCWarning(code, message) for code, (raised, message) in rules.items() if raised]
+def _reasons(result: LadderResult, start: Start, layers: Sequence[str], draws: int) -> Found:
+    """Every reason not to believe the result, as codes and messages."""
+    drawn = result.trace.shape[2]
+    if drawn < draws:
+        yield "interrupted", f"interrupted after {drawn} of {draws} draws"
+    swaps, rung = result.swaps.min(0)
+    if swaps < 0.1:
+        yield "rungs_apart", f"{swaps:.1%} of exchanges succeed above {_at(result, rung)}: more rungs there"
+    worst, rung = result.rhat.max(0)
+    if worst > 1.05:
+        yield (
+            "chains_disagree",
+            f"R-hat is {worst:.3f} at {_at(result, rung)}, above 1.05: more draws, more burn-in, or rungs closer "
+            "together",
+        )
+    noise, rung = (result.std_errors / result.estimates.abs().clamp_min(1e-12)).max(0)
+    if noise > 0.05:
+        yield (
+            "few_draws",
+            f"the standard error is {noise:.0%} of the estimate at {_at(result, rung)}, above 5 %: more draws or "
+            "replicas",
+        )
+    weights = result.multiplicity_weights
+    if weights[result.multiplicity] < 0.8:
+        shown = ", ".join(f"m = {m}: {weight:.2f}" for m, weight in weights.items())
+        yield "multiplicity_uncertain", f"several multiplicities fit ({shown}): a longer ladder or more draws"
+    yield from about_minimum(start, float(result.nbetas[-1]), result.llc)
+    yield from about_model(start, layers)
+
+
+def _at(result: LadderResult, rung: Tensor) -> str:
+    return f"nbeta = {float(result.nbetas[rung]):.3g}"

@@ -40,6 +40,7 @@ class Start:
 
     @property
     def grad_norm(self) -> float:
+        """The length of the gradient."""
         return float(self.gradient.norm())
 
     def gain(self) -> float:
@@ -121,8 +122,8 @@ class Posterior:
         if not self.anchored:
             return loss - self.baseline(), grad
         shift = grad[-1] - self.start.gradient
-        grad = grad[:-1].sub_(shift)
-        return loss[:-1] - loss[-1] - (w @ shift - self.center @ shift), grad
+        loss = torch.addmv(loss, self.rows, shift, alpha=-1)
+        return loss[:-1] - loss[-1], grad[:-1].sub_(shift)
 
     def fresh_loss(self, w: Float[Tensor, "chain param"]) -> Float[Tensor, " chain"]:
         """``L(w) - L(w*)`` on the next batch, without gradients or what they take off the noise."""

@@ -19,6 +19,8 @@ from jaxtyping import Float
 from scipy.stats import norm
 from torch import Tensor
 
+__all__ = ["Quadrature", "quadrature"]
+
 MAX_DIMENSIONS = 3
 TAIL = 8.0
 """Standard deviations of the prior that are integrated over where no bounds are given: 1e-15 of it lies outside."""

@@ -24,7 +24,7 @@ class LLCWarning:
     """One reason not to believe an estimate."""
 
     code: str
-    """A key of ``mechlib.llc.diagnostics.CODES``."""
+    """A key of ``mechlib.llc.diagnostics.CODES`` or, for a ladder, ``mechlib.llc.ladder.LADDER_CODES``."""
     message: str
     """What was seen, with the numbers, and what would help."""
 
@@ -54,9 +54,11 @@ class LLCResult:
     init_loss: float
     """The loss at w* that is the baseline: over all the data; without an anchor, on the first minibatch."""
     nbeta: float
+    """The inverse temperature times the number of samples, at which the chains ran."""
     lr: float
     """The step eps, the variance of the noise of one step; for ``mala`` with ``lr="auto"`` after adaptation."""
     gamma: float
+    """The precision of the Gaussian prior around w*."""
     rhat: float
     """Rank-normalised split R-hat (Vehtari et al. 2021); NaN with one chain."""
     ess: float
@@ -78,6 +80,7 @@ class LLCResult:
     n_params: int
     """The number of free weights d."""
     sampler: str
+    """A key of ``mechlib.llc.samplers.SAMPLERS``."""
     strategy: str
     """How the chains went through the model: ``"vmap"`` or ``"serial"``."""
     interrupted: bool

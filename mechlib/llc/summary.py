@@ -22,15 +22,7 @@ def summarise(
     """The result without its warnings, and what the rules of the warnings need besides."""
     losses = settings.nbeta * drawn.losses[: drawn.steps].T
     burnin_trace, trace = losses[:, : settings.burnin], losses[:, settings.burnin :]
-    moments = math.ceil(trace.shape[1] / EVERY)
-    loss, pull, spread = (
-        (scale * t[:moments].T).double()
-        for scale, t in (
-            (settings.nbeta, drawn.loss_again),
-            (settings.nbeta, drawn.pull),
-            (settings.gamma, drawn.spread),
-        )
-    )
+    loss, pull, spread = _moments(drawn, settings, math.ceil(trace.shape[1] / EVERY))
     virial = (pull + spread).mean(1) / posterior.w.shape[1]
     sensitivity, sensitivity_error = _sensitivity(loss, pull)
     if other is not None:
@@ -68,6 +60,12 @@ def summarise(
         virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
         sensitivity_error=sensitivity_error,
     )
+
+
+def _moments(drawn: Drawn, settings: Settings, number: int) -> list[Float[Tensor, "chain moment"]]:
+    """The first so many of nbeta L, nbeta (w - w*) . grad L and gamma |w - w*|^2."""
+    loss, pull = settings.nbeta * drawn.loss_again, settings.nbeta * drawn.pull
+    return [t[:number].T.double() for t in (loss, pull, settings.gamma * drawn.spread)]
 
 
 def _sensitivity(loss: Float[Tensor, "chain moment"], pull: Float[Tensor, "chain moment"]) -> tuple[float, float]:

@@ -2,13 +2,13 @@
 
 Small models spend their time on the way to an operation and not in it. So all points go through the model together
 (``torch.func.vmap``), and once the same shapes have come a few times, the tensor operations of forward and backward
-pass are recorded and only they are run. Large models gain nothing from that, and go one point after another.
+pass are recorded and only they are run (:mod:`mechlib.llc.recording`). Large models gain nothing from that, and go one
+point after another.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,19 +16,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mechlib.llc.flat import FlatModel
+from mechlib.llc.recording import RECORD_AT, Batch, Recorded
 
 __all__ = ["Batch", "LossFn", "Surface", "faster"]
 
-Batch = Tensor | tuple[Tensor, ...] | None
 LossFn = Callable[[Callable[..., object], Batch], Tensor]
 """``loss_fn(f, batch)``: the loss of each sample, ``f`` being the model; of the population when ``batch`` is None."""
 
-RECORD_AT = 3
-"""The call with the same shapes at which the operations are recorded."""
+FEW = 8
+"""Points on which the strategy of one after another is measured."""
 
 
 class Surface:
@@ -42,8 +41,8 @@ class Surface:
 
     def __init__(self, flat: FlatModel, loss_fn: LossFn, strategy: str = "vmap"):
         self.flat, self.loss_fn, self.strategy = flat, loss_fn, strategy
-        self._loss = _Recorded(self._losses)
-        self._gradient = _Recorded(self._gradients)
+        self._loss = Recorded(self._losses)
+        self._gradient = Recorded(self._gradients)
 
     def per_sample(self, row: Float[Tensor, " param"], batch: Batch) -> Float[Tensor, " sample"]:
         """The loss of each sample at one point, differentiable in it.
@@ -102,7 +101,7 @@ class Surface:
     ) -> Float[Tensor, "*chain"]:
         leaves = [leaf.detach().requires_grad_() for leaf in self._leaves(w)]
         losses = self._mean_loss(batch, leaves, together=w.ndim == 2)
-        gradients = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
+        gradients = torch.autograd.grad(losses, leaves, torch.ones_like(losses), materialize_grads=True)
         with torch.no_grad():
             for place, gradient in zip(self._leaves(into), gradients, strict=True):
                 place.copy_(gradient)
@@ -121,7 +120,7 @@ def faster(
 ) -> Surface:
     """The surface whose strategy takes less time for loss and gradient at ``w``, measured over a few calls.
 
-    A model that ``vmap`` cannot take goes one point after another.
+    One point after another is measured on a few and reckoned for all. A model that ``vmap`` cannot take goes that way.
     """
     serial = Surface(flat, loss_fn, "serial")
     if len(w) == 1:
@@ -131,8 +130,9 @@ def faster(
         together.loss_and_grad(w, batch)
     except (RuntimeError, ValueError, NotImplementedError):
         return serial
-    times = {surface: _seconds(surface, w, batch, calls) for surface in (together, serial)}
-    return min(times, key=times.get)
+    few = w[:FEW]
+    alone = _seconds(serial, few, batch, calls) * len(w) / len(few)
+    return together if _seconds(together, w, batch, calls) < alone else serial
 
 
 def _seconds(surface: Surface, w: Tensor, batch: Batch, calls: int) -> float:
@@ -157,57 +157,3 @@ def _unfused() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
-
-
-class _Recorded:
-    """A function ``(batch, *tensors)`` that runs as recorded tensor operations once the same shapes keep coming.
-
-    Recording fixes whatever is no tensor operation, so a recording is kept only if it gives what the function gives on
-    other numbers: a loss that draws its own data or throws coins is run as it is written.
-    """
-
-    def __init__(self, function: Callable[..., Tensor]):
-        self._function = function
-        self._seen: Counter = Counter()
-        self._recordings: dict[tuple, Callable[..., Tensor]] = {}
-
-    def __call__(self, batch: Batch, *tensors: Tensor) -> Tensor:
-        parts = (batch,) if isinstance(batch, Tensor) else batch or ()
-        key = (type(batch), *((t.shape, t.dtype) for t in (*tensors, *parts)))
-        recording = self._recordings.get(key)
-        if recording is not None:
-            return recording(*tensors, *parts)
-        self._seen[key] += 1
-        if self._seen[key] == RECORD_AT:
-            self._recordings[key] = self._record(batch, tensors, parts)
-        return self._function(batch, *tensors)
-
-    def _record(self, batch: Batch, tensors: tuple[Tensor, ...], parts: tuple[Tensor, ...]) -> Callable[..., Tensor]:
-        def flat(*everything: Tensor) -> Tensor:
-            rest = everything[len(tensors) :]
-            given = rest[0] if isinstance(batch, Tensor) else (rest or None)
-            return self._function(given, *everything[: len(tensors)])
-
-        others = [_other(t) for t in (*tensors, *parts)]
-        try:
-            with torch.no_grad():
-                recording = make_fx(flat)(*[t.clone() for t in (*tensors, *parts)])
-                same = _agree(flat, recording, others)
-        except Exception:  # whatever cannot be recorded is run as written
-            same = False
-        return recording if same else flat
-
-
-def _other(tensor: Tensor) -> Tensor:
-    """Other numbers of the same shape: moved weights; the first sample in place of all."""
-    if tensor.is_floating_point():
-        return 1.01 * tensor + 0.01
-    return tensor[:1].expand_as(tensor).contiguous()
-
-
-def _agree(function: Callable[..., Tensor], recording: Callable[..., Tensor], tensors: list[Tensor]) -> bool:
-    """Whether both return the same and leave the same in their arguments, up to rounding."""
-    theirs = [t.clone() for t in tensors]
-    mine = [t.clone() for t in tensors]
-    pairs = zip((function(*theirs), *theirs), (recording(*mine), *mine), strict=True)
-    return all(torch.allclose(a, b, rtol=1e-3, atol=1e-5 * float(a.abs().max()), equal_nan=True) for a, b in pairs)

@@ -31,7 +31,9 @@ class Verification:
     """Two estimates of the same coefficient, the second at half the step."""
 
     first: LLCResult
+    """The estimate that is put to the test."""
     half: LLCResult
+    """That at half its step."""
     difference: float
     """``half.llc - first.llc``."""
     std_error: float
@@ -66,9 +68,12 @@ def verify(
         options: those of :func:`mechlib.llc.estimate.estimate_llc`.
 
     Raises:
-        As ``estimate_llc`` does.
+        TypeError, ValueError: as ``estimate_llc`` does.
+        ValueError: if the first estimate was interrupted before its first draw.
     """
     first = estimate_llc(model, loss_fn, data, seed=seed, **options) if result is None else result
+    if not first.trace.numel():
+        raise ValueError("there is nothing to verify: the first estimate was interrupted before its first draw")
     burnin = 2 * options.pop("burnin", first.burnin_trace.shape[1])
     again = options | {
         "lr": first.lr / 2,

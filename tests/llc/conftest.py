@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -25,6 +27,71 @@ class Point(nn.Module):
 
     def forward(self) -> Tensor:
         return self.w
+
+
+class Everything(nn.Module):
+    """Dropout, batch norm, a frozen weight, a tied weight and a counter."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.drop = nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Dropout(0.5)
+        self.second, self.third = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.third.weight = self.second.weight
+        self.second.bias.requires_grad_(False)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        return self.third(self.drop(self.second(self.drop(self.norm(self.first(x))))))
+
+
+@contextmanager
+def untouched(model: nn.Module):
+    """Checks that what is done inside leaves the model and torch's random state as they were."""
+    before = {name: t.clone() for name, t in (*model.named_parameters(), *model.named_buffers())}
+    grads = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
+    flags = {name: (p.requires_grad, id(p)) for name, p in model.named_parameters()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    chance = torch.get_rng_state()
+    yield
+    assert all(torch.equal(before[n], t) for n, t in (*model.named_parameters(), *model.named_buffers()))
+    for name, p in model.named_parameters():
+        assert p.grad is grads[name] or torch.equal(p.grad, grads[name])
+    assert flags == {name: (p.requires_grad, id(p)) for name, p in model.named_parameters()}
+    assert modes == {name: module.training for name, module in model.named_modules()}
+    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def everything() -> tuple[nn.Module, Tensor]:
+    """The module, in training mode but for its batch norm, with gradients from a pass over the data; and the data."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model, x = Everything().train(), torch.randn(40, 3)
+        model.norm.eval()
+        model(x).square().mean().backward()
+    return model, x
+
+
+class Waits(TorchDispatchMode):
+    """Counts the operations for which Python waits for the device: a number read, or a size that depends on one."""
+
+    NAMES = ("aten::_local_scalar_dense", "aten::equal", "aten::is_nonzero", "aten::nonzero", "aten::masked_select")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        masks = args[1] if func._schema.name in ("aten::index", "aten::index_put", "aten::index_put_") else ()
+        self.seen += func._schema.name in self.NAMES or any(m is not None and m.dtype == torch.bool for m in masks)
+        return func(*args, **(kwargs or {}))
+
+
+def waits(call: Callable, **options) -> int:
+    with Waits() as mode:
+        call(**options)
+    return mode.seen
 
 
 def population(loss: Callable[[Tensor], Tensor]) -> Callable:

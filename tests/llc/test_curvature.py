@@ -3,9 +3,11 @@ import torch
 from torch import nn
 from torch.func import functional_call, hessian, jacrev
 
+from mechlib.llc import curvature
 from mechlib.llc.curvature import curvature_trace
+from mechlib.llc.result import Unreliable
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+from .conftest import Point, everything, untouched
 
 
 def network(seed=0):
@@ -40,7 +42,6 @@ def exact(model, loss_fn, data, kind):
 
 @pytest.mark.parametrize("kind", ["hessian", "fisher"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("device", DEVICES)
 def test_the_trace_is_that_of_the_matrix_within_its_error(kind, seed, device):
     model, data = network()
     found = curvature_trace(model.to(device), squared, data, kind, probes=400, seed=seed, progress=False)
@@ -69,26 +70,19 @@ def test_batches_change_no_probe_of_the_hessian():
     torch.testing.assert_close(whole.per_probe, parts.per_probe)
 
 
-class Point(nn.Module):
-    def __init__(self, *w):
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(w))
-
-    def forward(self):
-        return self.w
-
-
 def test_a_diagonal_hessian_has_no_error():
     found = curvature_trace(
-        Point(0.0, 0.0), lambda f, _: (torch.tensor([3.0, 4.0]) * f() ** 2).sum(), None, progress=False
+        Point(torch.tensor([0.0, 0.0])), lambda f, _: (torch.tensor([3.0, 4.0]) * f() ** 2).sum(), None, progress=False
     )
     assert (found.value, found.std_error) == (pytest.approx(14), pytest.approx(0, abs=1e-6))
     assert str(found).startswith("14 ± ")
 
 
 def test_a_crossing_has_no_curvature_at_its_centre_and_a_linear_loss_none_anywhere():
-    assert curvature_trace(Point(0.0, 0.0), lambda f, _: f().prod() ** 2, None, progress=False).value == 0
-    assert curvature_trace(Point(1.0, 2.0), lambda f, _: f().sum(), None, progress=False).value == 0
+    assert (
+        curvature_trace(Point(torch.tensor([0.0, 0.0])), lambda f, _: f().prod() ** 2, None, progress=False).value == 0
+    )
+    assert curvature_trace(Point(torch.tensor([1.0, 2.0])), lambda f, _: f().sum(), None, progress=False).value == 0
 
 
 def test_params_restrict_the_trace():
@@ -101,13 +95,40 @@ def test_params_restrict_the_trace():
     assert abs(head.value - 2 * float(hidden.square().sum(1).mean() + 1)) < 4 * head.std_error
 
 
-def test_the_model_is_left_as_it_was():
+@pytest.mark.parametrize("kind", ["hessian", "fisher"])
+def test_the_model_is_left_as_it_was_and_its_mode_is_named(kind):
+    model, x = everything()
+    with untouched(model), pytest.warns(Unreliable, match="^eval_mode: the model was in training mode"):
+        found = curvature_trace(model, lambda f, b: f(b).square().sum(1), x, kind, probes=4, progress=False)
+    assert [reason.code for reason in found.warnings] == ["eval_mode"]
+
+
+def test_a_loss_that_throws_coins_is_named():
     model, data = network()
-    model.train()
-    before = {name: p.clone() for name, p in model.state_dict().items()}
-    curvature_trace(model, squared, data, progress=False)
-    assert model.training and all(p.grad is None for p in model.parameters())
-    assert all(torch.equal(before[name], p) for name, p in model.state_dict().items())
+    with pytest.warns(Unreliable, match="^random_loss: two evaluations at w"):
+        curvature_trace(model, lambda f, b: nn.functional.dropout(squared(f, b)), data, progress=False)
+
+
+def test_an_interrupted_trace_is_that_of_the_probes_that_were_made(monkeypatch):
+    model, data = network()
+    calls, original = iter(range(10)), curvature._hessian_probe
+
+    def probe(*args):
+        if next(calls) == 6:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(curvature, "_hessian_probe", probe)
+    with pytest.warns(Unreliable, match="^interrupted: interrupted after 6 of 64 probes"):
+        found = curvature_trace(model, squared, data, progress=False)
+    monkeypatch.undo()
+    assert torch.equal(found.per_probe, curvature_trace(model, squared, data, probes=6, progress=False).per_probe)
+
+
+def test_one_loss_per_sample_is_needed():
+    model, data = network()
+    with pytest.raises(ValueError, match="one loss per sample is needed"):
+        curvature_trace(model, lambda f, b: squared(f, b).mean(), data, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +148,6 @@ def test_what_has_no_trace_is_refused(options, message):
 
 def test_fisher_needs_data_and_both_need_finite_weights():
     with pytest.raises(ValueError, match="needs data, got None"):
-        curvature_trace(Point(1.0), lambda f, _: f().sum(), None, "fisher", progress=False)
+        curvature_trace(Point(torch.tensor([1.0])), lambda f, _: f().sum(), None, "fisher", progress=False)
     with pytest.raises(ValueError, match="64 of 64 probes are not finite"):
-        curvature_trace(Point(0.0), lambda f, _: f().abs().sqrt().sum(), None, progress=False)
+        curvature_trace(Point(torch.tensor([0.0])), lambda f, _: f().abs().sqrt().sum(), None, progress=False)

@@ -41,9 +41,13 @@ def message(result: LLCResult, code: str) -> str:
 # Planted failures
 
 
+three_seeds = pytest.mark.parametrize("seed", [0, 1, 2])
+
+
+@three_seeds
 @pytest.mark.parametrize(("sampler", "times"), [("lm", 3.5), ("sgld", 1.0)])
-def test_a_step_too_large(sampler, times):
-    result = estimated(lr=times / STEEP, sampler=sampler)
+def test_a_step_too_large(sampler, times, seed):
+    result = estimated(lr=times / STEEP, sampler=sampler, seed=seed)
     assert f"lr x largest curvature of U is {times:.2g}" in message(result, "step_too_large")
 
 
@@ -72,8 +76,9 @@ def test_one_lost_chain_is_neither_dropped_nor_hides_the_others():
     assert f"the mean of the others is {healthy:.4g}" in message(result, "diverged")
 
 
-def test_too_few_draws():
-    assert "120 draws are worth" in message(estimated(draws=15, lr=0.2 / STEEP), "few_draws")
+@three_seeds
+def test_too_few_draws(seed):
+    assert "120 draws are worth" in message(estimated(draws=15, lr=0.2 / STEEP, seed=seed), "few_draws")
 
 
 def test_a_burn_in_that_is_too_short():
@@ -99,11 +104,12 @@ def test_hardly_any_proposal_accepted():
     assert "mala accepts" in message(estimated(sampler="mala", lr=6 / STEEP), "low_acceptance")
 
 
-def test_a_point_that_is_no_minimum():
+@three_seeds
+def test_a_point_that_is_no_minimum(seed):
     model = nn.Linear(6, 1, bias=False)
     with torch.no_grad():
         model.weight.copy_(PROBLEM.model.weight + 0.2)
-    result = estimated(model, lr=1 / STEEP)
+    result = estimated(model, lr=1 / STEEP, seed=seed)
     assert f"has norm {result.grad_norm:.3g}" in message(result, "not_a_minimum")
 
 
@@ -112,15 +118,18 @@ def test_a_saddle_gives_a_negative_estimate():
     assert result.llc < 0 and "found places with less loss" in message(result, "negative")
 
 
-def test_a_baseline_of_one_minibatch():
-    result = estimated(anchor=False, batch_size=20, lr=0.2 / STEEP)
+@three_seeds
+def test_a_baseline_of_one_minibatch(seed):
+    result = estimated(anchor=False, batch_size=20, lr=0.2 / STEEP, seed=seed)
     assert "read on one minibatch of 20" in message(result, "noisy_baseline")
-    assert "noisy_baseline" not in estimated(anchor=False, lr=0.2 / STEEP).codes(), "all the data are no minibatch"
+    whole = estimated(anchor=False, lr=0.2 / STEEP, seed=seed)
+    assert "noisy_baseline" not in whole.codes(), "all the data are no minibatch"
 
 
+@three_seeds
 @pytest.mark.parametrize("batch_size", [None, 100])
-def test_a_prior_that_dominates(batch_size):
-    result = estimated(gamma=30 * STEEP, batch_size=batch_size)
+def test_a_prior_that_dominates(batch_size, seed):
+    result = estimated(gamma=30 * STEEP, batch_size=batch_size, seed=seed)
     assert "doubling gamma" in message(result, "gamma_dominates")
     assert batch_size or result.gamma_sensitivity == pytest.approx(-1, abs=0.15)
 
@@ -137,11 +146,13 @@ class Dropping(nn.Module):
         return self.second(self.drop(torch.tanh(self.first(x))))
 
 
-def test_dropout_left_on():
+@three_seeds
+def test_dropout_left_on(seed):
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = Dropping(always=True)
-    assert "two evaluations at w* on the same samples differ" in message(estimated(model, draws=50), "random_loss")
+    said = message(estimated(model, draws=50, seed=seed), "random_loss")
+    assert "two evaluations at w* on the same samples differ" in said
 
 
 def test_a_model_in_training_mode_is_run_in_eval_mode_and_says_so():

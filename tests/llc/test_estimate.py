@@ -12,7 +12,7 @@ from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.exact import quadratic_expectation, reduced_rank
 from mechlib.llc.quadrature import quadrature
 
-from .conftest import Point, population, regression
+from .conftest import Point, everything, population, regression, untouched, waits
 
 SEEDS = [0, 1, 2]
 QUICK = {"chains": 4, "draws": 60, "burnin": 20, "progress": False}
@@ -259,54 +259,49 @@ def test_the_shapes_of_a_result(least_squares, device):
 # What it leaves alone
 
 
-class Everything(nn.Module):
-    """Dropout, batch norm, a frozen weight, a tied weight and a counter."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.norm, self.drop = nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Dropout(0.5)
-        self.second, self.third = nn.Linear(6, 6), nn.Linear(6, 6)
-        self.third.weight = self.second.weight
-        self.second.bias.requires_grad_(False)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls.add_(1)
-        return self.third(self.drop(self.second(self.drop(self.norm(self.first(x))))))
-
-
 @pytest.mark.parametrize("strategy", ["vmap", "serial", "auto"])
 def test_the_model_and_chance_are_untouched(strategy):
-    torch.manual_seed(5)
-    model = Everything().train()
-    model.norm.eval()
-    x = torch.randn(40, 3)
-    model(x).square().mean().backward()
-    before = {name: t.clone() for name, t in (*model.named_parameters(), *model.named_buffers())}
-    grads = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
-    flags = {name: (p.requires_grad, id(p)) for name, p in model.named_parameters()}
-    modes = {name: module.training for name, module in model.named_modules()}
-    chance = torch.get_rng_state()
-    result = estimate_llc(model, lambda f, b: f(b).square().sum(1), x, batch_size=10, strategy=strategy, **QUICK)
-    assert all(torch.equal(before[n], t) for n, t in (*model.named_parameters(), *model.named_buffers()))
-    for name, p in model.named_parameters():
-        assert p.grad is grads[name] or torch.equal(p.grad, grads[name])
-    assert flags == {name: (p.requires_grad, id(p)) for name, p in model.named_parameters()}
-    assert modes == {name: module.training for name, module in model.named_modules()}
-    assert torch.equal(chance, torch.get_rng_state())
-    assert torch.backends.mha.get_fastpath_enabled()
+    model, x = everything()
+    with untouched(model):
+        result = estimate_llc(model, lambda f, b: f(b).square().sum(1), x, batch_size=10, strategy=strategy, **QUICK)
     assert result.n_params == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert "eval_mode" in result.codes()
 
 
 def test_the_model_is_untouched_after_an_error():
-    model = Everything().train()
-    before = {name: t.clone() for name, t in model.state_dict().items()}
-    chance = torch.get_rng_state()
-    with pytest.raises(ValueError, match="one loss per sample is needed"):
-        estimate_llc(model, lambda f, b: f(b).square().mean(), torch.randn(40, 3, generator=torch.Generator()), **QUICK)
-    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
-    assert model.training and torch.equal(chance, torch.get_rng_state())
+    model, x = everything()
+    with untouched(model), pytest.raises(ValueError, match="one loss per sample is needed"):
+        estimate_llc(model, lambda f, b: f(b).square().mean(), x, **QUICK)
+
+
+# The device
+
+
+@pytest.mark.parametrize("sampler", ["lm", "sgld", "mala"])
+def test_python_waits_for_the_device_at_no_draw(least_squares, sampler):
+    problem = least_squares
+    options = {"sampler": sampler, "batch_size": None if sampler == "mala" else 50, "lr": 1e-3, "chains": 2}
+
+    def estimate(**steps: int) -> None:
+        estimate_llc(problem.model, problem.loss, problem.data, strategy="vmap", progress=False, **options, **steps)
+
+    few = waits(estimate, burnin=20, draws=60)
+    assert 0 < waits(estimate, burnin=60, draws=160) <= few, "start and end are looked at"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_wait_for_a_cuda_device_is_an_error(least_squares, monkeypatch):
+    problem, original = least_squares, run.Drawn.note
+
+    def note(self, step: int, *rest) -> None:
+        original(self, step, *rest)
+        if step in (60, 119):  # recordings are made by then
+            torch.cuda.set_sync_debug_mode("error" if step == 60 else "default")
+
+    monkeypatch.setattr(run.Drawn, "note", note)
+    model = nn.Linear(20, 1, bias=False, device="cuda")
+    model.load_state_dict(problem.model.state_dict())
+    estimate_llc(model, problem.loss, problem.data, lr=1e-3, batch_size=50, burnin=0, draws=120, progress=False)
 
 
 # Ctrl-C

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.integrate import quad
 from scipy.special import erf, gammainc
 
 from mechlib.llc.evidence import Solution, graded_grid, transitions
@@ -40,6 +41,18 @@ def test_it_agrees_with_adaptive_quadrature(center):
     exact = quadrature(loss, center, nbeta=1e4, gamma=0.0, bounds=BOX).free_energy
     grid = graded_grid(center, BOX, finest=1e-3)
     assert float(grid.free_energy(1e4 * loss(grid.points))) == pytest.approx(exact, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [10.0, 1e3, 1e6])
+@pytest.mark.parametrize("noise", [-3.0, 0.5, 3.0])
+def test_a_peak_away_from_the_centre(n, noise):
+    """Noisy labels move the posterior of a degenerate weight; ``v = n^(-1/6) x`` makes it the same for every n."""
+    grid = graded_grid([0.0], [(-2.0, 2.0)], finest=0.1 / math.sqrt(n))
+    v = grid.points[:, 0]
+    edge = 2 * n ** (1 / 6)
+    mass, _ = quad(lambda x: math.exp(noise * x**3 - x**6 / 2), -edge, edge, points=[math.cbrt(noise)], limit=200)
+    found = grid.free_energy(n * v**6 / 2 - math.sqrt(n) * noise * v**3)
+    assert float(found) == pytest.approx(-math.log(mass / (2 * edge)), abs=2e-3)
 
 
 def test_three_dimensions_and_a_batch_of_energies():

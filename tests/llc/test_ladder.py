@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from mechlib.llc.exact import quadratic_expectation, reduced_rank
-from mechlib.llc.ladder import LADDER_CODES, ladder
+from mechlib.llc.ladder import LADDER_CODES, _Climb, ladder
 from mechlib.llc.quadrature import quadrature
 from mechlib.llc.result import Unreliable
 
+from .conftest import Point, everything, population, untouched, waits
+
 SEEDS = [0, 1, 2]
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 class LinearPair(nn.Module):
@@ -26,15 +27,6 @@ class LinearPair(nn.Module):
 
     def forward(self):
         return self.b @ self.a - self.true
-
-
-class Point(nn.Module):
-    def __init__(self, *w):
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(w))
-
-    def forward(self):
-        return self.w
 
 
 def halved(f, _):
@@ -70,13 +62,12 @@ def test_reduced_rank_of_multiplicity_2_is_reached_by_extrapolation(shape, seed)
     assert abs(found.llc - exact.value) < 2 * found.std_error
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_every_rung_of_a_crossing_has_the_exact_value_within_its_error(device):
     def loss(f, _):
         return f()[0] ** 4 * f()[1] ** 2
 
     nbetas = geometric(10, 1e4, 7)
-    found = climb(Point(0.0, 0.0).to(device), loss, nbetas=nbetas)
+    found = climb(Point(torch.zeros(2)).to(device), loss, nbetas=nbetas)
     exact = [quadrature(lambda w: w[:, 0] ** 4 * w[:, 1] ** 2, [0.0, 0.0], nbeta, 1.0).value for nbeta in nbetas]
     z = (found.estimates - torch.tensor(exact)) / found.std_errors
     assert z.abs().max() < 4
@@ -88,7 +79,7 @@ def test_every_rung_of_a_crossing_has_the_exact_value_within_its_error(device):
 def test_the_error_at_a_rung_is_that_of_many_runs():
     h = torch.tensor([1.0, 5.0, 0.3])
     options = {"nbetas": [2.0, 6.0, 18.0, 54.0], "replicas": 16, "draws": 100, "burnin": 200}
-    runs = [climb(Point(0.0, 0.0, 0.0), lambda f, _: (h * f() ** 2).sum() / 2, seed=s, **options) for s in range(12)]
+    runs = [climb(Point(torch.zeros(3)), lambda f, _: (h * f() ** 2).sum() / 2, seed=s, **options) for s in range(12)]
     exact = torch.tensor([quadratic_expectation(h, nbeta, 1.0) for nbeta in options["nbetas"]])
     z = torch.stack([(run.estimates - exact) / run.std_errors for run in runs])
     assert 0.6 < z.std() < 1.6
@@ -96,7 +87,7 @@ def test_the_error_at_a_rung_is_that_of_many_runs():
 
 
 def test_the_control_takes_the_noise_of_a_regular_minimum_away():
-    found = climb(Point(0.0, 0.0, 0.0), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=16, draws=200, burnin=200)
+    found = climb(Point(torch.zeros(3)), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=16, draws=200, burnin=200)
     plain = found.trace.mean(2).std(1) / 4
     assert (found.std_errors < 0.05 * plain).all()
     assert found.llc == pytest.approx(1.5, rel=1e-3)
@@ -124,7 +115,7 @@ def test_data_and_restricted_weights():
 
 def test_a_seed_gives_the_same_ladder_and_another_seed_another():
     options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "draws": 20, "burnin": 10}
-    first, again, other = (climb(Point(0.0, 0.0), seed=seed, **options) for seed in (0, 0, 1))
+    first, again, other = (climb(Point(torch.zeros(2)), seed=seed, **options) for seed in (0, 0, 1))
     assert torch.equal(first.trace, again.trace) and not torch.equal(first.trace, other.trace)
 
 
@@ -139,7 +130,7 @@ def test_a_seed_gives_the_same_ladder_and_another_seed_another():
 )
 def test_every_planted_failure_is_named(code, options):
     assert code in LADDER_CODES
-    model = Point(0.0, 0.0, 0.0)
+    model = Point(torch.zeros(3))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = ladder(model, lambda f, _: f().prod() ** 2, None, replicas=8, progress=False, **options)
@@ -149,7 +140,7 @@ def test_every_planted_failure_is_named(code, options):
 
 
 def test_it_prints_and_plots():
-    found = climb(Point(0.0, 0.0), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=8, draws=50, burnin=50)
+    found = climb(Point(torch.zeros(2)), nbetas=[1e2, 1e3, 1e4, 1e5], replicas=8, draws=50, burnin=50)
     assert str(found).startswith("llc 1 ± ") and "4 rungs, nbeta 100 to 1e+05" in str(found)
     ax = found.plot()
     assert ax.get_xscale() == "log" and len(ax.get_legend().get_texts()) == 2
@@ -161,8 +152,10 @@ def test_it_prints_and_plots():
         ({"nbetas": [1e2, 1e3, 1e4]}, r"at least four numbers above 1, ascending, not \[100.0, 1000.0, 10000.0\]"),
         ({"nbetas": [1e2, 1e4, 1e3, 1e5]}, "ascending, not"),
         ({"nbetas": [0.5, 5.0, 50.0, 500.0]}, "above 1"),
-        ({"gamma": -1.0}, "gamma is not negative, got -1"),
+        ({"gamma": -1.0}, "gamma is a number of at least 0, not -1.0"),
         ({"replicas": 7}, "replicas is a whole number of at least 8, not 7"),
+        ({"nbetas": [2.0, 4.0, 8.0, np.inf]}, "at least four numbers above 1, ascending"),
+        ({"draws": 10.0}, "draws is a whole number of at least 10, not 10.0"),
         ({"draws": 9}, "draws is a whole number of at least 10, not 9"),
         ({"burnin": -1}, "burnin is a whole number of at least 0, not -1"),
         ({"params": "v"}, "'v' matches no parameter"),
@@ -170,12 +163,80 @@ def test_it_prints_and_plots():
 )
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        climb(Point(0.0), **{"nbetas": [2.0, 4.0, 8.0, 16.0], **options})
+        climb(Point(torch.zeros(1)), **{"nbetas": [2.0, 4.0, 8.0, 16.0], **options})
 
 
 def test_a_loss_that_is_not_finite_or_never_moves_is_refused():
     options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "draws": 10, "burnin": 0}
-    with pytest.raises(ValueError, match="the loss at w\\* is inf"):
-        climb(Point(0.0), lambda f, _: 1 / f().abs().sum(), **options)
+    with pytest.raises(ValueError, match="the loss at w\\* is not finite for 1 of 1 samples"):
+        climb(Point(torch.zeros(1)), lambda f, _: 1 / f().abs().sum(), **options)
     with pytest.raises(ValueError, match="the loss never moved at nbeta"):
-        climb(Point(0.0), lambda f, _: 0 * f().sum(), **options)
+        climb(Point(torch.zeros(1)), lambda f, _: 0 * f().sum(), **options)
+
+
+def named(code, model, loss_fn, data=None, **options):
+    """The message of the one warning with that code."""
+    found = climb(
+        model, loss_fn, data, nbetas=[2.0, 4.0, 8.0, 16.0], replicas=8, **{"draws": 40, "burnin": 20} | options
+    )
+    (message,) = [warning.message for warning in found.warnings if warning.code == code]
+    return message
+
+
+def test_the_model_is_untouched_and_its_mode_is_named():
+    model, x = everything()
+    with untouched(model):
+        assert "in eval mode" in named("eval_mode", model, lambda f, b: f(b).square().sum(1), x)
+
+
+def test_a_point_that_is_no_minimum_and_a_loss_that_throws_coins_are_named():
+    slope = population(lambda w: (w - 1).square().sum())
+    assert "the gradient at w* has norm 2.83" in named("not_a_minimum", Point(torch.zeros(2)), slope)
+    model, x = everything()
+    coins = lambda f, b: nn.functional.dropout(f(b), 0.5).square().sum(1)  # noqa: E731
+    with untouched(model):
+        assert "two evaluations at w* on the same samples differ" in named("random_loss", model, coins, x)
+
+
+def test_one_loss_per_sample_is_needed():
+    model, x = everything()
+    with untouched(model), pytest.raises(ValueError, match="one loss per sample is needed"):
+        climb(model, lambda f, b: f(b).square().mean(), x, nbetas=[2.0, 4.0, 8.0, 16.0])
+
+
+def interrupted_at(read, monkeypatch):
+    """Has Ctrl-C come at the given reading."""
+    calls, original = iter(range(1, 10_000)), _Climb.read
+
+    def reading(self):
+        if next(calls) == read:
+            raise KeyboardInterrupt
+        return original(self)
+
+    monkeypatch.setattr(_Climb, "read", reading)
+
+
+def test_an_interrupted_ladder_returns_what_was_drawn(monkeypatch):
+    interrupted_at(31, monkeypatch)
+    options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "burnin": 20}
+    with pytest.warns(Unreliable, match="interrupted after 30 of 50 draws"):
+        found = ladder(Point(torch.zeros(2)), halved, None, draws=50, progress=False, **options)
+    monkeypatch.undo()
+    whole = climb(Point(torch.zeros(2)), draws=30, **options)
+    assert torch.equal(found.trace, whole.trace) and found.llc == whole.llc
+
+
+def test_a_ladder_interrupted_before_its_tenth_draw_says_nothing(monkeypatch):
+    interrupted_at(10, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        climb(Point(torch.zeros(2)), nbetas=[2.0, 4.0, 8.0, 16.0], replicas=8, burnin=0, draws=50)
+
+
+def test_python_waits_for_the_device_at_no_draw():
+    options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8}
+    loss = population(lambda w: w.square().sum() / 2)
+    few, many = (
+        waits(climb, model=Point(torch.zeros(2)), loss_fn=loss, burnin=burnin, draws=draws, **options)
+        for burnin, draws in ((10, 20), (30, 60))
+    )
+    assert many <= few, "what is said at the end may differ by a few"

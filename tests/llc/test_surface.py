@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from mechlib.llc.flat import FlatModel
-from mechlib.llc.surface import RECORD_AT, Surface, faster
+from mechlib.llc.recording import RECORD_AT
+from mechlib.llc.surface import Surface, faster
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(6, 3, generator=GENERATOR)

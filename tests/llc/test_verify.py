@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,13 @@ def test_chains_that_fly_apart_disagree():
 
 def test_agreement_within_a_large_error_says_nothing():
     assert verified(lr=0.1 / STEEP, chains=4, draws=60).verdict == "inconclusive"
+
+
+def test_a_run_without_draws_is_not_verified():
+    first = estimate_llc(PROBLEM.model, PROBLEM.loss, PROBLEM.data, **OPTIONS | {"draws": 4, "burnin": 0})
+    nothing = replace(first, trace=first.trace[:, :0])
+    with pytest.raises(ValueError, match="interrupted before its first draw"):
+        verified(result=nothing)
 
 
 def test_a_result_that_is_there_is_not_made_again():

@@ -35,9 +35,10 @@ def from_rates(found: Tensor) -> Result:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ties within a chart, across charts, weights without a part, one chart, and a pole hidden by its Jacobian."""
+    """Ties within a chart, across charts, of a larger rate; one chart; and a pole hidden by its Jacobian."""
     ordinary = _draw(generator)
     _put(ordinary, generator, chart=0, ties=1)
+    _put(ordinary, generator, chart=1, ties=3, inverse=2)
     tied = _draw(generator)
     _put(tied, generator, chart=2, ties=3)
     across = _draw(generator)
@@ -69,12 +70,14 @@ def _draw(generator: torch.Generator, charts: int | None = None) -> tuple[Expone
     return k, h
 
 
-def _put(drawn: tuple[Exponents, Exponents], generator: torch.Generator, *, chart: int, ties: int) -> None:
-    """Give ``ties`` weights of a chart the rate 1/3, the smallest of all, in different ways."""
+def _put(
+    drawn: tuple[Exponents, Exponents], generator: torch.Generator, *, chart: int, ties: int, inverse: int = 3
+) -> None:
+    """Give ``ties`` weights of a chart the rate ``1/inverse`` in different ways; 1/3 is the smallest of all."""
     k, h = drawn
     for place, weight in enumerate(distinct(generator, ties, 1, 4)):
         h[chart, weight] = 2 * (place + 1) - 1
-        k[chart, weight] = 3 * (place + 1)
+        k[chart, weight] = inverse * (place + 1)
 
 
 def _case(description: str, drawn: tuple[Exponents, Exponents]) -> Case:
@@ -130,6 +133,11 @@ def fewest_ties(k, h):
     found = rates(k, h)
     counts = (found == found.min()).sum(1)
     return found.min(), counts[counts > 0].min()
+
+
+def ties_of_any_pole(k, h):
+    found = rates(k, h)
+    return found.min(), (found == found.amin(1, keepdim=True)).sum(1).max()
 
 
 def multiplicity_less_one(k, h):
@@ -226,6 +234,10 @@ MISCONCEPTIONS = {
     ),
     "fewest_ties": Misconception(
         fewest_ties, "you take the chart with the fewest ties; the one with the most has the larger volume."
+    ),
+    "ties_of_any_pole": Misconception(
+        ties_of_any_pole,
+        "you count the ties of every chart's own smallest rate; only charts that reach the smallest rate of all count.",
     ),
     "multiplicity_less_one": Misconception(
         multiplicity_less_one,

@@ -75,6 +75,11 @@ def shares_as_volumes(threshold, share, multiplicity):
     return slope(x, share.log() - (multiplicity - 1) * (-x).log())
 
 
+def added_over_runs(threshold, share, multiplicity):
+    x = threshold.log()
+    return slope(x, share.log().cumsum(0) - (multiplicity - 1) * (-x).log())
+
+
 def one_level_late(threshold, share, multiplicity):
     x, y = threshold.log(), share.log().cumsum(1) - share.log()
     return slope(x, y - (multiplicity - 1) * (-x).log())
@@ -189,6 +194,10 @@ MISCONCEPTIONS = {
         "you take each share for the volume itself. A share is of the level before: the volume is the product of all "
         "shares so "
         "far, so add up their logarithms.",
+    ),
+    "added_over_runs": Misconception(
+        added_over_runs,
+        "you add up the log shares along the runs; a volume is built level by level, along the second axis.",
     ),
     "one_level_late": Misconception(
         one_level_late,

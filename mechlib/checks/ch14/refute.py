@@ -102,7 +102,8 @@ def exponents_turned(log_volume, threshold, reported, n):
 
 def through_the_origin(log_volume, threshold, reported, n):
     gap, x, _, right = _parts(log_volume, threshold, reported, n)
-    return right[0], *with_interval((gap * x).sum(1) / x.square().sum()), right[4]
+    rate = (gap * x).sum(1) / x.square().sum()
+    return right[0], *with_interval(rate), -rate.mean() * math.log(n)
 
 
 def first_solution_only(log_volume, threshold, reported, n):
@@ -113,6 +114,11 @@ def first_solution_only(log_volume, threshold, reported, n):
 def against_threshold(log_volume, threshold, reported, n):
     gap, _, _, right = _parts(log_volume, threshold, reported, n)
     return right[0], *with_interval(slopes(gap, threshold)), extrapolated(gap, threshold, 1 / n)
+
+
+def thresholds_decadic(log_volume, threshold, reported, n):
+    _, _, rate, right = _parts(log_volume, threshold, reported, n)
+    return right[0], *with_interval(math.log(10) * rate), right[4]
 
 
 def below_reported(log_volume, threshold, reported, n):
@@ -240,8 +246,13 @@ MISCONCEPTIONS = {
         first_solution_only, "this is the exponent of the first solution alone; the second's has to come off."
     ),
     "against_threshold": Misconception(against_threshold, "you fit against ε; a power law is a line against log ε."),
+    "thresholds_decadic": Misconception(
+        thresholds_decadic,
+        "your thresholds are in logarithms to base ten and the volumes in natural ones: the slope is 2.3 times too "
+        "large.",
+    ),
     "below_reported": Misconception(
-        below_reported, "you fit only the levels from the reported one on; all levels are good, so use all."
+        below_reported, "you fit only the levels from the reported one on; asked for is the line through all levels."
     ),
     "largest_levels_left_out": Misconception(
         largest_levels_left_out, "you fit only the smaller half of the thresholds; use all levels."

@@ -6,9 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
-BROWSER := chromium chromium-driver
+SYSTEM := bubblewrap chromium chromium-driver
 
-.PHONY: help book html lab test bench clean browser
+.PHONY: help book html lab test bench clean system
 
 help:
 	@echo 'make book    install, build the book with every notebook executed, serve it (PORT=$(PORT))'
@@ -27,7 +27,7 @@ html: $(INSTALLED)
 lab: $(INSTALLED)
 	$(BIN)/jupyter-lab exercises
 
-test: $(INSTALLED) browser
+test: $(INSTALLED) system
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mechlib book exercises --check
@@ -53,10 +53,11 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.txt
 	$(BIN)/python -m pip install -r requirements.txt
 	@touch $@
 
-browser:
-	@if command -v chromedriver >/dev/null && { command -v chromium || command -v google-chrome; } >/dev/null; then exit 0; \
+system:
+	@if command -v bwrap >/dev/null && command -v chromedriver >/dev/null \
+	&& { command -v chromium || command -v google-chrome; } >/dev/null; then exit 0; \
 	elif [ "$$(id -u)" = 0 ]; then as_root=; \
 	elif sudo -n true 2>/dev/null; then as_root='sudo -n'; \
 	else as_root=false; fi; \
-	$$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends $(BROWSER) \
-	|| echo 'Without $(BROWSER), which this user cannot install here, the browser tests are skipped.'
+	$$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends $(SYSTEM) \
+	|| echo 'Without $(SYSTEM), which this user cannot install here, the tests that need them are skipped.'

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
+
+if TYPE_CHECKING:
+    from mechlib.zoo import Card
 
 app = typer.Typer(
     help="The book's models and its authors' tools.",
@@ -33,19 +36,33 @@ def main() -> None:
 
 @zoo.command("list")
 def zoo_list() -> None:
-    """List the models: sizes, checkpoints, loss on held-out text."""
+    """List the models: sizes, checkpoints, loss on what they were not trained on."""
     from mechlib.zoo import card, names
 
-    rows = [("name", "layers", "d_model", "heads", "d_mlp", "context", "checkpoints", "last step", "loss", "MB")]
-    for name in names():
-        found = card(name)
-        shape, last = found.shape, found.checkpoints[-1]
+    rows = [("name", "layers", "d_model", "heads", "d_mlp", "context", *PROGRESS)]
+    for found in map(card, names("language")):
+        shape = found.shape
         sizes = (shape.n_layers, shape.d_model, shape.n_heads, shape.d_mlp or "none", shape.n_ctx)
-        megabytes = sum((found.folder / c.file).stat().st_size for c in found.checkpoints if c.file) / 1e6
-        progress = (len(found.checkpoints), last.step, f"{last.held_out_loss:.3f}", f"{megabytes:.1f}")
-        rows.append((name, *map(str, sizes), *map(str, progress)))
+        rows.append((found.name, *map(str, sizes), *_progress(found)))
     print(_table(rows))
-    print("\nLoss: nats per token on held-out files. The first checkpoint of each is the untrained model, step 0.")
+    print("\nLoss: nats per token on held-out files.\n")
+    rows = [("name", "models", "parameters", "layers", "d", "points", *PROGRESS)]
+    for found in map(card, names("regression")):
+        shape, training = found.shape, found.recipe["training"]
+        sizes = (shape.n_models, shape.parameters, shape.sizes.n_layers, shape.sizes.d, training["n_points"])
+        rows.append((found.name, *map(str, sizes), *_progress(found)))
+    print(_table(rows))
+    print("\nLearning regression in context. Parameters: of each model. Loss: half the squared error on fresh prompts.")
+    print("The first checkpoint of every model is the untrained one, step 0.")
+
+
+PROGRESS = ("checkpoints", "last step", "loss", "MB")
+
+
+def _progress(found: Card) -> tuple[str, ...]:
+    megabytes = sum((found.folder / file).stat().st_size for file in found.files) / 1e6
+    last = found.checkpoints[-1]
+    return str(len(found.checkpoints)), str(last.step), f"{last.held_out_loss:.3f}", f"{megabytes:.1f}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
@@ -92,20 +109,134 @@ def zoo_train(
 
 
 class Generated(Protocol):
-    """A module that keeps generated files up to date."""
+    """A module or an object that keeps generated files up to date."""
 
     def write(self) -> list[Path]: ...
 
     def stale(self) -> list[str]: ...
 
 
-def _bring_up_to_date(part: Generated, check: bool) -> None:
+def _bring_up_to_date(*parts: Generated, check: bool) -> None:
     if check:
-        problems = part.stale()
+        problems = [problem for part in parts for problem in part.stale()]
         print("\n".join(problems) or "Up to date.")
         raise typer.Exit(1 if problems else 0)
-    for path in part.write():
-        print(f"wrote {path}")
+    for part in parts:
+        for path in part.write():
+            print(f"wrote {path}")
+
+
+Solutions = Annotated[Path, typer.Argument(help="The folder with the solutions, such as solutions/.")]
+
+
+@app.command("release")
+def release_(
+    solutions: Solutions,
+    to: Annotated[Path | None, typer.Option(help="Where the exercises go, such as exercises/.")] = None,
+    course: Annotated[str | None, typer.Option(help="The name of a course, which --out is made for.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The course's folder, for instructor and students.")] = None,
+    per_student: Annotated[
+        Path | None, typer.Option(help="A CSV file with a column id: data for each student.")
+    ] = None,
+    check: Check = False,
+) -> None:
+    """Make exercises from solutions, and with --course what a course's instructor and students get."""
+    from mechlib.authoring import exercises
+    from mechlib.course import release
+
+    if (course is None) != (out is None) or (per_student and not course):
+        raise ValueError("--course and --out belong together, and --per-student needs both")
+    if to is None and course is None:
+        raise ValueError("nothing to make: give --to FOLDER, or --course NAME --out FOLDER, or all three")
+    parts: list[Generated] = []
+    if to is not None:
+        parts.append(exercises.Exercises(solutions.resolve(), to.resolve()))
+    if course is not None and out is not None:
+        parts.append(release.Course(course, solutions, out, per_student))
+    _bring_up_to_date(*parts, check=check)
+
+
+@app.command("grade")
+def grade_(
+    submissions: Annotated[
+        Path, typer.Argument(help="A folder of notebooks, or the zip of Canvas, Moodle, Gradescope.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of the grades.")],
+    secret: Annotated[Path | None, typer.Option(help="The file that draws the hidden cases.")] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="A CSV file with a column id: the students of the course.")
+    ] = None,
+    chapter: Annotated[str | None, typer.Option(help="Such as ch02.  [default: that of most notebooks]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks at a time.  [default: one per processor]")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a cell or an answer.")] = 30.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust-submissions", help="Grade without a sandbox: notebooks run as you.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Grade a class of notebooks."""
+    from tqdm.auto import tqdm
+
+    from mechlib.course import reports
+    from mechlib.course.roster import read
+    from mechlib.grading import grade, sandbox
+
+    students = read(roster) if roster else ()
+    if trust:
+        print(sandbox.TRUST, file=sys.stderr)
+    grading = grade(
+        submissions,
+        out,
+        chapter=chapter,
+        secret=secret,
+        jobs=jobs,
+        timeout=timeout,
+        resume=resume,
+        trust_submissions=trust,
+        write=reports.write,
+    )
+    shown = tqdm(grading, total=len(grading), unit="notebook", disable=quiet)
+    try:
+        grades = {each.source: each for each in shown}
+    except KeyboardInterrupt:
+        print("Stopped. The same command with --resume goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    reports.write_class({folder: grades[source] for source, folder in grading.folders.items()}, out, students)
+    looks = sum(each.needs_human for each in grades.values())
+    print(f"{len(grades)} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
+
+
+@app.command("gradescope")
+def gradescope_(
+    out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("autograder.zip"),
+    course: Annotated[Path | None, typer.Option(help="The folder of a course, whose secret is used.")] = None,
+    chapter: Annotated[str | None, typer.Option(help="Such as ch02.  [default: that of each notebook]")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a cell or an answer.")] = 30.0,
+    trust: Annotated[bool, typer.Option("--trust-submissions", help="Grade where there is no sandbox.")] = False,
+) -> None:
+    """Make an autograder for Gradescope. It holds the secret."""
+    from mechlib.authoring import checkout
+    from mechlib.course import release
+    from mechlib.course.gradescope import bundle
+
+    secret = release.opened(course).secret_file if course else None
+    content = bundle(chapter=chapter, secret=secret, timeout=timeout, trusted=trust)
+    checkout.write_changed({out: content})
+    print(f"{out} holds {len(content) / 1e6:.0f} MB; upload it as the assignment's autograder.")
+
+
+@app.command("similarity")
+def similarity_(
+    submissions: Annotated[Path, typer.Argument(help="A folder of notebooks, or the zip of a platform.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("similarity.html"),
+    exercise: Annotated[Path | None, typer.Option(help="The notebook that everybody was given.")] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Share of copied code that is shown.")] = 0.5,
+) -> None:
+    """Compare the code of a class with copydetect, which is installed apart."""
+    from mechlib.course.similarity import report
+
+    print(f"wrote {report(submissions, out, exercise=exercise, threshold=threshold)}")
 
 
 @book.command("exercises")
@@ -113,7 +244,7 @@ def book_exercises(check: Check = False) -> None:
     """Make exercises/ from solutions/."""
     from mechlib.authoring import exercises
 
-    _bring_up_to_date(exercises, check)
+    _bring_up_to_date(exercises, check=check)
 
 
 @book.command("address")
@@ -121,7 +252,7 @@ def book_address(check: Check = False) -> None:
     """Write the repository's address into first cells, Colab links, launch buttons and the README."""
     from mechlib.authoring import address
 
-    _bring_up_to_date(address, check)
+    _bring_up_to_date(address, check=check)
 
 
 @book.command("claims")
@@ -129,7 +260,7 @@ def book_claims(check: Check = False) -> None:
     """Make book/claims.md from the verdicts of the executed chapters."""
     from mechlib.authoring import ledger
 
-    _bring_up_to_date(ledger, check)
+    _bring_up_to_date(ledger, check=check)
 
 
 @book.command("build")

@@ -23,11 +23,12 @@ def run(monkeypatch, capsys):
     return command
 
 
-def test_list_is_a_table_with_a_row_for_each_model(run):
+@pytest.mark.parametrize(("table", "kind"), [(0, "language"), (2, "regression")])
+def test_list_is_a_table_of_each_kind_with_a_row_for_each_model(run, table, kind):
     status, out, _ = run("zoo", "list")
-    header, *rows = out.split("\n\n")[0].splitlines()
+    header, *rows = out.split("\n\n")[table].splitlines()
     assert status == 0 and header.startswith("name")
-    assert tuple(row.split()[0] for row in rows) == zoo.names()
+    assert tuple(row.split()[0] for row in rows) == zoo.names(kind)
     assert {len(row.split()) for row in rows} == {10}
     assert {len(row) for row in (header, *rows)} == {len(header)}
 

@@ -14,6 +14,7 @@ FLOORS = {
     "__init__": -1,
     "bridge": 0,
     "text": 0,
+    "icl": 0,
     "zoo": 1,
     "running": 1,
     "stats": 1,
@@ -22,15 +23,14 @@ FLOORS = {
     "claims": 3,
     "checks": 4,
     "authoring": 5,
-    "grade": 5,
-    "cli": 5,
+    "grading": 5,
+    "course": 6,
+    "cli": 7,
 }
 REFERENCE = 2
 """The floor of every room not named above: the reference implementations."""
 
 SIBLINGS = {
-    ("cli", "authoring"),
-    ("cli", "grade"),
     ("columns", "lens"),
     ("generation", "lens"),
     ("prompts", "lens"),

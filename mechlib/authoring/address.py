@@ -85,6 +85,14 @@ def addressed(notebook: Notebook, path: str, folder: Path) -> Notebook:
     return done
 
 
+def unlinked(notebook: Notebook) -> Notebook:
+    """The notebook without the Colab link under its title: one that stands in no public place."""
+    done = copy.deepcopy(notebook)
+    for cell in done["cells"][:1]:
+        cell["source"] = re.sub(rf"\n*{LINK.pattern}", "", cell["source"], flags=re.MULTILINE)
+    return done
+
+
 def _with_link(source: str, link: str) -> str:
     if LINK.search(source):
         return LINK.sub(lambda _: link, source, count=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,18 @@ NOTEBOOKS = ("book", "solutions", "exercises")
 """The folders that hold notebooks."""
 
 
+def home() -> Path:
+    """The folder that holds the package mechlib: a checkout, or where packages are installed."""
+    return Path(mechlib.__file__).parents[1]
+
+
 def root() -> Path:
     """The checkout that this very package is imported from.
 
     Raises:
         FileNotFoundError: if mechlib is an installed copy and not a checkout.
     """
-    folder = Path(mechlib.__file__).parents[1]
+    folder = home()
     if not (folder / "pyproject.toml").is_file():
         raise FileNotFoundError(
             f"this command works on the book's repository, and mechlib is installed in {folder} without it; "
@@ -70,17 +75,21 @@ def dump_notebook(notebook: Notebook) -> str:
     return json.dumps({**notebook, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write_changed(files: dict[Path, str]) -> list[Path]:
-    """Write those texts that differ from what is on disk, each file whole or not at all; return their paths."""
-    changed = [path for path, text in files.items() if differs(path, text)]
+def write_changed(files: Mapping[Path, str | bytes]) -> list[Path]:
+    """Write those contents that differ from what is on disk, each file whole or not at all; return their paths."""
+    changed = [path for path, content in files.items() if differs(path, content)]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(files[path].encode())
+        partial.write_bytes(_bytes(files[path]))
         os.replace(partial, path)
     return changed
 
 
-def differs(path: Path, text: str) -> bool:
-    """Whether the file is missing or holds other bytes than ``text``."""
-    return not path.is_file() or path.read_bytes() != text.encode()
+def differs(path: Path, content: str | bytes) -> bool:
+    """Whether the file is missing or holds other bytes than ``content``."""
+    return not path.is_file() or path.read_bytes() != _bytes(content)
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content

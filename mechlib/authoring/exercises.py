@@ -8,16 +8,19 @@ A solution stands between the two marker lines of nbgrader, in a code cell::
         ### END SOLUTION
 
 In the exercise the marked lines become one that raises ``NotImplementedError``, or at the left margin, where raising
-would stop the notebook, a comment. Cells tagged ``solution-only`` are left out; outputs are stripped.
+would stop the notebook, a comment. Cells tagged ``solution-only`` are left out; outputs are stripped. A text cell
+whose first line is ``<!-- written: NAME -->`` holds a model answer; the exercise has that line and an invitation.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mechlib.authoring import address, checkout
 from mechlib.authoring.checkout import Notebook
+from mechlib.checks.handing_in import INVITATION, WRITTEN
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PROMPT = "# your answer here"
@@ -42,6 +45,8 @@ def student(notebook: Notebook, *, name: str = "the notebook") -> Notebook:
             cell["outputs"], cell["execution_count"] = [], None
             cell["metadata"].pop("execution", None)
             cell["source"] = _without_answer(cell["source"], where)
+        elif marker := WRITTEN.match(cell["source"]):
+            cell["source"] = f"{marker[0]}\n\n{INVITATION}"
         elif BEGIN in cell["source"] or END in cell["source"]:
             raise ValueError(f"{where}: a solution's marker outside a code cell")
     return exercise
@@ -71,30 +76,79 @@ def _without_answer(source: str, where: str) -> str:
     return "\n".join(kept)
 
 
-def expected(folder: Path) -> dict[Path, str]:
-    """The text of every exercise of a checkout, by its path."""
-    texts = {}
-    for source in checkout.notebooks(folder, "solutions"):
-        name = source.relative_to(folder / "solutions")
-        exercise = student(checkout.read_notebook(source), name=f"solutions/{name.as_posix()}")
-        addressed = address.addressed(exercise, f"exercises/{name.as_posix()}", folder)
-        texts[folder / "exercises" / name] = checkout.dump_notebook(addressed)
-    return texts
+def names(solutions: Path) -> list[Path]:
+    """The notebooks in a folder of solutions, relative to it.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    found = [path.relative_to(solutions) for path in checkout.notebooks(solutions.parent, solutions.name)]
+    if not found:
+        raise FileNotFoundError(f"there is no notebook (*.ipynb) in {solutions}")
+    return found
+
+
+@dataclass(frozen=True)
+class Exercises:
+    """Exercises kept up to date with the solutions that they are made from."""
+
+    solutions: Path
+    """The folder with the solutions."""
+    target: Path
+    """The folder of the exercises."""
+    folder: Path = field(default_factory=checkout.home)
+    """A checkout: exercises in it show their own public address."""
+
+    def expected(self) -> dict[Path, str]:
+        """The text of every exercise by its path.
+
+        Raises:
+            FileNotFoundError: if there is no notebook among the solutions.
+            ValueError: for broken markers; see ``student``.
+        """
+        return {self.target / name: self._text(name) for name in names(self.solutions)}
+
+    def _text(self, name: Path) -> str:
+        solution = checkout.read_notebook(self.solutions / name)
+        exercise = student(solution, name=f"{self.solutions.name}/{name.as_posix()}")
+        path, folder = (self.target / name).resolve(), self.folder.resolve()
+        if path.is_relative_to(folder):
+            exercise = address.addressed(exercise, path.relative_to(folder).as_posix(), folder)
+        else:
+            exercise = address.unlinked(exercise)
+        return checkout.dump_notebook(exercise)
+
+    def write(self) -> list[Path]:
+        """Bring the exercises up to date; the files that changed. Nothing is written if any solution is in error."""
+        return checkout.write_changed(self.expected())
+
+    def stale(self) -> list[str]:
+        """One line for every exercise that is not what its solution gives, byte for byte."""
+        texts = self.expected()
+        problems = [
+            f"{self._shown(path)} is not what its solution gives: run 'mechlib book exercises' or 'mechlib release'"
+            for path, text in texts.items()
+            if checkout.differs(path, text)
+        ]
+        there = checkout.notebooks(self.target.parent, self.target.name)
+        orphans = [path for path in there if path not in texts]
+        return problems + [f"{self._shown(path)} has no solution that it is made from: delete it" for path in orphans]
+
+    def _shown(self, path: Path) -> Path:
+        return path.relative_to(self.folder) if path.is_relative_to(self.folder) else path
+
+
+def of_checkout(folder: Path | None = None) -> Exercises:
+    """The exercises of a checkout; ``None`` takes the one that mechlib is imported from."""
+    folder = folder or checkout.root()
+    return Exercises(folder / "solutions", folder / "exercises", folder)
 
 
 def write(folder: Path | None = None) -> list[Path]:
-    """Bring ``exercises/`` up to date; the files that changed. Nothing is written if any solution is in error."""
-    return checkout.write_changed(expected(folder or checkout.root()))
+    """Bring the exercises of a checkout up to date; see ``Exercises.write``."""
+    return of_checkout(folder).write()
 
 
 def stale(folder: Path | None = None) -> list[str]:
-    """One line for every exercise that is not what its solution gives, byte for byte."""
-    folder = folder or checkout.root()
-    texts = expected(folder)
-    problems = [
-        f"{path.relative_to(folder)} is not what its solution gives: run 'mechlib book exercises'"
-        for path, text in texts.items()
-        if checkout.differs(path, text)
-    ]
-    orphans = (path.relative_to(folder) for path in checkout.notebooks(folder, "exercises") if path not in texts)
-    return problems + [f"{orphan} has no solution that it is made from: delete it" for orphan in orphans]
+    """What is not up to date in a checkout; see ``Exercises.stale``."""
+    return of_checkout(folder).stale()

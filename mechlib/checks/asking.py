@@ -1,16 +1,18 @@
-"""What a notebook calls: ``check``, ``hint``, ``progress`` and ``solved``. They print; ``check`` never raises."""
+"""What a notebook calls: ``check``, ``hint``, ``progress``, ``solved``, ``submit``. They print; the first never raises."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 
+from mechlib.checks import whereabouts
+from mechlib.checks.handing_in import Hand, unsaved
 from mechlib.checks.judging import Judgement, Trial, judge
 from mechlib.checks.question import Question
 from mechlib.checks.record import Progress, Record
 from mechlib.checks.registry import find, questions
 
-__all__ = ["check", "hint", "progress", "solved"]
+__all__ = ["check", "hint", "progress", "solved", "submit"]
 
 RECORD = Record()
 """The state of this session."""
@@ -74,9 +76,9 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
 
     Args:
         chapter: such as ``"ch02"``; ``None`` takes the chapters asked about in this session, or all if none was.
-        save: writes the session's state to this file, whole or not at all.
+        save: writes the session's state to this file, whole or not at all; on Colab the browser then downloads it.
         load: first adds the state saved in this file; a right answer counts from either, for the rest what was tried
-            in this session stands.
+            in this session stands. On Colab, where there is no such file, the browser asks for one to upload.
 
     Raises:
         LookupError: for a chapter without questions.
@@ -84,9 +86,10 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
         ValueError: if the file to load is damaged; the session's state is unchanged then.
     """
     if load is not None:
-        RECORD.load(load)
+        RECORD.load(whereabouts.fetched(Path(load)))
     if save is not None:
         RECORD.save(save)
+        whereabouts.handed_over(Path(save))
     if chapter is not None:
         return Progress.of(RECORD, questions(chapter))
     touched = {question_id.partition(".")[0] for question_id in RECORD.entries}
@@ -100,3 +103,30 @@ def solved(*question_ids: str) -> bool:
     if missing:
         print(f"This needs right answers to {', '.join(missing)} first.")
     return not missing
+
+
+def submit(notebook: str | Path | None = None) -> None:
+    """List what is not answered, then write the file to hand in: this notebook without its outputs.
+
+    The file is ``NAME_submission.ipynb`` in the current folder; on Colab the browser downloads it.
+
+    Args:
+        notebook: the notebook's file, where it cannot be found without.
+
+    Nothing is raised: what is wrong is printed, and then no file is written.
+    """
+    try:
+        name, content = whereabouts.notebook(None if notebook is None else Path(notebook))
+        hand = Hand(content)
+        if changed := unsaved(hand, whereabouts.executed()):
+            raise ValueError(f"the file has another {', '.join(changed)} than you ran. Save the notebook first.")
+        path = Path(f"{Path(name).stem.removesuffix('_submission')}_submission.ipynb")
+        lines, wanted = hand.open(RECORD), len(hand.questions) + len(hand.written)
+        path.write_text(hand.stripped(), encoding="utf-8")
+    except (OSError, LookupError, ValueError) as error:
+        print(f"✗ Nothing is written: {error}")
+        return
+    for line in lines:
+        print(f"· {line}")
+    print(f"{wanted - len(lines)} of {wanted} answers are complete. The file to hand in is {path}.")
+    whereabouts.handed_over(path)

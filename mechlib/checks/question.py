@@ -8,9 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "Case", "Field", "Misconception", "Question", "Value"]
+__all__ = ["Answer", "Case", "Field", "Misconception", "Model", "Question", "Value"]
 
-Value = Tensor | int | float | bool | str | list
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the zoo as an input: it travels as its name, and the answer gets the model itself, on the CPU."""
+
+    name: str
+    step: int | None = None
+    """A checkpoint; ``None`` is the last one."""
+
+
+Value = Tensor | int | float | bool | str | list | Model
 """What an input may be: plain data, so that it can travel to another process."""
 
 Answer = Callable[..., object]

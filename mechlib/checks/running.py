@@ -17,7 +17,7 @@ from types import CodeType, TracebackType
 
 from torch import Tensor
 
-from mechlib.checks.question import Answer, Case, Value
+from mechlib.checks.question import Answer, Case, Model, Value
 
 __all__ = ["Raised", "Returned", "run"]
 
@@ -55,7 +55,7 @@ class Raised:
 
 def run(answer: Answer, case: Case) -> Returned | Raised:
     """What ``answer`` does on ``case``. Only ``KeyboardInterrupt`` passes, so that an endless answer can be stopped."""
-    inputs = copy.deepcopy(dict(case.inputs))
+    inputs = {name: _fresh(value) for name, value in case.inputs.items()}
     try:
         value = answer(*inputs.values())
     except KeyboardInterrupt:
@@ -65,11 +65,21 @@ def run(answer: Answer, case: Case) -> Returned | Raised:
     return Returned(value, _changed(case.inputs, inputs))
 
 
-def _changed(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[str, ...]:
-    return tuple(name for name in before if not _same(before[name], after[name]))
+def _fresh(value: Value) -> object:
+    """A copy of an input, or the model that it names."""
+    if isinstance(value, Model):
+        from mechlib import zoo  # takes seconds, and few questions need it
+
+        return zoo.load(value.name, step=value.step, device="cpu")
+    return copy.deepcopy(value)
 
 
-def _same(a: Value, b: Value) -> bool:
+def _changed(before: Mapping[str, Value], after: Mapping[str, object]) -> tuple[str, ...]:
+    plain = (name for name, value in before.items() if not isinstance(value, Model))
+    return tuple(name for name in plain if not _same(before[name], after[name]))
+
+
+def _same(a: object, b: object) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
     return a == b

@@ -31,7 +31,7 @@ class Reading:
     values: Float64[Tensor, "*shape"]
     """On the CPU, in the shape in which they came."""
     precision: float = 0.0
-    """Relative rounding error of the dtype in which they came, where it is coarser than single precision."""
+    """Relative rounding error of the dtype in which they came, where that is half precision; coarser is no excuse."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,13 @@ class Difference:
 def read_fields(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]:
     """The numbers of every field. Several fields may come as a tuple, a list, a dict, a dataclass or a stack.
 
+    What was read in another process comes as a ``Reading`` for every field, or as the ``Unreadable`` of that reading.
+
     Raises:
         Unreadable: if a field is missing or holds no numbers, or if reading it raises anything.
     """
+    if isinstance(value, Unreadable):
+        raise value
     try:
         return (read(value),) if len(fields) == 1 else _read_several(value, fields)
     except Unreadable:
@@ -114,6 +118,8 @@ def read(value: object) -> Reading:
     Raises:
         Unreadable: if it holds none: text, ``None``, objects, a tensor of the meta device, ragged lists.
     """
+    if isinstance(value, Reading):
+        return value
     if isinstance(value, Tensor):
         return _read_tensor(value)
     if isinstance(value, (list, tuple)):
@@ -134,7 +140,7 @@ def _read_tensor(value: Tensor) -> Reading:
     if value.is_complex():
         raise Unreadable(f"a tensor of complex numbers ({value.dtype})")
     dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
-    coarse = value.is_floating_point() and torch.finfo(value.dtype).bits < 32
+    coarse = value.is_floating_point() and torch.finfo(value.dtype).bits == 16
     return Reading(dense.to("cpu", torch.float64), float(torch.finfo(value.dtype).eps) if coarse else 0.0)
 
 

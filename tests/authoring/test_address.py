@@ -109,3 +109,13 @@ def test_the_first_cell_installs_on_colab_only_and_only_when_missing(monkeypatch
     assert shell.run_cell(address.bootstrap_cell()).success
     assert len(calls) == (on_colab and not installed)
     assert all(address.repository(checkout.root()) in call for call in calls)
+
+
+def test_a_notebook_that_stands_nowhere_has_no_link(checkout_folder):
+    path = "solutions/02_lens.ipynb"
+    bare = checkout.read_notebook(checkout_folder / path)
+    linked = address.addressed(bare, path, checkout_folder)
+    title = linked["cells"][0]["source"]
+    assert "Open in Colab" in title
+    assert address.unlinked(linked)["cells"][0]["source"] == bare["cells"][0]["source"]
+    assert linked["cells"][0]["source"] == title and address.unlinked(bare) == bare

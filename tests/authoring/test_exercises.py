@@ -61,6 +61,13 @@ def test_cells_for_teachers_only_are_left_out():
     assert [c["source"] for c in exercises.student(source)["cells"]] == ["# Title"]
 
 
+def test_a_written_answer_becomes_an_invitation_below_its_marker():
+    source = new_notebook(cells=[new_markdown_cell("<!-- written: why -->\n\nBecause."), new_markdown_cell("Why?")])
+    written, question = exercises.student(source)["cells"]
+    assert written["source"] == "<!-- written: why -->\n\n*Write your answer here.*"
+    assert question["source"] == "Why?"
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
@@ -129,3 +136,16 @@ def test_a_file_that_is_no_notebook_of_ours_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"bad\.ipynb"):
         checkout.read_notebook(path)
+
+
+def test_exercises_elsewhere_have_no_address(checkout_folder, tmp_path_factory):
+    made = exercises.Exercises(checkout_folder / "solutions", tmp_path_factory.mktemp("there"), checkout_folder)
+    (path,) = made.write()
+    assert made.stale() == []
+    inside = exercises.write(checkout_folder)[0].read_text()
+    assert "Open in Colab" in inside and "Open in Colab" not in path.read_text()
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no notebook \(\*\.ipynb\)"):
+        exercises.Exercises(tmp_path / "none", tmp_path).write()

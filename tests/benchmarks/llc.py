@@ -37,17 +37,17 @@ WORK = (
     ("transformer, 43 k", 8),
     ("quadratic, 20", 16),
 )
-"""Problem and number of chains."""
+"""Problem and number of chains; the quadratic is the last."""
 ROUNDS = 9
 ERROR = 0.02
 """The relative error of the estimate that is asked for on the quadratic."""
-STEPS = {"sgld": (0.4, 0.2, 0.1, 0.05, 0.025), "lm": (1.0, 0.5, 0.25)}
+STEPS = {"sgld": (0.4, 0.2, 0.14, 0.1, 0.07, 0.05), "lm": (2.0, 1.4, 1.0, 0.7, 0.5)}
 """Steps times the largest curvature of U that are tried."""
 CURVE = {"chains": 64, "draws": 6000}
 """The run that measures a sampler's bias and variance at one step."""
 
-Seconds = dict[tuple[str, int], dict[str, list[float]]]
-"""By problem and chains: by estimator, seconds for a draw in each round."""
+Seconds = dict[str, list[float]]
+"""By estimator, seconds for a draw in each round."""
 
 
 class Estimator:
@@ -81,21 +81,19 @@ def running(name: str) -> Iterator[Estimator]:
         estimator.process.wait(60)
 
 
-def per_draw(names: list[str], rounds: int, work: tuple[tuple[str, int], ...] = WORK) -> Seconds:
-    """Seconds for a draw; every round asks all, beginning with another."""
-    measured: Seconds = {}
+def per_draw(names: list[str], rounds: int) -> Iterator[tuple[str, int, Seconds]]:
+    """Problem, chains and seconds for a draw; every round asks all, beginning with another."""
     with ExitStack() as stack:
         estimators = {name: stack.enter_context(running(name)) for name in names}
-        for which, chains in work:
-            found: dict[str, list[float]] = {name: [] for name in names}
+        for which, chains in WORK:
+            found: Seconds = {name: [] for name in names}
             for number in range(-1, rounds):
                 shift = number % len(names)
                 for name in names[shift:] + names[:shift]:
                     seconds = estimators[name].seconds(which, chains)
                     if number >= 0:
                         found[name].append(seconds)
-            measured[which, chains] = found
-    return measured
+            yield which, chains, found
 
 
 def draws_needed(sampler: str, given: Problem, chains: int, error: float = ERROR) -> tuple[float, float]:
@@ -137,19 +135,20 @@ def _bias_and_variance(sampler: str, given: Problem, lr: float, exact: float) ->
     return result.llc - exact, float(trace.var()) * trace.numel() / effective_draws(trace)
 
 
-def table_per_draw(measured: Seconds) -> str:
-    """In Markdown: milliseconds for a draw, and mechlib's speed beside each rival's, ratios within a round."""
-    names = list(next(iter(measured.values())))
-    rivals = [name for name in names if name != "mechlib"]
-    head = ["problem", "chains", *(f"{name}, ms" for name in names), *(f"{name} / mechlib" for name in rivals)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for (which, chains), seconds in measured.items():
-        cells = [f"{1e3 * machine.median_and_quartiles(seconds[name])[0]:.2f}" for name in names]
-        for rival in rivals:
-            ratios = [theirs / ours for theirs, ours in zip(seconds[rival], seconds["mechlib"], strict=True)]
-            cells.append("{:.1f} ({:.1f} to {:.1f})".format(*machine.median_and_quartiles(ratios)))
-        lines.append(f"| {which} | {chains} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def head_per_draw(names: list[str]) -> str:
+    """The head of a table in Markdown: milliseconds for a draw, and each rival's time over mechlib's."""
+    cells = ["problem", "chains", *(f"{name}, ms" for name in names), *(f"{name} / mechlib" for name in names[1:])]
+    return "| " + " | ".join(cells) + " |\n" + "|---" * len(cells) + "|"
+
+
+def row_per_draw(which: str, chains: int, seconds: Seconds) -> str:
+    """Its row for one problem; ratios are taken within a round."""
+    cells = [f"{1e3 * machine.median_and_quartiles(times)[0]:.2f}" for times in seconds.values()]
+    ours, *others = seconds.values()
+    for theirs in others:
+        ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+        cells.append("{:.1f} ({:.1f} to {:.1f})".format(*machine.median_and_quartiles(ratios)))
+    return f"| {which} | {chains} | " + " | ".join(cells) + " |"
 
 
 def table_to_error(measured: Seconds) -> str:
@@ -159,7 +158,7 @@ def table_to_error(measured: Seconds) -> str:
     lines = ["| estimator | best step | draws of 16 chains | seconds | over mechlib's |", "|---|---|---|---|---|"]
     times = {
         name: needed["lm" if name == "mechlib" else "sgld"][0] * machine.median_and_quartiles(seconds)[0]
-        for name, seconds in measured["quadratic, 20", chains].items()
+        for name, seconds in measured.items()
     }
     for name, seconds in times.items():
         draws, step = needed["lm" if name == "mechlib" else "sgld"]
@@ -173,9 +172,10 @@ def main(rounds: int = ROUNDS) -> None:
     missing = [name for name in NAMES if name not in names]
     if missing:
         print(f"\nWithout {' and '.join(missing)}: python -m tests.benchmarks.rivals makes their environments.")
-    measured = per_draw(names, rounds)
-    print(f"\nOne draw of all chains; {rounds} interleaved rounds, medians (quartiles).\n\n{table_per_draw(measured)}")
-    print(f"\nTime to an error of {ERROR:.0%} on the quadratic.\n\n{table_to_error(measured)}")
+    print(f"\nOne draw of all chains; {rounds} interleaved rounds, medians (quartiles).\n\n{head_per_draw(names)}")
+    for which, chains, seconds in per_draw(names, rounds):
+        print(row_per_draw(which, chains, seconds), flush=True)
+    print(f"\nTime to an error of {ERROR:.0%} on the quadratic.\n\n{table_to_error(seconds)}")
 
 
 if __name__ == "__main__":

@@ -31,17 +31,27 @@ def description() -> str:
 
 def interleaved_seconds(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     """Wall time of every call, once a round; each round starts with another call. One round of warming up before."""
-    names = list(calls)
+    return interleaved_seconds_of({name: (lambda call=call: _seconds(call)) for name, call in calls.items()}, rounds)
+
+
+def interleaved_seconds_of(clocks: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What every clock says, once a round; each round starts with another. One round of warming up before."""
+    names = list(clocks)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(-1, rounds):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
-            gc.collect()
-            start = time.perf_counter()
-            calls[name]()
+            found = clocks[name]()
             if number >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(found)
     return seconds
+
+
+def _seconds(call: Call) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def median_and_quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -56,7 +66,7 @@ def table_of_times(seconds: dict[str, list[float]], ours: str) -> str:
     for name, values in seconds.items():
         ratios = [mine / value for mine, value in zip(seconds[ours], values, strict=True)]
         times = median_and_quartiles([1e3 * value for value in values])
-        lines.append("| {} | {:.0f} ({:.0f} to {:.0f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
+        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
             name, *times, *median_and_quartiles(ratios)
         ))  # fmt: skip
     return "\n".join(lines)

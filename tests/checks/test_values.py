@@ -110,3 +110,18 @@ def test_half_precision_widens_the_tolerance_by_its_rounding_only():
 def test_exact_fields_allow_nothing():
     assert not agree(read(2.0005), read(2), Field("rank", atol=0.0, rtol=0.0))
     assert agree(read(2.0), read(2), Field("rank", atol=0.0, rtol=0.0))
+
+
+def test_what_is_coarser_than_half_precision_widens_nothing():
+    want = torch.tensor([1.0, 2.0, 4.0])
+    rounded = read((1.1 * want).to(torch.float8_e5m2))
+    assert rounded.precision == 0
+    assert not agree(rounded, read(1.1 * want), Field("x"))
+
+
+def test_what_was_read_elsewhere_is_taken_as_it_is():
+    reading = Reading(torch.tensor([1.0, 2.0]).double(), 2.0**-10)
+    assert read_fields(reading, [Field("x")]) == (reading,)
+    assert read_fields((reading, reading), [Field("x"), Field("y")]) == (reading, reading)
+    with pytest.raises(Unreadable, match="a str, which is not a number"):
+        read_fields(Unreadable("a str, which is not a number"), [Field("x")])

@@ -43,6 +43,7 @@ class Workshop:
         self.stand_in("python3")
         self.stand_in("chromium")
         self.stand_in("chromedriver")
+        self.stand_in("bwrap")
 
     def stand_in(self, name: str, script: str = STAND_IN, version: tuple = (3, 11, 7)) -> None:
         text = script.format(log=self.log, python=sys.executable, version=version, tools=" ".join(TOOLS))
@@ -140,17 +141,18 @@ def test_a_failing_step_fails_the_tests(workshop, step):
     assert workshop.run("test").returncode != 0
 
 
-def test_a_missing_browser_is_installed_by_root(workshop):
-    (workshop.bin / "chromium").unlink()
+@pytest.mark.parametrize("missing", ["chromium", "chromedriver", "bwrap"])
+def test_a_missing_program_is_installed_by_root(workshop, missing):
+    (workshop.bin / missing).unlink()
     workshop.stand_in("id", "#!/bin/sh\necho 0\n")
     workshop.stand_in("apt-get")
     workshop.run("test")
     installs = [call for call in workshop.calls if call.startswith("apt-get")]
-    assert installs[-1].endswith("chromium chromium-driver")
+    assert installs[-1].endswith("bubblewrap chromium chromium-driver")
 
 
 @pytest.mark.parametrize("sudo_asks", [True, False])
-def test_a_missing_browser_needs_sudo_without_a_password(workshop, sudo_asks):
+def test_a_missing_program_needs_sudo_without_a_password(workshop, sudo_asks):
     (workshop.bin / "chromium").unlink()
     workshop.stand_in("id", "#!/bin/sh\necho 1000\n")
     workshop.stand_in("apt-get")
@@ -160,7 +162,7 @@ def test_a_missing_browser_needs_sudo_without_a_password(workshop, sudo_asks):
     result = workshop.run("test")
     assert result.returncode == 0
     assert any(call.startswith("apt-get install") for call in workshop.calls) != sudo_asks
-    assert ("the browser tests are skipped" in result.stdout) == sudo_asks
+    assert ("the tests that need them are skipped" in result.stdout) == sudo_asks
 
 
 def test_clean_keeps_the_environment_and_the_training_runs(workshop):

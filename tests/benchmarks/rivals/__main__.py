@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from tests.benchmarks.rivals import HERE, NAMES, ROOT, python
+from tests.benchmarks.rivals import GRADERS, HERE, NAMES, ROOT, SOURCES, python, source
 
-for name in NAMES:
+for name in (*NAMES, *GRADERS, *SOURCES):
     folder = ROOT / "build" / "rivals" / name
     if python(name).is_file():
         print(f"{name}: {folder} is there")
@@ -16,4 +16,8 @@ for name in NAMES:
     subprocess.run([*pip, "-c", HERE / f"{name}.txt", "torch"], check=True)
     without = ["--no-deps"] if name == "canonical" else []
     subprocess.run([*pip, *without, "-r", HERE / f"{name}.txt"], check=True)
+    if name in SOURCES:
+        repository, commit = SOURCES[name]
+        subprocess.run(["git", "clone", "-q", repository, source(name)], check=True)
+        subprocess.run(["git", "-C", source(name), "checkout", "-q", commit], check=True)
     print(f"{name}: made {folder}")

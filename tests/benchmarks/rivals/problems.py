@@ -51,7 +51,7 @@ class AttentionOnly(nn.Module):
         self.register_buffer("future", torch.ones(context, context, dtype=torch.bool).triu(1))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        resid = F.one_hot(tokens, len(self.embed)).to(self.embed) @ self.embed + self.position
+        resid = self.embed[tokens] + self.position
         for qkv, out in zip(self.qkv, self.out, strict=True):
             q, k, v = qkv(resid).unflatten(-1, (3, self.n_heads, -1)).unbind(-3)
             scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / q.shape[-1] ** 0.5

@@ -24,7 +24,7 @@ from tests.benchmarks.rivals.problems import Problem, problem
 
 SECONDS = 1.0
 """What a measurement should take, set-up left out."""
-TRIAL = {"mechlib": 400, "devinterp": 80, "canonical": 200}
+TRIAL = {"mechlib": 120, "devinterp": 80, "canonical": 200}
 """Draws from which it is reckoned how many take so long."""
 WARM_UP = 30
 """Steps of canonical-interp that are not counted, for its compilation."""

@@ -1,0 +1,78 @@
+"""Where a notebook runs: finding its own file, and on Colab moving files between its machine and the reader's."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from IPython import get_ipython
+
+__all__ = ["executed", "fetched", "handed_over", "notebook", "on_colab"]
+
+
+def on_colab() -> bool:
+    """Whether this is Colab, whose machine and files are gone after the session."""
+    return "google.colab" in sys.modules
+
+
+def handed_over(path: Path) -> None:
+    """On Colab, have the browser download the file; elsewhere nothing, as the file stays where it is."""
+    if on_colab():
+        importlib.import_module("google.colab.files").download(str(path))
+
+
+def fetched(path: Path) -> Path:
+    """The path of a file to read; on Colab, where there is no such file yet, one that the reader uploads becomes it.
+
+    Raises:
+        FileNotFoundError: if nothing was uploaded.
+    """
+    if on_colab() and not path.is_file():
+        uploaded: dict[str, bytes] = importlib.import_module("google.colab.files").upload()
+        if not uploaded:
+            raise FileNotFoundError(f"there is no {path}, and no file was uploaded")
+        path.write_bytes(next(iter(uploaded.values())))
+    return path
+
+
+def notebook(path: Path | None = None) -> tuple[str, dict[str, Any]]:
+    """File name and content of the notebook that this runs in, as it was last saved; on Colab, as it is.
+
+    Args:
+        path: where it is; ``None`` asks Colab, Visual Studio Code or the Jupyter server that started the kernel.
+
+    Raises:
+        FileNotFoundError: if nobody knows where the notebook is, or there is no such file.
+        ValueError: if the file is no notebook of format 4.
+    """
+    if path is None and on_colab():
+        messages = importlib.import_module("google.colab._message")
+        content = messages.blocking_request("get_ipynb", timeout_sec=60)["ipynb"]
+        return content.get("metadata", {}).get("colab", {}).get("name") or "notebook.ipynb", content
+    path = path or _path()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["nbformat"] != 4 or not isinstance(content["cells"], list):
+            raise ValueError(f"its format is {content['nbformat']}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook of format 4: {error}") from error
+    return path.name, content
+
+
+def _path() -> Path:
+    shell = get_ipython()
+    editor = shell.user_ns.get("__vsc_ipynb_file__") if shell else None
+    for place in (editor, os.environ.get("JPY_SESSION_NAME")):
+        if place and place.endswith(".ipynb") and Path(place).is_file():
+            return Path(place)
+    raise FileNotFoundError("the notebook does not know its own file here; name it: submit('NAME.ipynb')")
+
+
+def executed() -> list[str]:
+    """The cells that were executed in this session, in order."""
+    shell = get_ipython()
+    return list(shell.user_ns.get("In", ())) if shell else []

@@ -1,0 +1,57 @@
+"""What Gradescope's container runs for every submission: ``python -m mechlib.course.autograder ROOT``.
+
+Gradescope's folders are below ROOT: ``submission`` with what was handed in, ``source`` with the bundle, and
+``results``, where ``results.json`` is expected whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mechlib.authoring import checkout
+from mechlib.course.feedback import gradescope_results
+from mechlib.grading import Assignment, collect, grade_one, sandbox
+from mechlib.grading.assignment import read_secret
+from mechlib.grading.notebook import read
+from mechlib.grading.results import SubmissionGrade
+
+__all__ = ["run"]
+
+
+def run(root: Path) -> Path:
+    """Grade the submission and write ``results/results.json``, which is returned.
+
+    A submission that cannot be graded gets no points and a sentence that says why.
+    """
+    try:
+        text = gradescope_results(_graded(root))
+    except (ValueError, OSError, LookupError) as error:
+        text = json.dumps({"score": 0.0, "output": f"Not graded: {error}", "output_format": "text"}) + "\n"
+    path = root / "results" / "results.json"
+    checkout.write_changed({path: text})
+    return path
+
+
+def _graded(root: Path) -> SubmissionGrade:
+    settings: dict[str, Any] = json.loads((root / "source" / "settings.json").read_text(encoding="utf-8"))
+    secret = root / "source" / "secret"
+    trusted = bool(settings["trusted"])
+    if not trusted:
+        sandbox.refuse_if_visible((root / "submission", secret))
+        sandbox.require()
+    submissions = collect(root / "submission")
+    if len(submissions) > 1:
+        raise ValueError(f"{len(submissions)} files were handed in; hand in one notebook")
+    submission, content = submissions[0], submissions[0].notebook_bytes
+    chapter = settings["chapter"] or read(content).chapter
+    if chapter is None:
+        raise ValueError(f"{submission.source} holds no question of a chapter")
+    assignment = Assignment.of(chapter, read_secret(secret))
+    return grade_one(content, assignment, source=submission.source, timeout=settings["timeout"], trusted=trusted)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

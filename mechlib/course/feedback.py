@@ -1,0 +1,101 @@
+"""What a student is told: a page to read, and the same as Gradescope's ``results.json``."""
+
+from __future__ import annotations
+
+import json
+
+from mechlib.course.pages import Markup, element, page, printable, table
+from mechlib.grading.results import QuestionGrade, SubmissionGrade
+
+__all__ = ["STATES", "feedback", "gradescope_results"]
+
+STATES = {
+    "right": "right",
+    "misconception": "a known mistake",
+    "wrong": "not right",
+    "unanswered": "not answered",
+    "error": "stopped with an error",
+    "timeout": "took too long",
+}
+"""A question's status in words."""
+
+
+def points(number: float) -> str:
+    """A number of points without needless digits."""
+    return f"{number:g}"
+
+
+def feedback(grade: SubmissionGrade) -> str:
+    """The page for one student. Everything that the student wrote is shown as text, whatever it holds."""
+    total = f"{points(grade.score)} of {points(grade.points)} points"
+    rows = [
+        (question.title, STATES[question.status], f"{points(question.score)} of {points(question.points)}")
+        for question in grade.questions
+    ]
+    return page(
+        f"Feedback on {grade.chapter or 'a submission'}: {total}",
+        element("p", f"{grade.student}, {grade.source}", class_="muted"),
+        *_superseded(grade),
+        table("Your answers", ("question", "answer", "points"), rows, numbers=(2,)),
+        *_listed("What happened beside the answers", grade.problems),
+        element("h2", "What is to be said about each answer"),
+        *(part for question in grade.questions for part in _explained(question)),
+        *_written(grade),
+    )
+
+
+def _superseded(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    if not grade.superseded:
+        return ()
+    return (element("p", element("strong", "A later submission counts instead of this one.")),)
+
+
+def _explained(question: QuestionGrade) -> tuple[Markup, ...]:
+    note = " A person looks at this answer too." if question.needs_human else ""
+    return (
+        element("h3", f"{question.title}: {STATES[question.status]}"),
+        element("pre", question.message),
+        *([element("p", note.strip())] if note else []),
+    )
+
+
+def _listed(heading: str, lines: tuple[str, ...]) -> tuple[Markup, ...]:
+    if not lines:
+        return ()
+    return element("h2", heading), element("ul", *(element("li", line) for line in lines))
+
+
+def _written(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    if not grade.written:
+        return ()
+    parts = (part for w in grade.written for part in (element("h3", w.cell), element("pre", w.text)))
+    return element("h2", "Your written answers, which a person reads"), *parts
+
+
+def gradescope_results(grade: SubmissionGrade) -> str:
+    """The grade in the format of Gradescope's autograder, every question one test."""
+    tests = [
+        {
+            "name": question.title,
+            "number": question.id,
+            "score": question.score,
+            "max_score": question.points,
+            "status": "passed" if question.status == "right" else "failed",
+            "output": printable(question.message),
+            "output_format": "text",
+            "visibility": "visible",
+        }
+        for question in grade.questions
+    ]
+    written = [f"Written answer {w.cell}:\n{w.text}" for w in grade.written]
+    result = {
+        "score": grade.score,
+        "execution_time": round(grade.seconds, 3),
+        "output": printable("\n".join([*grade.problems, *written])),
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": tests,
+        "extra_data": {"source": printable(grade.source), "needs_human": grade.needs_human},
+    }
+    return json.dumps(result, indent=1) + "\n"

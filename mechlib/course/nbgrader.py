@@ -1,0 +1,94 @@
+"""The exercises as a course of nbgrader: the same solutions, with the metadata that nbgrader needs.
+
+An answer's cell becomes a solution of nbgrader, its check a test worth the question's points, a written answer a cell
+to be graded by hand. ``check`` never raises, so a hidden line that does is added to each test.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from mechlib.authoring import checkout, exercises
+from mechlib.authoring.checkout import Notebook
+from mechlib.checks import registry
+from mechlib.checks.handing_in import CHECK, INVITATION, WRITTEN
+
+__all__ = ["CONFIGURATION", "assignment", "course"]
+
+HIDDEN = """
+### BEGIN HIDDEN TESTS
+assert solved({id!r})
+### END HIDDEN TESTS"""
+
+CONFIGURATION = """\
+# Made by 'mechlib release'. The kernel 'python3' must be one that has mechlib installed.
+c = get_config()
+c.CourseDirectory.course_id = {course}
+c.CourseDirectory.root = {root}
+c.ClearSolutions.code_stub = {{"python": "raise NotImplementedError  # your answer here"}}
+c.ClearSolutions.text_stub = "{invitation}"
+c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"
+c.ClearSolutions.end_solution_delimeter = "END SOLUTION"
+c.ExecutePreprocessor.timeout = 300
+"""
+
+HERE = '__import__("os").path.dirname(__import__("os").path.abspath(__file__))'
+
+
+def assignment(solution: Notebook) -> Notebook:
+    """A solution as nbgrader's source of an assignment; cells tagged ``solution-only`` are left out.
+
+    Raises:
+        ValueError: if two cells check the same question, as nbgrader allows a grade's name once only.
+    """
+    marked = copy.deepcopy(solution)
+    marked["cells"] = [cell for cell in marked["cells"] if "solution-only" not in cell["metadata"].get("tags", ())]
+    names = []
+    for cell in marked["cells"]:
+        if about := _about(cell):
+            cell["metadata"]["nbgrader"] = about
+            names.append(about["grade_id"])
+        if cell["cell_type"] == "code" and (checked := CHECK.search(cell["source"])):
+            cell["source"] += HIDDEN.format(id=checked[1])
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"nbgrader needs one cell for each grade; {', '.join(twice)} stands in several")
+    return marked
+
+
+def _about(cell: dict) -> dict[str, object] | None:
+    """nbgrader's metadata of a cell, schema 3; ``None`` for a cell that it leaves alone."""
+
+    def about(name: str, *, grade: bool = False, solution: bool = False, locked: bool = False) -> dict[str, object]:
+        return {
+            "grade_id": name,
+            "grade": grade,
+            "solution": solution,
+            "locked": locked,
+            "task": False,
+            "schema_version": 3,
+        }
+
+    if cell["cell_type"] != "code":
+        if not WRITTEN.match(cell["source"]):
+            return None
+        return {**about(cell["id"], grade=True, solution=True), "points": 0}
+    if exercises.BEGIN in cell["source"]:
+        return about(cell["id"], solution=True)
+    if checked := CHECK.search(cell["source"]):
+        return {
+            **about(checked[1].replace(".", "-"), grade=True, locked=True),
+            "points": registry.find(checked[1]).points,
+        }
+    return None
+
+
+def course(name: str, solutions: Mapping[str, Notebook]) -> dict[str, str]:
+    """The files of a course folder of nbgrader, by their paths: one assignment for each solution, named as its file."""
+    files = {"nbgrader_config.py": CONFIGURATION.format(course=json.dumps(name), root=HERE, invitation=INVITATION)}
+    for path, solution in solutions.items():
+        stem = PurePosixPath(path).stem
+        files[f"source/{stem}/{stem}.ipynb"] = checkout.dump_notebook(assignment(solution))
+    return files

@@ -1,0 +1,142 @@
+"""The questions of a chapter with the cases that a secret draws for them, and the judgement on what came back."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mechlib.checks.judging import Judgement, Trial, judge
+from mechlib.checks.question import Question
+from mechlib.checks.registry import questions
+from mechlib.checks.running import Raised, Returned
+from mechlib.checks.values import Reading, Unreadable
+from mechlib.grading.worker.frames import BadFrame, Blob, Message, encode
+
+__all__ = ["Asked", "Assignment", "new_secret", "read_secret", "seed", "text"]
+
+FEWEST = 16
+"""Bytes of a secret."""
+
+PRECISIONS = {0.0, 2.0**-10, 2.0**-7}
+"""Rounding errors of single, half and brain-float numbers: what a reading may claim."""
+
+TEXTS = {"kind": 80, "message": 1000, "line": 300}
+FLAGS = ("unfilled", "leftover")
+
+
+def read_secret(path: Path) -> bytes:
+    """The secret in a file, without the white space around it.
+
+    Raises:
+        ValueError: if it is too short to be one.
+    """
+    secret = path.read_bytes().strip()
+    if len(secret) < FEWEST:
+        raise ValueError(
+            f"{path} holds {len(secret)} bytes; a secret has at least {FEWEST}, as from "
+            'python -c "import secrets; print(secrets.token_hex())"'
+        )
+    return secret
+
+
+def new_secret() -> bytes:
+    """A secret that nobody knows yet."""
+    return secrets.token_hex().encode()
+
+
+def seed(secret: bytes, question_id: str) -> int:
+    """The seed of a question's cases: the same secret gives the same, and no seed tells another."""
+    digest = hmac.new(secret, question_id.encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest[:4]) >> 1
+
+
+class Asked:
+    """A question with the cases of one seed, ready to be sent to any number of workers."""
+
+    def __init__(self, question: Question, secret: bytes) -> None:
+        self.question = question
+        self._trial = Trial(question, seed(secret, question.id))
+        _ = self._trial.expected, self._trial.mistaken  # once, and not for every submission
+        self.blob = Blob()
+        cases = [[[name, encode(value, self.blob)] for name, value in c.inputs.items()] for c in self._trial.cases]
+        self.message: Message = {"cases": cases, "fields": [field.name for field in question.fields]}
+
+    def judged(self, message: Message, blob: Blob) -> Judgement:
+        """The judgement on what a worker sent.
+
+        Raises:
+            BadFrame: if that is not what an honest worker could send.
+        """
+        outcomes = message.get("outcomes")
+        n_cases = len(self._trial.cases)
+        if not isinstance(outcomes, list) or not 0 < len(outcomes) <= n_cases:
+            raise BadFrame("outcomes that do not belong to the cases")
+        read = [self._outcome(outcome, blob) for outcome in outcomes]
+        if any(isinstance(outcome, Raised) for outcome in read[:-1]):
+            raise BadFrame("outcomes after the one that raised")
+        if len(read) < n_cases and isinstance(read[-1], Returned):
+            raise BadFrame(f"{len(read)} outcomes for {n_cases} cases")
+        return judge(self._trial, read)
+
+    def _outcome(self, about: object, blob: Blob) -> Returned | Raised:
+        if not isinstance(about, dict):
+            raise BadFrame("an outcome that is not an object")
+        if isinstance(raised := about.get("raised"), dict):
+            texts = {name: text(raised.get(name), longest) for name, longest in TEXTS.items()}
+            flags = {name: raised.get(name) is True for name in FLAGS}
+            number = raised.get("number")
+            return Raised(**texts, number=number if type(number) is int else 0, **flags)
+        names = [name for name in self._trial.cases[0].inputs if name in _list(about.get("changed"))]
+        return Returned(self._value(about, blob), tuple(names))
+
+    def _value(self, about: dict[str, Any], blob: Blob) -> object:
+        if "unreadable" in about:
+            return Unreadable(text(about["unreadable"], 1000))
+        if "arrays" not in about:
+            return None
+        arrays = _list(about["arrays"])
+        if len(arrays) != len(self.question.fields):
+            raise BadFrame(f"{len(arrays)} arrays where {len(self.question.fields)} are asked for")
+        readings = tuple(Reading(blob.take(array).double(), _precision(array)) for array in arrays)
+        return readings if len(readings) > 1 else readings[0]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All questions of one chapter, with the cases of one secret."""
+
+    chapter: str
+    asked: dict[str, Asked]
+    """By question id, in the order of the notebook."""
+
+    @classmethod
+    def of(cls, chapter: str, secret: bytes, only: Sequence[Question] | None = None) -> Assignment:
+        """The assignment of a chapter, or of some questions of it.
+
+        Raises:
+            LookupError: if the chapter has no questions.
+        """
+        chosen = questions(chapter) if only is None else only
+        return cls(chapter, {question.id: Asked(question, secret) for question in chosen})
+
+
+def _precision(array: dict[str, Any]) -> float:
+    precision = array.get("precision", 0.0)
+    if precision not in PRECISIONS:
+        raise BadFrame("a rounding error that no accepted dtype has")
+    return float(precision)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def text(value: object, longest: int) -> str:
+    """What a worker sends as text, cut, and fit to be written to a file: no control characters but line ends."""
+    kept = value[:longest] if isinstance(value, str) else ""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in kept)

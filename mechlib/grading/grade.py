@@ -1,0 +1,253 @@
+"""Grading a class: every notebook of a folder or zip, several at a time, each in its own process in a sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from mechlib.checks.registry import chapters
+from mechlib.grading import sandbox
+from mechlib.grading.assignment import Assignment, read_secret
+from mechlib.grading.bench import bench
+from mechlib.grading.marking import Marking, graded
+from mechlib.grading.notebook import Handed, read
+from mechlib.grading.results import QuestionGrade, SubmissionGrade
+from mechlib.grading.state import State
+from mechlib.grading.submissions import Submission, collect, later_counts
+from mechlib.grading.worker.rooms import Limits
+
+__all__ = ["Grading", "grade", "grade_one"]
+
+Writer = Callable[[SubmissionGrade, Path], object]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A submission that was read."""
+
+    submission: Submission
+    handed: Handed | None
+    """``None`` where it could not be read."""
+    error: str = ""
+    digest: str = ""
+    """The same for the same file."""
+
+
+def grade(
+    path: str | Path,
+    out: str | Path,
+    *,
+    chapter: str | None = None,
+    secret: str | Path | None = None,
+    jobs: int | None = None,
+    timeout: float = 30.0,
+    resume: bool = False,
+    trust_submissions: bool = False,
+    write: Writer | None = None,
+) -> Grading:
+    """Prepare to grade a class. The grades come, in the order in which they are ready, from iterating over the result.
+
+    Args:
+        path: a folder or zip of submissions, see ``collect``.
+        out: the folder of the grades, new or that of an earlier run, whose grades are replaced.
+        chapter: ``"chNN"``; ``None`` takes the one that most of the notebooks are on.
+        secret: a file whose content draws the hidden cases; ``None`` draws a new secret and keeps it in ``out``.
+        jobs: notebooks at a time; ``None`` takes as many as there are processors.
+        timeout: seconds for a cell or an answer; a notebook as a whole has ten times as much.
+        resume: go on with a run that was stopped: what is graded already, with the same secret, is not graded again.
+        trust_submissions: grade without a sandbox.
+        write: is given every grade and the folder, not made yet, that its files belong in.
+
+    Raises:
+        ValueError: for no submissions, a chapter without questions or no majority of one, a secret too short or visible
+            to notebooks, or an ``out`` that holds something else.
+        NoSandbox: if there is no sandbox and the submissions are not trusted.
+    """
+    path, out, secret = Path(path), Path(out), Path(secret) if secret else None
+    _refuse(path, out, chapter, timeout)
+    if not trust_submissions:
+        sandbox.refuse_if_visible((path, out, secret))
+    sandbox.require(trusted=trust_submissions)
+    papers = [_paper(submission) for submission in collect(path)]
+    state = State(out, resume=resume, secret=read_secret(secret) if secret else None)
+    assignment = Assignment.of(chapter or _majority(papers), state.secret)
+    counted = _counted(papers, assignment.chapter)
+    return Grading(counted, assignment, state, out, jobs, timeout, trust_submissions, write)
+
+
+def _refuse(path: Path, out: Path, chapter: str | None, timeout: float) -> None:
+    if not timeout > 0:
+        raise ValueError(f"the time for a cell is {timeout:g} seconds; it must be more than 0")
+    if chapter not in (None, *chapters()):
+        raise ValueError(f"there are no questions on {chapter!r}; chapters with questions: {', '.join(chapters())}")
+    a, b = path.resolve(), out.resolve()
+    if a == b or a in b.parents or b in a.parents:
+        raise ValueError(f"the grades ({out}) and the submissions ({path}) must not lie in one another")
+
+
+@dataclass(frozen=True)
+class Grading:
+    """A class that is being graded, or is about to be; iterating does the work and gives the grades."""
+
+    papers: Sequence[Paper]
+    assignment: Assignment
+    state: State
+    out: Path
+    jobs: int | None
+    timeout: float
+    trusted: bool
+    write: Writer | None
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """For the source of every submission, the folder of its files: in ``out``, named after the student."""
+        taken: Counter[str] = Counter()
+        found = {}
+        for paper in sorted(self.papers, key=lambda paper: paper.submission.superseded):
+            name = re.sub(r"[^\w.-]+", "_", paper.submission.student, flags=re.ASCII).strip("._")[:80] or "student"
+            taken[name.casefold()] += 1
+            count = taken[name.casefold()]
+            found[paper.submission.source] = f"students/{name}" + (f"~{count}" if count > 1 else "")
+        return found
+
+    def __len__(self) -> int:
+        """Number of submissions."""
+        return len(self.papers)
+
+    def __iter__(self) -> Iterator[SubmissionGrade]:
+        self.state.begin()
+        folders = self.folders
+        todo = []
+        for paper in self.papers:
+            if (done := self.state.grade(self._key(paper))) is None:
+                todo.append(paper)
+            else:
+                yield self._kept(_named(done, paper.submission), folders)
+        tasks = (delayed(_graded)(paper, self.assignment, self.timeout, self.trusted) for paper in todo)
+        jobs = self.jobs or len(os.sched_getaffinity(0))
+        try:
+            for paper, grade, failed in Parallel(jobs, prefer="threads", return_as="generator_unordered")(tasks):
+                if not failed:
+                    self.state.add(self._key(paper), grade)
+                yield self._kept(grade, folders)
+        finally:
+            bench(Limits(), self.trusted).close()
+
+    def _key(self, paper: Paper) -> str:
+        """What the grade of a paper depends on."""
+        about = (self.assignment.chapter, paper.submission.source, paper.digest, paper.error, self.timeout)
+        return self.state.key(*about)
+
+    def _kept(self, grade: SubmissionGrade, folders: dict[str, str]) -> SubmissionGrade:
+        if self.write is not None:
+            self.write(grade, self.out / folders[grade.source])
+        return grade
+
+
+def grade_one(
+    content: bytes, assignment: Assignment, *, student: str = "", source: str = "", timeout: float = 30.0, trusted=False
+) -> SubmissionGrade:
+    """The grade of one notebook's file. The server that it starts stays, for the next one, until this process ends.
+
+    Args:
+        trusted: whether the notebook is executed without a sandbox.
+    """
+    submission = Submission(student, source, Path(source))
+    try:
+        paper = Paper(submission, read(content))
+    except ValueError as error:
+        paper = Paper(submission, None, str(error))
+    return _graded(paper, assignment, timeout, trusted)[1]
+
+
+def _paper(submission: Submission) -> Paper:
+    try:
+        content = submission.notebook_bytes
+        return Paper(submission, read(content), "", hashlib.sha256(content).hexdigest())
+    except ValueError as error:
+        return Paper(submission, None, str(error))
+
+
+def _majority(papers: Sequence[Paper]) -> str:
+    """The chapter that most notebooks are on.
+
+    Raises:
+        ValueError: if no chapter is that of more than half of those that show one.
+    """
+    counts = Counter(paper.handed.chapter for paper in papers if paper.handed and paper.handed.chapter)
+    if not counts:
+        raise ValueError("no notebook holds a question of a chapter; name the chapter that is to be graded")
+    chapter, most = counts.most_common(1)[0]
+    if 2 * most <= counts.total():
+        found = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
+        raise ValueError(f"the notebooks are on several chapters ({found}); name the one that is to be graded")
+    return chapter
+
+
+def _counted(papers: Sequence[Paper], chapter: str) -> list[Paper]:
+    """The papers, with the last one of every student marked as the one that counts, as far as it is on the chapter."""
+    fitting = [paper for paper in papers if not _elsewhere(paper, chapter)]
+    marked = {s.source: s for s in later_counts(paper.submission for paper in fitting)}
+    served = {paper.submission.student for paper in fitting}
+    for paper in papers:
+        if paper.submission.source not in marked:
+            replaced = replace(paper.submission, superseded=paper.submission.student in served)
+            marked[paper.submission.source] = replaced
+    return [replace(paper, submission=marked[paper.submission.source]) for paper in papers]
+
+
+def _elsewhere(paper: Paper, chapter: str) -> bool:
+    return paper.handed is not None and paper.handed.chapter not in (None, chapter)
+
+
+def _graded(paper: Paper, assignment: Assignment, timeout: float, trusted: bool) -> tuple[Paper, SubmissionGrade, bool]:
+    """The grade of a paper, and whether the grader failed on it, so that it should be tried again."""
+    began, failed = time.monotonic(), False
+    try:
+        questions, problems, look = _answered(paper, assignment, timeout, trusted)
+    except Exception as error:  # whatever one notebook brings about, the others are graded
+        failed = True
+        questions = _nothing(assignment, "the grader failed")
+        problems, look = (f"The grader failed on this notebook: {type(error).__name__}: {error}",), True
+    written = paper.handed.written if paper.handed else ()
+    seconds = round(time.monotonic() - began, 3)
+    grade = SubmissionGrade("", "", assignment.chapter, questions, written, problems, look, seconds)
+    return paper, _named(grade, paper.submission), failed
+
+
+def _answered(
+    paper: Paper, assignment: Assignment, timeout: float, trusted: bool
+) -> tuple[tuple[QuestionGrade, ...], tuple[str, ...], bool]:
+    """The grades of the questions, the problems, and whether somebody should look at the paper."""
+    handed = paper.handed
+    if handed is None:
+        return _nothing(assignment, "the file cannot be graded"), (_sentence(paper.error),), True
+    if _elsewhere(paper, assignment.chapter):
+        problem = f"The notebook is on {handed.chapter}, not on {assignment.chapter}."
+        return _nothing(assignment, f"the notebook is on {handed.chapter}"), (problem,), True
+    marking = Marking(assignment, handed.cells, timeout=timeout)
+    with bench(Limits(), trusted).workshop() as shop:
+        marking.run(shop)
+    return marking.grades(), (*handed.problems, *marking.problems), marking.needs_human
+
+
+def _nothing(assignment: Assignment, why: str) -> tuple[QuestionGrade, ...]:
+    """No points for any question."""
+    return tuple(graded(asked, "unanswered", f"not graded: {why}.") for asked in assignment.asked.values())
+
+
+def _named(grade: SubmissionGrade, submission: Submission) -> SubmissionGrade:
+    names = {name: getattr(submission, name) for name in ("student", "source", "number", "superseded")}
+    return replace(grade, **names)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

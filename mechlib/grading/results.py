@@ -1,0 +1,102 @@
+"""What grading gives: one ``SubmissionGrade`` for every notebook that was handed in, as plain data.
+
+Everything a student wrote may stand in it (names of files, written answers, messages of exceptions): whoever shows it
+on a page escapes it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+__all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "WrittenAnswer"]
+
+GradeStatus = Literal["right", "misconception", "wrong", "unanswered", "error", "timeout"]
+
+
+@dataclass(frozen=True)
+class QuestionGrade:
+    """The grade of one question."""
+
+    id: str
+    """``"chNN.name"``."""
+    title: str
+    points: float
+    """Points of a right answer."""
+    score: float
+    """Points given: ``points`` if the answer is right, else 0."""
+    status: GradeStatus
+    """``"error"``: the answer raised, or ended its process; ``"timeout"``: it was stopped."""
+    misconception: str | None
+    """Name of the mistake, where the status is ``"misconception"``."""
+    message: str
+    """What ``check`` would say, one or several lines."""
+    needs_human: bool
+    """Whether somebody should look at this answer."""
+
+
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """The text of a cell that is marked as a written answer."""
+
+    cell: str
+    """Name of the answer, from its marker; the cell's id where the marker has none."""
+    text: str
+
+
+@dataclass(frozen=True)
+class SubmissionGrade:
+    """The grades of one notebook."""
+
+    student: str
+    source: str
+    """Name of the file as it was handed in."""
+    chapter: str
+    """``"chNN"``."""
+    questions: tuple[QuestionGrade, ...]
+    """All questions of the chapter, in the order of the notebook."""
+    written: tuple[WrittenAnswer, ...]
+    problems: tuple[str, ...]
+    """What happened beside the answers, one sentence each: a cell that raised, a file that is no notebook."""
+    needs_human: bool
+    """Whether somebody should look at this submission."""
+    seconds: float
+    """Time that grading took."""
+    number: str = ""
+    """The student's number in the learning platform, where the name of the file shows it."""
+    superseded: bool = False
+    """Whether a later submission of the same student counts instead of this one."""
+
+    @property
+    def score(self) -> float:
+        """Points given in all."""
+        return sum(question.score for question in self.questions)
+
+    @property
+    def points(self) -> float:
+        """Points that can be reached."""
+        return sum(question.points for question in self.questions)
+
+    def to_json(self) -> str:
+        """One line of JSON from which ``from_json`` makes an equal object."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SubmissionGrade:
+        """The grade that ``to_json`` wrote.
+
+        Raises:
+            ValueError: if the text is something else.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            fields["questions"] = tuple(QuestionGrade(**question) for question in fields["questions"])
+            fields["written"] = tuple(WrittenAnswer(**written) for written in fields["written"])
+            fields["problems"] = tuple(fields["problems"])
+            grade = cls(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"not the JSON of a submission's grade ({error}): {text[:80]!r}") from None
+        if unknown := {question.status for question in grade.questions} - set(get_args(GradeStatus)):
+            raise ValueError(f"not the JSON of a submission's grade: unknown status {', '.join(sorted(unknown))}")
+        return grade

@@ -1,0 +1,74 @@
+"""What is graded already, kept in the folder of the grades so that a run that was stopped can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import mechlib
+from mechlib.grading.assignment import new_secret
+from mechlib.grading.results import SubmissionGrade
+
+__all__ = ["State"]
+
+NAME = "state.jsonl"
+
+
+class State:
+    """One line of JSON for every grade, each whole on the disk before the next is begun.
+
+    The first line holds the secret that the run drew where none was given; the file is readable for its owner only.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool, secret: bytes | None) -> None:
+        """Read the state of a folder of grades; nothing is written yet.
+
+        Raises:
+            ValueError: if the folder holds something else than grades, or if it is to be resumed and cannot be.
+        """
+        self.path = folder / NAME
+        known = self.path.is_file()
+        if not known and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} holds something else than grades: name a new or an empty folder")
+        if resume and not known:
+            raise ValueError(f"there is nothing to resume in {folder}")
+        lines = self._lines() if resume else []
+        self.secret = secret or (lines[0]["secret"].encode() if lines and lines[0].get("secret") else new_secret())
+        self._done = {line["key"]: line["grade"] for line in lines[1:]}
+        self._drawn = secret is None
+
+    def begin(self) -> None:
+        """Make the folder and write what is known."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f".{NAME}.partial")
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(json.dumps({"secret": self.secret.decode() if self._drawn else None}) + "\n")
+            file.writelines(json.dumps({"key": key, "grade": grade}) + "\n" for key, grade in self._done.items())
+        os.replace(partial, self.path)
+
+    def _lines(self) -> list[dict[str, str]]:
+        """The lines that were written whole."""
+        lines = []
+        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+        return lines
+
+    def key(self, *about: object) -> str:
+        """What a grade depends on, as one word: the secret, the version of mechlib, and what is given."""
+        return hashlib.sha256(repr((self.secret, mechlib.__version__, *about)).encode()).hexdigest()
+
+    def grade(self, key: str) -> SubmissionGrade | None:
+        """The grade of an earlier run."""
+        return SubmissionGrade.from_json(self._done[key]) if key in self._done else None
+
+    def add(self, key: str, grade: SubmissionGrade) -> None:
+        """Keep a grade."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "grade": grade.to_json()}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())

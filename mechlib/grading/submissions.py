@@ -1,0 +1,200 @@
+"""The notebooks of a class: a folder or the zip that Canvas, Moodle or Gradescope gives to download.
+
+Nothing is unpacked and no link is followed: a file is read where it lies, as far as a limit, when it is graded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import stat
+import zipfile
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from mechlib.grading.platforms import GRADESCOPE, METADATA, gradescope_students, who
+
+__all__ = ["LARGEST", "Submission", "collect", "later_counts"]
+
+LARGEST = 200 * 2**20
+"""Bytes of a notebook beyond which it is not read."""
+
+OUTSIDE = re.compile(r"\\|^[^/]*:")
+SKIPPED = {"__MACOSX", METADATA, "Thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One file that was handed in."""
+
+    student: str
+    source: str
+    """Its path in the folder or zip, as given there."""
+    file: Path
+    """The file itself, or the zip that it lies in."""
+    member: str | None = None
+    """Its name in the zip; ``None`` for a file."""
+    number: str = ""
+    """The student's number in the learning platform, where the name of the file shows it."""
+    order: tuple[int, float, str] = (0, 0.0, "")
+    """Attempt, seconds and name; what was handed in later compares as larger."""
+    error: str | None = None
+    """Why it is not read, as a sentence; ``None`` if there is no reason."""
+    superseded: bool = False
+    """Whether a later submission of the same student counts instead."""
+
+    @property
+    def notebook_bytes(self) -> bytes:
+        """What the file holds.
+
+        Raises:
+            ValueError: if it cannot be read, or holds more than ``LARGEST`` bytes.
+        """
+        if self.error:
+            raise ValueError(self.error)
+        try:
+            content = self._content()
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise ValueError(f"the file cannot be read: {error}") from None
+        if len(content) > LARGEST:
+            raise ValueError(f"the file is larger than {LARGEST // 2**20} MB")
+        return content
+
+    def _content(self) -> bytes:
+        if self.member is None:
+            with self.file.open("rb") as file:
+                return file.read(LARGEST + 1)
+        with zipfile.ZipFile(self.file) as archive, archive.open(self.member) as file:
+            return file.read(LARGEST + 1)
+
+
+def collect(path: str | Path) -> list[Submission]:
+    """Everything that was handed in, in the order of the students' names; one student's from first to last.
+
+    A student is named by the platform's pattern (Canvas ``name_12_34_file``, Moodle ``Name_12_assignsubmission_file``,
+    Gradescope ``submission_12/file``), else by the first folder, else by the file. Beside a student's notebooks other
+    files are left out; where there is no notebook, they are listed with an error.
+
+    Args:
+        path: a folder or a zip file.
+
+    Raises:
+        ValueError: if there is no such folder or zip, or nothing in it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = list(_in_folder(path))
+    elif path.is_file() and zipfile.is_zipfile(path):
+        found = list(_in_zip(path))
+    else:
+        raise ValueError(f"{path} is neither a folder nor a zip file of submissions")
+    if not found:
+        raise ValueError(f"{path} holds no submissions: no file at all")
+    kept = _without_attachments(_told_apart(_named(found, gradescope_students(_metadata(path)))))
+    return later_counts(sorted(kept, key=lambda submission: (submission.student, submission.order)))
+
+
+def later_counts(submissions: Iterable[Submission]) -> list[Submission]:
+    """The same submissions, all but the last of every student marked as superseded."""
+    submissions = list(submissions)
+    last = {submission.student: submission.source for submission in sorted(submissions, key=lambda s: s.order)}
+    return [replace(s, superseded=s.source != last[s.student]) for s in submissions]
+
+
+def _in_folder(folder: Path) -> Iterator[Submission]:
+    for path in sorted(folder.rglob("*")):
+        source = path.relative_to(folder)
+        if path.is_dir() and not path.is_symlink():
+            continue
+        error = None
+        if path.is_symlink():
+            error = "the file is a link, which is not followed"
+        elif not path.is_file():
+            error = "this is not an ordinary file"
+        if not _skipped(source.parts):
+            yield _submission(PurePosixPath(source.as_posix()), path, None, path.lstat().st_mtime, error)
+
+
+def _in_zip(path: Path) -> Iterator[Submission]:
+    with zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    counts = Counter(entry.filename for entry in entries)
+    tops = {PurePosixPath(entry.filename).parts[:1] for entry in entries if not _skipped([entry.filename])}
+    wrapped = len(tops) == 1 and all("/" in entry.filename for entry in entries)
+    for entry in entries:
+        name = PurePosixPath(entry.filename)
+        error = None
+        if name.is_absolute() or ".." in name.parts or OUTSIDE.search(entry.filename):
+            error = "its name in the zip leads out of the folder"
+        elif stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+            error = "the zip's entry is a link or no ordinary file, which is not followed"
+        elif counts[entry.filename] > 1:
+            error = f"the zip holds {counts[entry.filename]} files of this name"
+        if not _skipped(name.parts):
+            inner = PurePosixPath(*name.parts[1:]) if wrapped and not GRADESCOPE.fullmatch(name.parts[0]) else name
+            yield replace(_submission(inner, path, entry.filename, _seconds(entry), error), source=entry.filename)
+
+
+def _seconds(entry: zipfile.ZipInfo) -> float:
+    try:
+        return datetime.datetime(*entry.date_time).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _skipped(parts: Iterable[str]) -> bool:
+    return any(part in SKIPPED or (part.startswith(".") and part != "..") for part in parts)
+
+
+def _submission(name: PurePosixPath, file: Path, member: str | None, seconds: float, error: str | None) -> Submission:
+    student, number, attempt = who(name)
+    return Submission(student, str(name), file, member, number, (attempt, seconds, str(name)), error)
+
+
+def _metadata(path: Path) -> str:
+    """The text of Gradescope's metadata file; empty where there is none. One that a student handed in is none."""
+
+    def is_it(name: PurePosixPath) -> bool:
+        return name.name == METADATA and not any(GRADESCOPE.fullmatch(part) for part in name.parts)
+
+    if path.is_dir():
+        files = (file for file in sorted(path.rglob(METADATA)) if file.is_file() and not file.is_symlink())
+        texts = [f.read_bytes()[:LARGEST] for f in files if is_it(PurePosixPath(f.relative_to(path).as_posix()))]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            texts = [archive.open(n).read(LARGEST) for n in archive.namelist() if is_it(PurePosixPath(n))]
+    return b"".join(texts[:1]).decode(errors="replace")
+
+
+def _named(submissions: list[Submission], students: dict[str, tuple[str, str]]) -> list[Submission]:
+    """The submissions under the students' names, where Gradescope gives them."""
+    named = []
+    for submission in submissions:
+        name, number = students.get(submission.student, (submission.student, submission.number))
+        named.append(replace(submission, student=name, number=number))
+    return named
+
+
+def _told_apart(submissions: list[Submission]) -> list[Submission]:
+    """Students of one name but different numbers get the number into their name."""
+    numbers = defaultdict(set)
+    for submission in submissions:
+        numbers[submission.student].add(submission.number)
+    return [
+        replace(s, student=f"{s.student} ({s.number})") if len(numbers[s.student]) > 1 and s.number else s
+        for s in submissions
+    ]
+
+
+def _without_attachments(submissions: list[Submission]) -> Iterator[Submission]:
+    """The notebooks; of a student without any, the other files with an error."""
+    with_notebook = {s.student for s in submissions if s.source.lower().endswith(".ipynb")}
+    for submission in submissions:
+        if submission.source.lower().endswith(".ipynb"):
+            yield submission
+        elif submission.student not in with_notebook:
+            error = submission.error or "this is not a notebook: its name does not end in .ipynb"
+            yield replace(submission, error=error)

@@ -1,0 +1,215 @@
+"""Executing the cells of a notebook, and calling the answers that they define.
+
+Everything here shares its process with the notebook's code and may be changed by it. Nothing depends on its honesty:
+it holds no right answer, and the grader believes nothing that it says but the numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import linecache
+import math
+import random
+import socket
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+import mechlib.checks
+from mechlib.checks import asking
+from mechlib.checks.question import Case, Field
+from mechlib.checks.running import Raised, Returned, run
+from mechlib.checks.values import Unreadable, read_fields
+from mechlib.grading.worker.frames import Blob, Message, decode, receive, send
+
+__all__ = ["Notebook"]
+
+LARGEST = 4 * 10**6
+"""Numbers that an answer may return in all."""
+
+LONGEST = 1000
+"""Characters of any text about an answer."""
+
+MAGICS_WITH_CODE = ("time", "timeit", "capture")
+
+
+class Shell:
+    """Stands where IPython's shell is: line magics and shell commands do nothing, timing magics run their cell."""
+
+    def __init__(self, execute: Callable[[str], None]) -> None:
+        self._execute = execute
+
+    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
+        """The cell under a magic, if that would have run it."""
+        if name in MAGICS_WITH_CODE:
+            self._execute(cell)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **keywords: None
+
+
+class Notebook:
+    """A notebook being executed, at the end of the grader's channel."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.module = ModuleType("__main__")
+        self.answers: dict[str, list[str]] = {}
+        """For every question id, the expressions that the notebook checks, in order."""
+        sys.modules["__main__"] = self.module
+        shell = Shell(lambda source: exec(_transformed(source), self.names))
+        self.names.update(get_ipython=lambda: shell, display=lambda *objects, **keywords: None)
+        _replace_checks(self._asked)
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The global names of the notebook."""
+        return vars(self.module)
+
+    def serve(self) -> None:
+        """Do what the grader asks for until it hangs up."""
+        while True:
+            try:
+                message, blob = receive(self.channel)
+            except (EOFError, OSError):
+                return
+            if "cells" in message:
+                for index, source in message["cells"]:
+                    send(self.channel, {"cell": index})
+                    self._execute(index, source)
+                send(self.channel, {"done": True})
+            else:
+                self._call(message, blob)
+
+    def _execute(self, index: int, source: str) -> None:
+        name = f"<cell {index + 1}>"
+        try:
+            text = _transformed(source)
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+            tree = ast.parse(text, name)
+            self._note_checks(tree)
+            code = compile(tree, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            _seed()
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(eval(code, self.names))
+            else:
+                exec(code, self.names)
+        except BaseException as error:
+            send(self.channel, {"raised": index, "kind": type(error).__name__[:80], "message": _text(error)})
+
+    def _note_checks(self, tree: ast.Module) -> None:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "check":
+                match node.args:
+                    case [ast.Constant(str(question_id)), answer]:
+                        self.answers.setdefault(question_id, []).append(ast.unparse(answer))
+
+    def _asked(self, question_id: object, answer: object, *, seed: object = None) -> None:
+        """What ``check`` does here: the grader may send cases, the answer runs on them, nothing is said."""
+        if not (isinstance(question_id, str) and callable(answer)):
+            return
+        send(self.channel, {"asks": question_id})
+        message, blob = receive(self.channel)
+        if "cases" in message:
+            self._run(answer, message, blob)
+
+    def _call(self, message: Message, blob: Blob) -> None:
+        """Run the answer to a question as it is now: what the notebook checks last, or the function of its name."""
+        question_id, answer = message["question"], None
+        for expression in [*self.answers.get(question_id, [])[::-1], question_id.partition(".")[2]]:
+            try:
+                answer = eval(expression, self.names)
+            except BaseException:
+                continue
+            if answer is not None:
+                break
+        if callable(answer):
+            self._run(answer, message, blob)
+        else:
+            send(self.channel, {"no_answer": "" if answer is None else type(answer).__name__[:80]})
+
+    def _run(self, answer: Callable[..., object], message: Message, blob: Blob) -> None:
+        fields = [Field(name) for name in message["fields"]]
+        returned, numbers = Blob(), Numbers()
+        outcomes: list[Message] = []
+        for inputs in message["cases"]:
+            _seed()
+            case = Case("", {name: decode(value, blob) for name, value in inputs})
+            outcomes.append(_outcome(run(answer, case), fields, returned, numbers))
+            if "raised" in outcomes[-1]:
+                break
+        send(self.channel, {"outcomes": outcomes}, returned)
+
+
+class Numbers:
+    """How many numbers an answer has returned so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, shape: tuple[int, ...]) -> None:
+        """Count one array.
+
+        Raises:
+            Unreadable: if there are too many.
+        """
+        self.count += math.prod(shape)
+        if self.count > LARGEST:
+            raise Unreadable(f"more than {LARGEST} numbers in all, which is more than are read")
+
+
+def _outcome(outcome: Returned | Raised, fields: list[Field], returned: Blob, numbers: Numbers) -> Message:
+    if isinstance(outcome, Raised):
+        about = {name: _cut(value) for name, value in vars(outcome).items()}
+        return {"raised": about}
+    changed = list(outcome.changed)
+    if outcome.value is None:
+        return {"changed": changed, "none": True}
+    try:
+        readings = read_fields(outcome.value, fields)
+        for reading in readings:
+            numbers.add(reading.values.shape)
+    except Unreadable as error:
+        return {"changed": changed, "unreadable": _text(error)}
+    arrays = [{**returned.put(reading.values), "precision": reading.precision} for reading in readings]
+    return {"changed": changed, "arrays": arrays}
+
+
+def _replace_checks(asked: Callable[..., None]) -> None:
+    """Put in place of what a notebook imports from ``mechlib.checks`` what asks the grader, or nothing."""
+    for name in mechlib.checks.__all__:
+        stand_in = {"check": asked, "solved": lambda *ids: False, "as_tensor": mechlib.checks.as_tensor}.get(
+            name, lambda *arguments, **keywords: None
+        )
+        for module in (mechlib.checks, asking):
+            setattr(module, name, stand_in)
+
+
+def _seed() -> None:
+    """The same randomness for every notebook, so that grading twice gives the same."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def _transformed(source: str) -> str:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _cut(str(error))
+    except Exception:
+        return ""
+
+
+def _cut(value: Any) -> Any:
+    return value[:LONGEST] if isinstance(value, str) else value

@@ -1,0 +1,68 @@
+"""The instructors' page says what is true of the chapters, the commands and the files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mechlib import cli
+from mechlib.authoring import checkout
+from mechlib.checks.handing_in import WRITTEN, Hand
+from mechlib.course import reports
+from tests.course.conftest import submission
+
+ROOT = checkout.root()
+PAGE = (ROOT / "book" / "for-instructors.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| (\d\d) ([^|]+?) \| [^|]+ \| (\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+CHAPTERS = {path.stem[:2]: path for path in checkout.notebooks(ROOT, "book")}
+SOLUTIONS = {path.stem[:2]: path for path in checkout.notebooks(ROOT, "solutions")}
+
+
+def words(path: Path) -> int:
+    cells = checkout.read_notebook(path)["cells"]
+    return len(" ".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown").split())
+
+
+def test_the_table_lists_the_chapters_that_have_exercises():
+    assert [row[0] for row in ROW.findall(PAGE)] == sorted(SOLUTIONS)
+
+
+@pytest.mark.parametrize("row", ROW.findall(PAGE), ids=lambda row: row[0])
+def test_a_row_is_true(row):
+    number, title, n_words, n_questions, points = row
+    chapter = CHAPTERS[number]
+    assert checkout.read_notebook(chapter)["cells"][0]["source"].startswith(f"# {title}\n")
+    assert int(n_words) == pytest.approx(words(chapter), rel=0.1)
+    questions = Hand(json.loads(SOLUTIONS[number].read_text(encoding="utf-8"))).questions
+    assert (len(questions), sum(question.points for question in questions)) == (int(n_questions), int(points))
+
+
+@pytest.mark.parametrize("number", sorted(SOLUTIONS))
+def test_every_set_of_exercises_has_a_written_part(number):
+    cells = checkout.read_notebook(SOLUTIONS[number])["cells"]
+    assert any(WRITTEN.match(cell["source"]) for cell in cells)
+
+
+@pytest.mark.parametrize("number", sorted(SOLUTIONS))
+def test_both_plans_hold_every_chapter(number):
+    _, six, twelve = PAGE.partition("## Setting up")[0].split("\n### ")
+    assert re.search(rf"\b{number}\b", six) and re.search(rf"\b{number}\b", twelve)
+
+
+def test_every_command_and_option_on_the_page_exists():
+    commands = get_command(cli.app).commands
+    used = re.findall(r"mechlib (release|grade|gradescope|similarity)\b([^`\n]*)", PAGE)
+    assert {name for name, _ in used} == {"release", "grade", "gradescope", "similarity"}
+    for name, rest in used:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, name
+
+
+def test_the_files_of_a_graded_class_are_those_that_are_written(tmp_path):
+    grade = submission("ada")
+    reports.write(grade, tmp_path / "students" / "ada")
+    reports.write_class({"students/ada": grade}, tmp_path)
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert all(f"{name}`" in PAGE for name in names), names

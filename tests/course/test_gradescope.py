@@ -1,0 +1,143 @@
+"""Gradescope's bundle, set up with stand-ins and run in a folder tree like its container's."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mechlib.authoring import checkout
+from mechlib.course import autograder, gradescope
+from mechlib.grading import Assignment, grade_one, sandbox
+
+EXERCISE = checkout.root() / "exercises" / "02_logit_lens.ipynb"
+SOLUTION = checkout.root() / "solutions" / "02_logit_lens.ipynb"
+SECRET = b"0123456789abcdef" * 4
+STAND_IN = '#!/bin/sh\necho "$(basename "$0") $*" >> "{log}"\n{more}\n'
+
+
+@pytest.fixture
+def secret_file(tmp_path):
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET)
+    return path
+
+
+@pytest.fixture
+def container(tmp_path, secret_file):
+    """``container(trusted=...)``: a folder tree with the bundle unpacked, and this interpreter as its environment."""
+
+    def made(**settings) -> Path:
+        root = tmp_path / "autograder"
+        with zipfile.ZipFile(io.BytesIO(gradescope.bundle(secret=secret_file, **settings))) as archive:
+            for name in ("run_autograder", "setup.sh", "settings.json", "secret"):
+                archive.extract(name, root / "source")
+        (root / "submission").mkdir()
+        stand_in(root / "venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
+        return root
+
+    return made
+
+
+def stand_in(path: Path, more: str = "", log: Path = Path(os.devnull)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(STAND_IN.format(log=log, more=more))
+    path.chmod(0o755)
+
+
+def run(root: Path, script: str, **environment) -> subprocess.CompletedProcess:
+    command = [shutil.which("bash"), root / "source" / script]
+    variables = {**os.environ, "AUTOGRADER": str(root), **environment}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+def results(root: Path) -> dict:
+    return json.loads((root / "results" / "results.json").read_text())
+
+
+def test_the_bundle_is_complete_and_its_scripts_can_be_run(secret_file):
+    with zipfile.ZipFile(io.BytesIO(gradescope.bundle(secret=secret_file))) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+        assert archive.read("secret").strip() == SECRET
+    assert modes["setup.sh"] & 0o111 and modes["run_autograder"] & 0o111
+    package = {path.relative_to(checkout.root()).as_posix() for path in checkout.root().glob("mechlib/**/*.py")}
+    assert {f"mechlib/{name}" for name in package} <= set(modes)
+    assert {"mechlib/pyproject.toml", "mechlib/constraints.txt"} <= set(modes)
+    assert not any("__pycache__" in name or "solutions" in name for name in modes)
+
+
+def test_the_same_scores_as_at_home(container, walled):
+    root = container()
+    shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
+    assert run(root, "run_autograder").returncode == 0
+    at_home = grade_one(SOLUTION.read_bytes(), Assignment.of("ch02", SECRET))
+    found = results(root)
+    assert found["score"] == at_home.score == at_home.points
+    assert [test["score"] for test in found["tests"]] == [question.score for question in at_home.questions]
+
+
+def test_an_unfilled_notebook_gets_no_points_in_a_trusting_container(container):
+    root = container(trusted=True, chapter="ch02")
+    shutil.copyfile(EXERCISE, root / "submission" / "mine.ipynb")
+    assert run(root, "run_autograder").returncode == 0
+    assert results(root)["score"] == 0
+    assert {test["output"] for test in results(root)["tests"]} == {"not answered yet"}
+
+
+def test_without_a_sandbox_nothing_is_graded_and_it_is_said(container, monkeypatch):
+    root = container()
+    shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
+    monkeypatch.setattr(sandbox, "_problem", lambda: "the program bwrap is not installed")
+    autograder.run(root)
+    assert results(root)["score"] == 0 and "bwrap is not installed" in results(root)["output"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "holds no submissions"),
+        ({"a.ipynb": "{", "b.ipynb": "{"}, "2 files were handed in; hand in one notebook"),
+        ({"a.ipynb": "{"}, "not a notebook"),
+        ({"a.pdf": "%PDF"}, "not a notebook"),
+        ({"a.ipynb": '{"nbformat": 4, "cells": []}'}, "holds no question of a chapter"),
+    ],
+)
+def test_whatever_is_handed_in_gets_results(container, files, said):
+    root = container(trusted=True)
+    for name, text in files.items():
+        (root / "submission" / name).write_text(text)
+    autograder.run(root)
+    assert results(root)["score"] == 0 and said in results(root)["output"]
+
+
+@pytest.mark.parametrize(("old", "python"), [(False, "python3"), (True, "python3.11")])
+def test_the_set_up_installs_the_sandbox_torch_alone_and_then_the_bundle(container, tmp_path, old, python):
+    root, log, tools = container(), tmp_path / "log", tmp_path / "tools"
+    fresh = f'[ "$2" = venv ] && mkdir -p "$3/bin" && cp "{tools}/pip" "$3/bin/python"'
+    stand_in(tools / "python3", f'[ "$1" = -c ] && exit {int(old)}\n{fresh}\nexit 0', log)
+    stand_in(tools / "python3.11", f"{fresh}\nexit 0", log)
+    stand_in(tools / "apt-get", log=log), stand_in(tools / "pip", log=log)
+    shutil.rmtree(root / "venv")
+    done = run(root, "setup.sh", PATH=f"{tools}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    calls = log.read_text().splitlines()
+    assert any(call.startswith("apt-get install") and "bubblewrap" in call for call in calls)
+    assert f"{python} -m venv {root}/venv" in calls
+    torch, package = [call for call in calls if " pip install " in call]
+    assert torch.endswith("torch==2.13.0") and package.endswith(f"{root}/source/mechlib")
+
+
+def test_without_a_secret_every_bundle_has_its_own():
+    contents = [gradescope.bundle() for _ in range(2)]
+    secrets = {zipfile.ZipFile(io.BytesIO(content)).read("secret") for content in contents}
+    assert len(secrets) == 2
+
+
+def test_a_chapter_without_questions_is_refused():
+    with pytest.raises(LookupError, match="ch99"):
+        gradescope.bundle(chapter="ch99")

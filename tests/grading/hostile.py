@@ -1,0 +1,320 @@
+"""Cells of notebooks that mean harm, and how they are answered. Run them nowhere but in the sandbox."""
+
+DISRUPTIVE = {
+    "endless Python": r"""
+while True:
+    pass
+""",
+    "endless C": "sum(range(10**15))",
+    "endless sleep": r"""
+import time
+time.sleep(10**6)
+""",
+    "os._exit": r"""
+import os
+os._exit(0)
+""",
+    "sys.exit": r"""
+import sys
+sys.exit('enough')
+""",
+    "abort": r"""
+import os
+os.abort()
+""",
+    "segmentation fault": r"""
+import ctypes
+ctypes.string_at(0)
+""",
+    "recursion without a limit": r"""
+import sys
+sys.setrecursionlimit(10**9)
+f = lambda: f()
+f()
+""",
+    "signals ignored": r"""
+import signal
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
+while True:
+    pass
+""",
+    "kill everybody": r"""
+import os
+for pid in range(1, 500):
+    try:
+        os.kill(pid, 9)
+    except OSError:
+        pass
+""",
+    "kill the group": r"""
+import os, signal
+os.kill(-1, signal.SIGKILL)
+""",
+    "stop everybody": r"""
+import os, signal
+os.kill(-1, signal.SIGSTOP)
+os.kill(os.getpid(), signal.SIGSTOP)
+""",
+    "fork bomb": r"""
+import os
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+""",
+    "thread bomb": r"""
+import threading, time
+while True:
+    threading.Thread(target=time.sleep, args=(10**6,)).start()
+""",
+    "orphans": r"""
+import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        time.sleep(10**6)
+    os._exit(0)
+""",
+    "memory bomb": r"""
+hoard = []
+while True:
+    hoard.append(bytearray(b'x') * 2**24)
+""",
+    "memory bomb in C": r"""
+import torch
+torch.ones(10**12)
+""",
+    "memory bomb in many processes": r"""
+import os, time
+for _ in range(20):
+    if not os.fork():
+        hoard = bytearray(b'x') * (7 * 2**27)
+        time.sleep(10**6)
+time.sleep(10**6)
+""",
+    "disk filler": r"""
+import itertools
+for n in itertools.count():
+    for folder in ('/tmp', '/dev/shm', '/dev', '/'):
+        try:
+            open(f'{folder}/{n}', 'wb').write(bytes(2**20))
+        except OSError:
+            if n > 50:
+                raise
+""",
+    "many small files": r"""
+for n in range(10**7):
+    open(f'/tmp/{n}', 'w').close()
+""",
+    "endless output": r"""
+while True:
+    print('x' * 10**6)
+""",
+    "delete everything": r"""
+import shutil
+for path in ('/tmp', '/usr', '/work', '/root', '/home', '/var', '/dev/shm'):
+    shutil.rmtree(path, ignore_errors=True)
+""",
+    "names deleted": r"""
+import builtins
+for name in list(vars(builtins)):
+    delattr(builtins, name)
+""",
+    "standard streams closed": r"""
+import os
+for number in range(3):
+    os.close(number)
+""",
+    "every file closed": r"""
+import os
+os.closerange(0, 4096)
+""",
+    "noise on every file": r"""
+import os
+for number in range(3, 64):
+    try:
+        os.write(number, b'\xff' * 4096)
+    except OSError:
+        pass
+""",
+    "numpy and torch patched": r"""
+import numpy, torch
+numpy.asarray = torch.tensor = torch.Tensor.__add__ = lambda *a, **k: 1 / 0
+torch.Tensor.sum = lambda *a, **k: 0
+""",
+    "json and sockets patched": r"""
+import json, socket, struct
+json.dumps = json.loads = lambda *a, **k: {}
+socket.socket.sendall = lambda *a: None
+struct.Struct.pack = lambda *a: b''
+""",
+    "a tracer": r"""
+import sys
+def tracer(*a):
+    sys._getframe(1).f_globals.clear()
+    return tracer
+sys.settrace(tracer)
+""",
+    "exit at the end": r"""
+import atexit, os, threading
+atexit.register(os._exit, 1)
+threading.Timer(0.2, os._exit, (1,)).start()
+""",
+    "prlimit": r"""
+import resource
+for pid in range(1, 200):
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, 0))
+    except OSError:
+        pass
+""",
+    "files taken from other processes": r"""
+import ctypes, os
+for pid in [int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid()]:
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        continue
+    for number in range(64):
+        taken = ctypes.CDLL(None).syscall(438, process, number, 0)
+        if taken >= 0:
+            try:
+                os.write(taken, b'{"error": "taken"}' + bytes([10]))
+            except OSError:
+                pass
+""",
+}
+"""Put between two right answers. The right answers must still count wherever the cell alone is to blame."""
+
+CHEATING = {
+    "check says right": r"""
+import mechlib.checks as c
+from mechlib.checks import asking, judging
+c.check = asking.check = lambda *a, **k: print('right')
+judging.judge = lambda *a: judging.Judgement('right', 'right (2 points)')
+""",
+    "the record": r"""
+from mechlib.checks import asking
+for name in ('ch02.total', 'ch02.ends'):
+    asking.RECORD.judged(name, 'right')
+""",
+    "comparison patched": r"""
+import torch
+from mechlib.checks import values, judging
+values.agree = judging.agree = lambda *a: True
+values.compare = judging.compare = lambda *a: None
+torch.Tensor.isclose = lambda *a, **k: torch.tensor(True)
+torch.equal = torch.allclose = lambda *a, **k: True
+""",
+    "values lie about equality": r"""
+import torch
+class Yes(torch.Tensor):
+    def __eq__(self, other): return True
+    def isclose(self, *a, **k): return torch.ones(())
+    @property
+    def shape(self): return torch.Size([3])
+def total(x, factor):
+    return torch.zeros(len(x)).as_subclass(Yes)
+def ends(x, factor):
+    return Yes(), Yes()
+""",
+    "not a number": r"""
+def total(x, factor):
+    return x.sum(-1) * float('nan')
+def ends(x, factor):
+    return x[:, 0] / 0, float('nan')
+""",
+    "infinitely coarse": r"""
+import torch
+from mechlib.checks import values
+from mechlib.grading.worker import cells
+coarse = lambda value, fields: tuple(values.Reading(torch.zeros(3).double(), 2.0**-7) for f in fields)
+values.read_fields = cells.read_fields = coarse
+""",
+    "a precision that no dtype has": r"""
+import torch
+from mechlib.checks import values
+from mechlib.grading.worker import cells
+coarse = lambda value, fields: tuple(values.Reading(torch.zeros(3).double(), 1e9) for f in fields)
+values.read_fields = cells.read_fields = coarse
+""",
+    "eight bits": r"""
+import torch
+def total(x, factor):
+    return (x * factor).sum(-1).to(torch.float8_e5m2)
+""",
+    "reference in mechlib": r"""
+from mechlib.checks import registry
+try:
+    from mechlib.checks.ch02 import QUESTIONS
+    total = ends = QUESTIONS[0].reference
+except Exception:
+    pass
+total = registry.find('ch02.total').reference
+""",
+    "right messages forged": r"""
+import gc, json, socket, struct
+for thing in gc.get_objects():
+    if isinstance(thing, socket.socket):
+        for message in ({'done': True}, {'score': 5}, {'outcomes': [{'status': 'right'}]}):
+            text = json.dumps(message).encode()
+            thing.sendall(struct.pack('!II', len(text), 0) + text)
+""",
+    "results forged": r"""
+import json, os, pathlib
+for folder in ('/tmp', '/autograder/results', '/work', '.', '..'):
+    for name in ('results.json', 'state.jsonl'):
+        try:
+            pathlib.Path(folder, name).write_text(json.dumps({'score': 100}))
+        except OSError:
+            pass
+""",
+    "outcomes of a patched run": r"""
+import torch
+from mechlib.checks import running
+from mechlib.grading.worker import cells
+cells.run = lambda answer, case: running.Returned(None)
+cells._outcome = lambda *a: {'status': 'right', 'changed': [], 'arrays': []}
+""",
+    "inputs replayed": r"""
+seen = []
+def total(x, factor):
+    seen.append((x.clone(), factor))
+    return seen[0][0].sum(-1) * seen[0][1] + 1
+def ends(x, factor):
+    return seen[-1]
+""",
+    "detects that it is graded": r"""
+import os, sys
+graded = 'mechlib.grading.worker.cells' in sys.modules or os.getpid() < 100
+def total(x, factor):
+    return (x * factor).sum(-1) + (0 if not graded else 1)
+""",
+}
+"""Put before and after two wrong answers. None may earn a point."""
+
+ANSWERS = {
+    "endless": ("while True: pass", "timeout"),
+    "exits": ("import os; os._exit(0)", "error"),
+    "raises SystemExit": ("raise SystemExit(0)", "error"),
+    "raises what cannot be shown": ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()", "error"),
+    "nothing": ("return None", "unanswered"),
+    "an object": ("return object()", "wrong"),
+    "itself in a list": ("me = []; me.append(me); return me", "wrong"),
+    "a huge array": ("return torch.zeros(1).expand(10**12)", "wrong"),
+    "a large array": ("return torch.zeros(5 * 10**6)", "wrong"),
+    "many axes": ("return torch.zeros([1] * 40)", "wrong"),
+    "a generator without end": ("import itertools; return itertools.count()", "wrong"),
+    "lies about its shape": (
+        "return type('A', (), {'__array__': lambda *a: __import__('numpy').zeros((10**4, 10**9)), 'shape': (3,)})()",
+        "wrong",
+    ),
+    "text": ("return 'right (2 points)'", "wrong"),
+    "memory": ("return [bytearray(2**30) for _ in range(99)]", "error"),
+    "HTML": ("raise ValueError('<script>alert(1)</script>\\x00\\ud800')", "error"),
+    "its input changed": ("x.zero_(); return x.sum(-1)", "wrong"),
+}
+"""The body of an answer, and the status that it gets."""

@@ -1,0 +1,143 @@
+"""Cases drawn from a secret, and the judgement on what travelled to a worker and back."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from mechlib.checks.judging import Trial, judge
+from mechlib.checks.question import Case, Field, Model
+from mechlib.checks.registry import questions
+from mechlib.checks.running import Raised, Returned, run
+from mechlib.grading.assignment import Asked, Assignment, new_secret, read_secret, seed, text
+from mechlib.grading.worker.cells import Numbers, _outcome
+from mechlib.grading.worker.frames import BadFrame, Blob, decode, receive, send
+from tests.grading import toys
+
+SECRETS = [f"secret number {number} of the tests".encode() for number in range(20)]
+
+
+def sent(message, blob=None):
+    """What arrives of a frame at the other end."""
+    here, there = socket.socketpair()
+    with here, there, ThreadPoolExecutor(1) as other:
+        sending = other.submit(send, here, message, blob)
+        received = receive(there)
+        sending.result()
+        return received
+
+
+def judged(asked, answer):
+    """The judgement on an answer that got its cases, and gave what it returned, in frames."""
+    message, blob = sent(asked.message, asked.blob)
+    returned, outcomes = Blob(), []
+    for inputs in message["cases"]:
+        case = Case("", {name: decode(value, blob) for name, value in inputs})
+        outcomes.append(_outcome(run(answer, case), [Field(name) for name in message["fields"]], returned, Numbers()))
+        if "raised" in outcomes[-1]:
+            break
+    return asked.judged(*sent({"outcomes": outcomes}, returned))
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.id)
+def test_a_visible_pass_never_fails_hidden(question):
+    for secret in SECRETS:
+        asked = Asked(question, secret)
+        for name, answer in {"reference": question.reference, **question.alternatives}.items():
+            assert judged(asked, answer).status == "right", (secret, name)
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.id)
+def test_a_mistake_is_judged_as_in_the_notebook(question):
+    asked, trial = Asked(question, SECRETS[0]), Trial(question, seed(SECRETS[0], question.id))
+    for misconception in question.misconceptions.values():
+        visible = judge(trial, trial.run(misconception.answer))
+        hidden = judged(asked, misconception.answer)
+        assert (hidden.status, hidden.misconception, hidden.headline) == (
+            visible.status,
+            visible.misconception,
+            visible.headline,
+        )
+
+
+def test_a_seed_depends_on_the_secret_and_the_question():
+    seeds = {seed(secret, question.id) for secret in SECRETS for question in questions()}
+    assert len(seeds) == len(SECRETS) * len(questions())
+    assert all(0 <= each < 2**31 for each in seeds)
+    assert seed(SECRETS[0], "ch02.refute") == seed(bytes(SECRETS[0]), "ch02.refute")
+
+
+def test_a_secret_is_read_without_its_line_end(tmp_path):
+    (tmp_path / "secret").write_bytes(new_secret() + b"\n")
+    assert len(read_secret(tmp_path / "secret")) == 64
+    assert new_secret() != new_secret()
+
+
+def test_an_assignment_is_on_one_chapter():
+    assert list(Assignment.of("ch02", SECRETS[0]).asked) == [question.id for question in questions("ch02")]
+    with pytest.raises(LookupError, match="no questions on 'ch99'"):
+        Assignment.of("ch99", SECRETS[0])
+
+
+def test_a_model_travels_as_its_name():
+    model = Model("code-1l", 0)
+    message, blob = sent({"case": [["model", {"model": [model.name, model.step]}]]})
+    assert decode(message["case"][0][1], blob) == model
+    case = Case("", {"model": model})
+    returned = run(lambda model: sum(weights.numel() for weights in model.parameters()), case)
+    assert isinstance(returned, Returned) and returned.value > 10**4 and returned.changed == ()
+
+
+ARRAY = {"dtype": "float64", "shape": [3], "precision": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "complaint"),
+    [
+        ("right", "do not belong"),
+        ([], "do not belong"),
+        ([{}] * 4, "do not belong"),
+        ([1, 2, 3], "not an object"),
+        ([{"arrays": [ARRAY]}] * 2, "longer than the bytes"),
+        ([{"raised": {}}, {}], "after the one that raised"),
+        ([{}, {}], "2 outcomes for 3 cases"),
+        ([{"arrays": [ARRAY, ARRAY]}], "2 arrays where 1"),
+        ([{"arrays": [{**ARRAY, "precision": 0.25}]}], "rounding error"),
+        ([{"arrays": [{**ARRAY, "dtype": "object"}]}], "dtype object"),
+        ([{"arrays": [{**ARRAY, "shape": [-3, -1]}]}], "odd shape"),
+        ([{"arrays": [{**ARRAY, "shape": [2**40, 2**40]}]}], "odd shape"),
+        ([{"arrays": [{**ARRAY, "shape": [True]}]}], "odd shape"),
+        ([{"arrays": ["array"]}], "without a shape"),
+    ],
+)
+def test_what_no_honest_worker_sends_is_refused(outcomes, complaint):
+    blob = Blob(bytes(24))
+    with pytest.raises(BadFrame, match=complaint):
+        Asked(toys.TOTAL, SECRETS[0]).judged({"outcomes": outcomes}, blob)
+
+
+def test_claims_of_a_worker_are_not_believed():
+    asked = Asked(toys.TOTAL, SECRETS[0])
+    claim = {"status": "right", "misconception": None, "changed": ["x", "y", 3], "none": True}
+    assert asked.judged({"outcomes": [claim] * 3, "score": 5}, Blob()).status == "unanswered"
+    raised = {"raised": {"kind": "E" * 500, "message": 3, "number": "4", "unfilled": "yes", "line": "\x1b[2J\ud800"}}
+    judgement = asked.judged({"outcomes": [raised]}, Blob())
+    assert judgement.status == "raised"
+    assert len(judgement.headline) < 120
+    "\n".join(judgement.details).encode()
+
+
+def test_text_is_cut_and_has_no_control_characters():
+    assert text("a\x00b\x1bc\ud800\n", 100) == "a�b�c�\n"
+    assert (text("abc", 2), text(None, 5), text(["a"], 5)) == ("ab", "", "")
+
+
+def test_an_outcome_is_what_the_answer_did():
+    asked = Asked(toys.TOTAL, SECRETS[0])
+    assert judged(asked, lambda x, factor: None).status == "unanswered"
+    assert "raised ZeroDivisionError" in judged(asked, lambda x, factor: 1 / 0).headline
+    assert "a str, which is not a number" in judged(asked, lambda x, factor: "three").headline
+    assert judged(asked, lambda x, factor: (x.double() * factor).sum(-1).half()).status == "right"
+    assert judged(asked, lambda x, factor: torch.zeros(2, 2)).status == "wrong"
+    assert isinstance(run(lambda x: x, Case("", {})), Raised)

@@ -1,0 +1,311 @@
+"""A generated class, graded: every file has its grade, and earns what it must."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mechlib.authoring import checkout
+from mechlib.checks.registry import chapters
+from mechlib.grading import NoSandbox, grade, grade_one, sandbox
+from mechlib.grading.assignment import Assignment
+from mechlib.grading.marking import Marking
+from mechlib.grading.notebook import read
+from tests.grading import class_of, toys
+from tests.grading.hostile import DISRUPTIVE
+
+SIZE = 40
+MECHLIB = Path(sys.executable).with_name("mechlib")
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory, sandboxed):
+    """A folder with the submissions of a class and a secret, and the members of the class."""
+    folder = tmp_path_factory.mktemp("course")
+    members = class_of.class_of(SIZE)
+    class_of.write(members, folder / "submissions")
+    (folder / "secret").write_text("f" * 64)
+    return folder, members
+
+
+@pytest.fixture(scope="session")
+def graded(course):
+    """The grades of that class, by file, and the state of its folder before."""
+    folder, _ = course
+    before = contents(folder)
+    grading = grade(folder / "submissions", folder / "grades", secret=folder / "secret", jobs=2)
+    return {each.source: each for each in grading}, before
+
+
+def contents(folder, without="grades"):
+    """A fingerprint of every file."""
+    files = (path for path in folder.rglob("*") if path.is_file() and without not in path.parts)
+    return {path: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode) for path in files}
+
+
+def scores(grades):
+    """What must not differ between two runs."""
+    return {g.source: [(q.id, q.status, q.score, q.misconception, q.message) for q in g.questions] for g in grades}
+
+
+def test_every_file_earns_what_it_must(course, graded):
+    _, members = course
+    grades, _ = graded
+    assert len(grades) == SIZE
+    assert list(class_of.disagreements(members, grades)) == []
+
+
+def test_the_folder_is_unchanged(course, graded):
+    assert contents(course[0]) == graded[1]
+
+
+def test_a_misconception_is_called_by_its_name(course, graded):
+    grades, _ = graded
+    named = [
+        question.misconception
+        for number, member in enumerate(course[1])
+        for question in grades[f"{number:03}-{member.name}.ipynb"].questions
+        if question.id in member.misconceptions
+    ]
+    assert len(named) >= 5
+    assert sum(name is not None for name in named) >= 0.8 * len(named)
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same(course, graded, tmp_path):
+    folder, _ = course
+    out = tmp_path / "grades"
+    command = [MECHLIB, "grade", folder / "submissions", "--out", out, "--secret", folder / "secret", "--quiet"]
+    with subprocess.Popen([*command, "--jobs", "2"]) as process:
+        wait_for(lambda: (out / "state.jsonl").is_file() and len(lines(out)) > 3)
+        started = descendants(process.pid)
+        process.kill()
+    assert any("mechlib.grading.worker.server" in command for command in started.values())
+    wait_for(lambda: not any(line and commandline(pid) == line for pid, line in started.items()), seconds=20)
+    assert 4 <= len(lines(out)) < SIZE + 1
+    with (out / "state.jsonl").open("a") as file:
+        file.write('{"key": "cut of')
+    finished = list(grade(folder / "submissions", out, secret=folder / "secret", resume=True, jobs=2))
+    assert scores(finished) == scores(graded[0].values())
+    assert len(lines(out)) == SIZE + 1
+
+
+def lines(out):
+    return (out / "state.jsonl").read_text().splitlines()
+
+
+def wait_for(condition, seconds=120):
+    """Wait until a condition holds."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def descendants(pid):
+    """The command lines of all processes that a process started, by id."""
+    found = {}
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found |= {child: commandline(child), **descendants(child)}
+    return found
+
+
+def commandline(pid):
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_solutions_earn_everything_and_exercises_nothing(chapter, shop):
+    root = checkout.root()
+    assignment = Assignment.of(chapter, b"another secret of the tests")
+    for folder, state in (("solutions", "right"), ("exercises", "unanswered")):
+        for path in root.glob(f"{folder}/{chapter[2:]}_*.ipynb"):
+            marking = Marking(assignment, read(path.read_bytes()).cells, timeout=60)
+            marking.run(shop)
+            assert [(q.id, q.status) for q in marking.grades() if q.status != state] == [], path
+
+
+def test_without_a_sandbox_trusted_notebooks_are_graded_the_same():
+    assignment = Assignment.of("ch02", b"a secret of the tests", only=toys.TOYS)
+    cells = (*toys.HONEST[:3], "import os\nos._exit(1)", toys.WRONG_ENDS, toys.CHECK_ENDS)
+    given = grade_one(toys.notebook(*cells), assignment, student="s", source="s.ipynb", trusted=True)
+    assert [q.status for q in given.questions] == ["right", "wrong"]
+    assert given.problems == ("Cell 4 ended the process; the rest was graded without it.",)
+    assert given.needs_human
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder with two notebooks that need no sandbox to be told apart."""
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    for name, chapter in (("anna", "ch02"), ("ben", "ch02")):
+        (folder / f"{name}.ipynb").write_bytes(toys.notebook(f'check("{chapter}.read_out", None)'))
+    return folder
+
+
+@pytest.fixture
+def no_sandbox_asked(monkeypatch):
+    monkeypatch.setattr(sandbox, "require", lambda *, trusted: None)
+
+
+def test_without_a_sandbox_nothing_is_graded(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(NoSandbox, match="--trust-submissions"):
+        grade(small, tmp_path / "grades")
+    assert not (tmp_path / "grades").exists()
+
+
+@pytest.mark.usefixtures("no_sandbox_asked")
+class TestBadInput:
+    def test_an_empty_folder(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(ValueError, match="holds no submissions"):
+            grade(tmp_path / "empty", tmp_path / "grades")
+
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        with pytest.raises(ValueError, match="neither a folder nor a zip"):
+            grade(tmp_path / "nowhere", tmp_path / "grades")
+
+    def test_an_unknown_chapter(self, small, tmp_path):
+        with pytest.raises(ValueError, match="no questions on 'ch99'"):
+            grade(small, tmp_path / "grades", chapter="ch99")
+
+    def test_chapters_without_a_majority(self, small, tmp_path):
+        (small / "ben.ipynb").write_bytes(toys.notebook('check("ch01.work", None)'))
+        with pytest.raises(ValueError, match=r"several chapters \(1 of ch01, 1 of ch02\)"):
+            grade(small, tmp_path / "grades")
+
+    def test_notebooks_without_any_question(self, small, tmp_path):
+        for path in small.iterdir():
+            path.write_bytes(toys.notebook("1 + 1"))
+        with pytest.raises(ValueError, match="name the chapter"):
+            grade(small, tmp_path / "grades")
+
+    def test_grades_among_the_submissions(self, small):
+        with pytest.raises(ValueError, match="must not lie in one another"):
+            grade(small, small / "grades")
+
+    def test_a_folder_of_something_else(self, small, tmp_path):
+        (tmp_path / "precious").mkdir()
+        (tmp_path / "precious" / "thesis.tex").write_text("...")
+        with pytest.raises(ValueError, match="something else than grades"):
+            grade(small, tmp_path / "precious")
+
+    def test_nothing_to_resume(self, small, tmp_path):
+        with pytest.raises(ValueError, match="nothing to resume"):
+            grade(small, tmp_path / "grades", resume=True)
+
+    def test_a_short_secret(self, small, tmp_path):
+        (tmp_path / "secret").write_text("password\n")
+        with pytest.raises(ValueError, match="holds 8 bytes; a secret has at least 16"):
+            grade(small, tmp_path / "grades", secret=tmp_path / "secret")
+
+    def test_no_time(self, small, tmp_path):
+        with pytest.raises(ValueError, match="must be more than 0"):
+            grade(small, tmp_path / "grades", timeout=0)
+
+
+def test_another_chapter_and_a_damaged_file_are_listed_for_a_human(small, tmp_path, no_sandbox_asked):
+    (small / "cleo.ipynb").write_bytes(toys.notebook('check("ch01.work", None)', texts=["<!-- written: why -->\nSo."]))
+    for name in ("anna", "ben"):
+        (small / f"{name}.ipynb").write_bytes(b"{")
+    grades = {each.student: each for each in grade(small, tmp_path / "grades", chapter="ch02")}
+    assert grades["cleo"].problems == ("The notebook is on ch01, not on ch02.",)
+    assert grades["anna"].problems[0].startswith("The file is not a notebook, or is cut off")
+    assert all(each.needs_human and (each.score, each.points) == (0, 8) for each in grades.values())
+    assert [(w.cell, w.text) for w in grades["cleo"].written] == [("why", "So.")]
+
+
+def test_of_two_submissions_the_later_counts_and_both_are_graded(tmp_path, no_sandbox_asked):
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    for name in ("doejane_77_123_lens.ipynb", "doejane_LATE_77_124_lens-1.ipynb"):
+        (folder / name).write_bytes(b"{")
+    written = []
+    grading = grade(folder, tmp_path / "grades", chapter="ch02", write=lambda g, where: written.append((g, where)))
+    grades = {each.source: each for each in grading}
+    assert {name: each.superseded for name, each in grades.items()} == {
+        "doejane_77_123_lens.ipynb": True,
+        "doejane_LATE_77_124_lens-1.ipynb": False,
+    }
+    assert {g.source: where.relative_to(tmp_path / "grades").as_posix() for g, where in written} == {
+        "doejane_LATE_77_124_lens-1.ipynb": "students/doejane",
+        "doejane_77_123_lens.ipynb": "students/doejane~2",
+    }
+
+
+AS_SOMEBODY = """
+import sys
+from mechlib.grading import grade
+
+grades = sorted(grade(sys.argv[1], sys.argv[2], secret=sys.argv[3], jobs=1), key=lambda grade: grade.source)
+print([(each.student, each.score, each.needs_human) for each in grades])
+"""
+
+
+def test_an_unprivileged_user_grades_the_same(sandboxed, tmp_path):
+    """As root, the test becomes another user, who sees the folders of Python wherever they are."""
+    folder, answered = tmp_path / "class", toys.HONEST[:2]
+    folder.mkdir()
+    solution = json.loads(next(checkout.root().glob("solutions/02_*.ipynb")).read_text())
+    (folder / "honest.ipynb").write_text(json.dumps(solution))
+    for name in ("os._exit", "files taken from other processes"):
+        cell = {"cell_type": "code", "source": DISRUPTIVE[name], "metadata": {}}
+        (folder / f"{name.split()[0]}.ipynb").write_text(json.dumps({**solution, "cells": [cell, *solution["cells"]]}))
+    (folder / "wrong.ipynb").write_bytes(toys.notebook(*answered, 'check("ch02.refute", total)'))
+    (tmp_path / "secret").write_text("5" * 64)
+    (tmp_path / "grades").mkdir()
+    command = [sys.executable, "-c", AS_SOMEBODY, folder, tmp_path / "grades", tmp_path / "secret"]
+    if os.getuid() == 0:
+        tmp_path.chmod(0o755)
+        os.chown(tmp_path / "grades", 4321, 4321)
+        command = [*as_user(4321, tmp_path), *command]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=sandbox.environment())
+    assert (
+        result.stdout == "[('files', 8, True), ('honest', 8, False), ('os._exit', 8, True), ('wrong', 0, False)]\n"
+    ), result.stderr
+
+
+def as_user(user, folder):
+    """A command that runs another as ``user``, to whom the folders above Python and ``folder`` are open."""
+    shown = [Path(sys.base_prefix), Path(sys.prefix), checkout.root(), folder]
+    private = {path for each in shown for path in each.parents if path.stat().st_mode & 0o005 != 0o005}
+    tops = sorted(path for path in private if not private & set(path.parents))
+    command = ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL"]
+    for top in tops:
+        command += ["--perms", "0755", "--tmpfs", str(top)]
+    for path in shown:
+        if set(path.parents) & set(tops):
+            for parent in reversed(path.parents):
+                if set(parent.parents) & set(tops):
+                    command += ["--perms", "0755", "--dir", str(parent)]
+            command += ["--bind", str(path), str(path)]
+    return [*command, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+def test_what_fails_on_one_notebook_fails_on_no_other_and_is_tried_again(tmp_path, no_sandbox_asked, monkeypatch):
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    (folder / "anna.ipynb").write_bytes(b"{")
+    (folder / "ben.ipynb").write_bytes(toys.notebook("1 + 1"))
+
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Marking, "run", broken)
+    grades = {each.student: each for each in grade(folder, tmp_path / "grades", chapter="ch02", jobs=1)}
+    assert grades["ben"].problems == ("The grader failed on this notebook: RuntimeError: a bug",)
+    assert grades["ben"].needs_human and "cut off" in grades["anna"].problems[0]
+    monkeypatch.setattr(Marking, "run", lambda *_: None)
+    again = {each.student: each for each in grade(folder, tmp_path / "grades", chapter="ch02", resume=True)}
+    assert again["ben"].problems == () and again["anna"] == grades["anna"]

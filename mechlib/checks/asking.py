@@ -1,4 +1,4 @@
-"""What a notebook calls: ``check``, ``hint``, ``progress``, ``solved``, ``submit``. They print; the first never raises."""
+"""What a notebook calls: ``check``, ``hint``, ``progress``, ``solved``, ``submit``. ``check`` never raises."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mechlib.icl.optimisers import optimisers
 from mechlib.icl.shifts import Shift
 from mechlib.icl.tasks import Task
 
@@ -37,6 +38,10 @@ class Recipe:
     """Largest gradient norm, of each model by itself."""
     seed: int = 0
     """Decides every prompt."""
+    cycles: int = 1
+    """How often warm-up and schedule are gone through, in ``steps / cycles`` steps each (Loshchilov & Hutter 2017)."""
+    optimiser: Literal["adam", "muon"] = "adam"
+    """``muon``: Muon for the matrices inside the blocks of an ``ICLTransformer``, Adam for everything else."""
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.n_points) < 1 or not self.learning_rate > 0 or not self.clip > 0:
@@ -44,15 +49,21 @@ class Recipe:
                 f"steps, batch and n_points are at least 1, learning_rate and clip above 0, got {self.steps}, "
                 f"{self.batch}, {self.n_points}, {self.learning_rate}, {self.clip}"
             )
+        if self.cycles < 1 or self.steps % self.cycles:
+            raise ValueError(f"cycles is at least 1 and divides steps={self.steps}, got {self.cycles}")
+        if self.optimiser not in ("adam", "muon"):
+            raise ValueError(f"optimiser is 'adam' or 'muon', got {self.optimiser!r}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"schedule is 'constant' or 'cosine', got {self.schedule!r}")
 
     def rate(self, step: int) -> float:
         """The learning rate of the update number ``step``, from 0."""
+        period = self.steps // self.cycles
+        step %= period
         rate = self.learning_rate * min(1.0, (step + 1) / max(self.warmup, 1))
         if self.schedule == "constant" or step < self.warmup:
             return rate
-        return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(self.steps - self.warmup, 1)))
+        return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(period - self.warmup, 1)))
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ def train(
     folder: Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a predictor of prompts in place, by Adam on half the squared error.
+    """Train a predictor of prompts in place, by Adam or Muon on half the squared error.
 
     Predictions for every point are all trained on; a model that predicts the last point alone is trained on that.
 
@@ -113,7 +124,7 @@ class _Run:
         self.n_models = len(self.parameters[0])
         if isinstance(tasks, Sequence) and len(tasks) != self.n_models:
             raise ValueError(f"one task for each of the {self.n_models} models is needed, got {len(tasks)}")
-        self.optimiser = torch.optim.Adam(self.parameters, lr=recipe.learning_rate, betas=recipe.betas)
+        self.optimisers = list(optimisers(model, recipe.optimiser, recipe.learning_rate, recipe.betas))
         self.losses: list[Tensor] = []
         self.watched: dict[int, Any] = {}
         self.file = None if folder is None else Path(folder) / "state.pt"
@@ -134,12 +145,13 @@ class _Run:
         loss = self._losses(self.model(x, y), y)
         if not torch.isfinite(loss).all():
             raise FloatingPointError(f"the loss is {loss.tolist()} at step {self.step}; try a smaller learning rate")
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.sum().backward()
         self._clip()
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.rate(self.step)
+            optimiser.step()
         self.losses.append(loss.detach().cpu())
         return self.losses[-1]
 
@@ -150,7 +162,7 @@ class _Run:
         state = {
             "recipe": self.recipe,
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "losses": self.losses,
             "watched": self.watched,
         }
@@ -162,7 +174,8 @@ class _Run:
         if state["recipe"] != self.recipe:
             raise ValueError(f"{self.file} holds a run of another recipe: {state['recipe']}, not {self.recipe}")
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.losses, self.watched = state["losses"], state["watched"]
 
     def _prompts(self) -> tuple[Tensor, Tensor]:

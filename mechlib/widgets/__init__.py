@@ -1,14 +1,17 @@
 """What the reader can move: widgets that hold all their data, so that a static page needs no kernel."""
 
 from mechlib.widgets.attention import AttentionExplorer, attention_explorer
+from mechlib.widgets.chain import ChainExplorer, chain_explorer
 from mechlib.widgets.lens import LensExplorer, lens_explorer
 from mechlib.widgets.training import TrainingExplorer, training_explorer
 
 __all__ = [
     "AttentionExplorer",
+    "ChainExplorer",
     "LensExplorer",
     "TrainingExplorer",
     "attention_explorer",
+    "chain_explorer",
     "lens_explorer",
     "training_explorer",
 ]

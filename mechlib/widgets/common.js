@@ -11,6 +11,8 @@ function colour(share) {
 
 const shade = (share) => `rgb(${colour(share).join(",")})`;
 
+const SVG = "http://www.w3.org/2000/svg";
+
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -18,7 +20,16 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// The same in a drawing.
+function drawn(tag, attributes, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 const percent = (p) => `${p >= 0.1 || p === 0 ? Math.round(100 * p) : (100 * p).toFixed(1)}\u00a0%`;
+const words = (number) => Number(number.toPrecision(3)).toString();
 const clamp = (value, top) => Math.min(Math.max(value, 0), top);
 const freshId = () => `ml-${Math.random().toString(36).slice(2)}`;
 

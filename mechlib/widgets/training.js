@@ -3,16 +3,6 @@
 const HINT = "Drag the slider, or use the arrow keys on it. A click on a curve goes to the nearest checkpoint. "
   + "Choose a head in a table of scores to see its pattern.";
 const [WIDTH, HEIGHT, MARGIN] = [220, 90, 8];
-const SVG = "http://www.w3.org/2000/svg";
-
-function drawn(tag, attributes, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-const words = (number) => Number(number.toPrecision(3)).toString();
 
 function buildSlider(data) {
   const last = data.steps.length - 1;

@@ -3,9 +3,27 @@
 >>> from mechlib import zoo
 >>> zoo.names()
 >>> model = zoo.load("code-4l-mlp")
+
+Two kinds: language models, and models and populations that learn regression in context.
 """
 
-from mechlib.zoo.cards import Card, Checkpoint, card, names, steps
-from mechlib.zoo.loading import load, verify
+from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs, card, names, steps
+from mechlib.zoo.loading import Outputs, load, outputs, verify
+from mechlib.zoo.regression_recipes import tasks
+from mechlib.zoo.regressors import LinearLayers, Regressor
 
-__all__ = ["Card", "Checkpoint", "card", "load", "names", "steps", "verify"]
+__all__ = [
+    "Card",
+    "Checkpoint",
+    "LinearLayers",
+    "Outputs",
+    "Regressor",
+    "StoredOutputs",
+    "card",
+    "load",
+    "names",
+    "outputs",
+    "steps",
+    "tasks",
+    "verify",
+]

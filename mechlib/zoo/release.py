@@ -72,7 +72,7 @@ def install(trained: Card) -> Path:
     fresh = target.with_name(f".{trained.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    for file in ("card.json", *(c.file for c in trained.checkpoints if c.file)):
+    for file in ("card.json", *trained.files):
         shutil.copyfile(trained.folder / file, fresh / file)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)

@@ -23,6 +23,8 @@ from mechlib.zoo.data import Batches
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import measure, windows
 from mechlib.zoo.recipes import RECIPES, Recipe
+from mechlib.zoo.regression_recipes import REGRESSIONS
+from mechlib.zoo.regression_train import train_regression
 from mechlib.zoo.release import LOG, weights_file, write_card
 
 SAVE_EVERY = 250
@@ -41,8 +43,10 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
     Raises:
         ValueError: for a name without a recipe; the message gives the nearest ones.
     """
+    if name in REGRESSIONS:
+        return train_regression(REGRESSIONS[name], folder=Path(folder), device=device, progress=progress)
     if name not in RECIPES:
-        raise ValueError(unknown_model(name, RECIPES))
+        raise ValueError(unknown_model(name, (*RECIPES, *REGRESSIONS)))
     trainer = Trainer(RECIPES[name], Path(folder), device=str(resolve_device(device)), progress=progress)
     trainer.run()
     return write_card(trainer.recipe, trainer.batches, trainer.folder)

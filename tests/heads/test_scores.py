@@ -35,7 +35,7 @@ class TestAgainstTransformerLens:
         assert ours.shape == (model.cfg.n_layers, model.cfg.n_heads)
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
-    @pytest.mark.parametrize("name", zoo.names())
+    @pytest.mark.parametrize("name", zoo.names("language"))
     def test_every_model_of_the_zoo_at_the_full_context(self, name, monkeypatch):
         model = zoo.load(name, device="cpu")
         n_ctx, generator = model.cfg.n_ctx, torch.Generator().manual_seed(0)

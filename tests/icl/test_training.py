@@ -1,5 +1,7 @@
 """Training: what it converges to, that it resumes to the same bits, and that a population is many runs in one."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -45,10 +47,14 @@ def test_layers_given_the_constructed_weights_do_gradient_descent(looped):
     torch.testing.assert_close(model(sample.x.double(), sample.y.double()), expected.expand(2, -1))
 
 
-def test_a_run_that_was_stopped_ends_at_the_same_bits(tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_run_that_was_stopped_ends_at_the_same_bits(tmp_path, monkeypatch, optimiser):
+    recipe = dataclasses.replace(SMALL, optimiser=optimiser)
     monkeypatch.setattr("mechlib.icl.training.SAVE_EVERY", 5)
     whole, task = small(), tasks.LinearRegression(3)
-    history = train(whole, task, SMALL, watch=lambda m: float(m.read.weight.sum()), watch_at=(0, 4, 12), progress=False)
+    history = train(
+        whole, task, recipe, watch=lambda m: float(m.read.weight.sum()), watch_at=(0, 4, 12), progress=False
+    )
 
     class Stopped(Exception):
         pass
@@ -58,9 +64,9 @@ def test_a_run_that_was_stopped_ends_at_the_same_bits(tmp_path, monkeypatch):
 
     stopped = small()
     with pytest.raises(Stopped):
-        train(stopped, task, SMALL, watch=stop, watch_at=(8,), folder=tmp_path, progress=False)
+        train(stopped, task, recipe, watch=stop, watch_at=(8,), folder=tmp_path, progress=False)
     resumed = small(seed=5)
-    later = train(resumed, task, SMALL, watch=lambda m: 0.0, watch_at=(12,), folder=tmp_path, progress=False)
+    later = train(resumed, task, recipe, watch=lambda m: 0.0, watch_at=(12,), folder=tmp_path, progress=False)
     same(resumed, whole)
     assert torch.equal(later.loss, history.loss)
     assert sorted(history.watched) == [0, 4, 12] and sorted(later.watched) == [12]
@@ -92,6 +98,11 @@ def test_the_rate_rises_and_falls():
     assert {constant.rate(step) for step in range(12)} == {1e-2}
 
 
+def test_cycles_go_through_the_schedule_again():
+    twice = dataclasses.replace(SMALL, steps=24, cycles=2)
+    assert [twice.rate(step) for step in range(24)] == 2 * [SMALL.rate(step) for step in range(12)]
+
+
 def test_clipping_bounds_the_gradient_of_each_model():
     model = small(n_models=2)
     seen = []
@@ -115,6 +126,8 @@ def test_clipping_bounds_the_gradient_of_each_model():
         (lambda: Recipe(steps=0, batch=8, n_points=5, learning_rate=1e-2), "got 0, 8, 5"),
         (lambda: Recipe(steps=1, batch=8, n_points=5, learning_rate=-1.0), "-1.0"),
         (lambda: Recipe(steps=1, batch=8, n_points=5, learning_rate=0.1, schedule="step"), "got 'step'"),
+        (lambda: Recipe(steps=1, batch=8, n_points=5, learning_rate=0.1, optimiser="sgd"), "got 'sgd'"),
+        (lambda: Recipe(steps=9, batch=8, n_points=5, learning_rate=0.1, cycles=2), "divides steps=9, got 2"),
         (lambda: LinearSelfAttention(3, n_layers=0), "n_layers=0"),
         (lambda: train(small(), [tasks.LinearRegression(3)] * 2, SMALL), "each of the 1 models is needed, got 2"),
         (lambda: LinearSelfAttention(4)(torch.zeros(2, 5, 3), torch.zeros(2, 5)), r"4 dimensions, got \(2, 5, 3\)"),

@@ -16,7 +16,7 @@ MB = 1_000_000
 
 
 def test_the_models_of_the_book_are_there():
-    assert set(zoo.names()) == set(RECIPES)
+    assert set(zoo.names("language")) == set(RECIPES)
     assert len(zoo.steps("code-4l-mlp")) >= 5  # four checkpoints and the untrained model
     assert len(zoo.steps("code-2l")) >= 17
 
@@ -24,8 +24,9 @@ def test_the_models_of_the_book_are_there():
 def test_every_file_is_intact_and_all_fit_the_budget():
     assert all(status == "ok" for _, status in zoo.verify())
     files = [file for file, _ in zoo.verify()]
-    assert len(files) == sum(len(zoo.steps(name)) - 1 for name in zoo.names())
-    assert sum(file.stat().st_size for file in files) <= 55 * MB
+    stored = sum(zoo.card(name).outputs is not None for name in zoo.names())
+    assert len(files) == stored + sum(len(zoo.steps(name)) - 1 for name in zoo.names())
+    assert sum(file.stat().st_size for file in files) <= 65 * MB
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -59,7 +60,7 @@ def test_the_chapter_model_is_as_good_as_promised():
     assert zoo.card("code-4l-mlp").metrics["held_out"] <= 2.25
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.names("language"))
 def test_the_log_covers_every_checkpoint(name):
     """The log is of 192 passages and the checkpoint's loss of 400 to 800."""
     card = zoo.card(name)
@@ -114,7 +115,7 @@ def test_induction_is_as_strong_as_the_book_says(name, low, high):
     [
         ("code-4l-mpl", None, "did you mean 'code-4l-mlp'"),
         ("code-4l-mlp", 1_001, r"no checkpoint at step 1001; nearest: 1000, 250"),
-        ("gpt2", 5, "embedded models: code-1l, code-2l, .*, twin-untied-s2; only these have steps"),
+        ("gpt2", 5, "embedded models: code-1l, code-2l, .*icl-linear, .*, twin-untied-s2; only these have steps"),
     ],
 )
 def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, message):

@@ -1,0 +1,244 @@
+"""How each model of regression in context is trained: sizes, tasks and schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mechlib.icl.mixture import Mixture
+from mechlib.icl.models import Architecture
+from mechlib.icl.tasks import DecisionTree, LinearRegression, ReluNetwork, SparseLinear, Task
+from mechlib.icl.training import Recipe
+from mechlib.zoo.cards import unknown_model
+from mechlib.zoo.regressors import LinearLayers, Regressor
+
+
+@dataclass(frozen=True)
+class RegressionRecipe:
+    """All that determines a model or population of regression, up to the rounding of the machine that trains it."""
+
+    name: str
+    about: str
+    regressor: Regressor
+    tasks: tuple[Task, ...]
+    """One that all models see, or one for each."""
+    training: Recipe
+    labels: tuple[str, ...] = ("",)
+    """A word for each model of a population."""
+    checkpoints: tuple[int, ...] = ()
+    """Steps whose weights ship beside those of the last, ascending."""
+    looked_at: tuple[int, ...] = ()
+    """Further steps that the card's log measures."""
+    stores_outputs: bool = False
+    """Whether the predictions at every look ship."""
+    seed: int = 0
+    """Decides the initial weights."""
+    remarks: tuple[str, ...] = ()
+    """What its training showed, for the notes of its card."""
+
+    @property
+    def shipped(self) -> tuple[int, ...]:
+        """Steps whose weights ship, ascending."""
+        return (*self.checkpoints, self.training.steps)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Steps at which the weights are kept while training, ascending from 0."""
+        return tuple(sorted({0, *self.shipped, *self.looked_at}))
+
+    @property
+    def examples_per_step(self) -> int:
+        """Examples that each model sees in one update."""
+        return self.training.batch * self.training.n_points
+
+    def settings(self) -> dict[str, Any]:
+        """What its card keeps: the seed of the weights, the training, the tasks."""
+        training = dataclasses.asdict(self.training)
+        if math.isinf(self.training.clip):
+            del training["clip"]
+        return {"seed": self.seed, "training": training, "tasks": [described(task) for task in self.tasks]}
+
+
+def described(task: Task) -> dict[str, Any]:
+    """A task as JSON: its class and what it was made with, a pool by its number of tasks."""
+    told: dict[str, Any] = {"family": type(task).__name__}
+    for field in dataclasses.fields(task):
+        value = getattr(task, field.name)
+        if isinstance(value, Tensor):
+            value = len(value)
+        elif field.name == "families":
+            value = [described(family) for family in value]
+        told[field.name] = value
+    return told
+
+
+def log_spaced(first: int, last: int, n: int) -> tuple[int, ...]:
+    """About ``n`` whole numbers from ``first`` to ``last``, evenly spaced on a logarithmic axis."""
+    return tuple(sorted({round(first * (last / first) ** (i / (n - 1))) for i in range(n)}))
+
+
+POOL_SEED = 4_242
+
+
+def nested_pools(d: int, noise: float, sizes: Sequence[int | None]) -> tuple[LinearRegression, ...]:
+    """Linear regression on the first tasks of one Gaussian list, so many for each; ``None`` for new tasks always."""
+    largest = max(size for size in sizes if size)
+    pool = torch.randn(largest, d, generator=torch.Generator().manual_seed(POOL_SEED))
+    return tuple(LinearRegression(d, noise=noise, pool=None if size is None else pool[:size].clone()) for size in sizes)
+
+
+def _gradient_descent() -> Iterator[RegressionRecipe]:
+    task = LinearRegression(10, inputs="uniform")
+    yield RegressionRecipe(
+        name="gd-1",
+        about="One layer of linear self-attention: one step of gradient descent. Trains live in seconds.",
+        regressor=Regressor(LinearLayers(10)),
+        tasks=(task,),
+        training=Recipe(steps=2_000, batch=512, n_points=11, learning_rate=1e-2),
+    )
+    yield RegressionRecipe(
+        name="gd-loop-2",
+        about="One layer of linear self-attention passed twice.",
+        regressor=Regressor(LinearLayers(10, n_layers=2, looped=True)),
+        tasks=(task,),
+        training=Recipe(steps=3_000, batch=512, n_points=11, learning_rate=5e-3),
+    )
+    yield RegressionRecipe(
+        name="gd-loop-5",
+        about="One layer of linear self-attention passed five times.",
+        regressor=Regressor(LinearLayers(10, n_layers=5, looped=True)),
+        tasks=(task,),
+        training=Recipe(steps=8_000, batch=256, n_points=11, learning_rate=1e-3, warmup=200, clip=0.1),
+    )
+    yield RegressionRecipe(
+        name="gd-untied-2",
+        about="Two layers of linear self-attention with weights of their own.",
+        regressor=Regressor(LinearLayers(10, n_layers=2)),
+        tasks=(task,),
+        training=Recipe(steps=3_000, batch=256, n_points=11, learning_rate=1e-2, warmup=100, clip=0.1),
+    )
+
+
+LINEAR, SPARSE, TREE, RELU = FAMILIES = (
+    LinearRegression(5),
+    SparseLinear(5, nonzero=2),
+    DecisionTree(5, depth=2),
+    ReluNetwork(5, hidden=8),
+)
+"""The four families of the chapter on function classes."""
+FAMILY_LABELS = ("linear", "sparse", "tree", "relu")
+SCALES = tuple(variance**-0.5 for variance in (5, 2, 1, 5))
+"""What makes the variance of the values 1 in each."""
+
+
+def _muon(steps: int, n_points: int, cycles: int = 1) -> Recipe:
+    return Recipe(steps, 64, n_points, learning_rate=4e-3, warmup=100, clip=1.0, cycles=cycles, optimiser="muon")
+
+
+def _function_classes() -> Iterator[RegressionRecipe]:
+    sizes = Architecture(5, 21, d_model=64, n_layers=3)
+    yield RegressionRecipe(
+        name="icl-linear",
+        about="Linear regression without noise in five dimensions.",
+        regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
+        tasks=(LINEAR,),
+        training=_muon(5_000, 11),
+    )
+    yield RegressionRecipe(
+        name="icl-relu",
+        about="Two-layer ReLU networks of eight units.",
+        regressor=Regressor(sizes),
+        tasks=(RELU,),
+        training=_muon(4_000, 21),
+    )
+    yield RegressionRecipe(
+        name="icl-multi",
+        about="One model for four families of functions, a quarter of every batch each.",
+        regressor=Regressor(sizes),
+        tasks=(Mixture(5, families=FAMILIES, scales=SCALES),),
+        training=_muon(4_000, 21),
+    )
+    yield RegressionRecipe(
+        name="icl-specialists",
+        about="Four models, each for one of the families of icl-multi; together they made as many steps.",
+        regressor=Regressor(sizes, n_models=4),
+        tasks=tuple(Mixture(5, families=(f,), scales=(s,)) for f, s in zip(FAMILIES, SCALES, strict=True)),
+        training=_muon(1_000, 21),
+        labels=FAMILY_LABELS,
+    )
+    yield RegressionRecipe(
+        name="icl-probe",
+        about="Linear regression without noise in four dimensions, x and y in tokens of their own.",
+        regressor=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved")),
+        tasks=(LinearRegression(4),),
+        training=_muon(3_000, 11),
+    )
+
+
+POOLS = (4, 16, 64, 256, 1024, None)
+
+
+def _pool_labels(sizes: Sequence[int | None]) -> tuple[str, ...]:
+    return tuple("infinite" if size is None else str(size) for size in sizes)
+
+
+def _task_diversity() -> Iterator[RegressionRecipe]:
+    yield RegressionRecipe(
+        name="icl-diversity",
+        about="Linear regression with noise: the same model on pools of 4 to 1024 tasks, and on new tasks always.",
+        regressor=Regressor(Architecture(4, 8), n_models=len(POOLS)),
+        tasks=nested_pools(4, 0.5, POOLS),
+        training=Recipe(steps=12_000, batch=32, n_points=8, learning_rate=3e-3, warmup=500, clip=1.0),
+        labels=_pool_labels(POOLS),
+        checkpoints=(474, 1_458, 4_487),
+        looked_at=log_spaced(50, 12_000, 40),
+        stores_outputs=True,
+    )
+
+
+def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
+    """Between linear attention alone and a whole block: what each piece does to the match with a gradient step."""
+    bare = {"n_layers": 1, "n_heads": 1, "d_mlp": 0, "attention": "linear", "norm": False}
+    whole = {"attention": "softmax", "norm": True, "d_mlp": None}
+    pieces: dict[str, tuple[str, dict[str, Any]]] = {
+        "linear": ("linear attention alone", {}),
+        "softmax": ("softmax attention alone", {"attention": "softmax"}),
+        "softmax-2h": ("two heads of softmax attention alone", {"attention": "softmax", "n_heads": 2}),
+        "linear-norm": ("linear attention and LayerNorm", {"norm": True}),
+        "linear-mlp": ("linear attention and an MLP", {"d_mlp": None}),
+        "whole": ("softmax attention, LayerNorm and MLP", whole),
+        "whole-2l": ("two layers of two softmax heads, LayerNorm and MLP", whole | {"n_heads": 2, "n_layers": 2}),
+    }
+    seeds = 5
+    for name, (about, parts) in pieces.items():
+        yield RegressionRecipe(
+            name=f"step-{name}",
+            about=f"Linear regression in five dimensions by {about}: five models of one population.",
+            regressor=Regressor(Architecture(5, 11, **(bare | parts)), n_models=seeds),
+            tasks=(LINEAR,),
+            training=Recipe(steps=2_000, batch=64, n_points=11, learning_rate=5e-3, warmup=100, clip=1.0),
+            labels=tuple(f"s{seed}" for seed in range(seeds)),
+        )
+
+
+REGRESSIONS = {
+    recipe.name: recipe
+    for recipe in (*_gradient_descent(), *_one_piece_at_a_time(), *_function_classes(), *_task_diversity())
+}
+
+
+def tasks(name: str) -> tuple[Task, ...]:
+    """What a model of regression trained on: one task for all models, or one for each of a population, in their order.
+
+    Raises:
+        ValueError: for a name without such a recipe; the message gives the nearest ones.
+    """
+    if name not in REGRESSIONS:
+        raise ValueError(unknown_model(name, REGRESSIONS))
+    return REGRESSIONS[name].tasks

@@ -18,6 +18,8 @@ LAYER_WRONG = {
     "twice": lambda t, *W: layer(layer(t, *W), *W),
     "half": lambda t, *W: layer(t, *W, scale=0.5),
     "sizes of scores": lambda t, q, k, v, o: t + ((t @ q) @ (t[:, :-1] @ k).mT).abs() @ (t[:, :-1] @ v) @ o,
+    "masked like a language model": lambda t, q, k, v, o: t + ((t @ q) @ (t @ k).mT).tril() @ (t @ v) @ o,
+    "no weights for values": lambda t, q, k, v, o: t + (t @ q) @ (t[:, :-1] @ k).mT @ t[:, :-1],
     "mean residual": lambda t, *W: layer(t, *W) - t + t.mean(1, keepdim=True),
     "nothing": lambda t, *W: t,
 }
@@ -47,6 +49,8 @@ READ_OFF_WRONG = {
     "rate squared": lambda *a: read_off(*a, rate=lambda r: r**2),
     "rest not divided": lambda *a: (read_off(*a)[0], read_off(*a)[1] * (a[0] @ a[1].T)[:-1].square().sum()),
     "rest as percent": lambda *a: read_off(*a, rest=lambda s: 100 * s),
+    "y in the first place": lambda q, k, v, o, n: read_off(q.flip(0), k.flip(0), v.flip(0), o.flip(1), n),
+    "exchanged results": lambda *a: read_off(*a)[::-1],
     "rate alone": lambda *a: read_off(*a)[0],
 }
 READ_OFF_RIGHT = {
@@ -67,6 +71,8 @@ BEST_WRONG = {
     "fourth forgotten": lambda v, f, n: best(v, 0 * f + v**2, n),
     "geometric mean": lambda v, f, n: (*best(v, f, n)[:2], best(v, f, n)[0].log().mean().exp()),
     "half the rates": lambda v, f, n: (best(v, f, n)[0] / 2, *best(v, f, n)[1:]),
+    "own square twice over": lambda v, f, n: best(v, f, n, extra=2 * v**2),
+    "rates averaged by variance": lambda v, f, n: (*best(v, f, n)[:2], (best(v, f, n)[0] * v).sum() / v.sum()),
     "mean loss": lambda v, f, n: (best(v, f, n)[0], best(v, f, n)[1] / len(v), best(v, f, n)[2]),
     "deviations": lambda v, f, n: best(v.sqrt(), f, n),
 }
@@ -89,6 +95,9 @@ def report(model, step, rivals, *, level=1.96, claim=torch.mean):
 
 REFUTE_WRONG = {
     "90 %": lambda *a: report(*a, level=1.645),
+    "two standard errors": lambda *a: report(*a, level=2.0),
+    "root of one less": lambda m, s, r: report(m, s, r, level=1.96 * (len(m) / (len(m) - 1)) ** 0.5),
+    "lead without its sign": lambda *a: (*report(*a)[:3], *(part.abs() for part in report(*a)[3:])),
     "median": lambda *a: report(*a, claim=torch.median),
     "worst rival": lambda m, s, r: (*report(m, s, r)[:2], int(report(m, s, -r)[2]), *report(m, s, r)[3:]),
     "angles": lambda *a: report(*a, claim=lambda own: own.arccos().mean()),
@@ -98,6 +107,7 @@ REFUTE_WRONG = {
 REFUTE_RIGHT = {
     "a list": lambda *a: [float(part) for part in report(*a)],
     "axes of length one": lambda *a: tuple(torch.as_tensor(part)[None] for part in report(*a)),
+    "single precision": lambda m, s, r: report(m.float(), s.float(), r.float()),
     "lengths changed": lambda m, s, r: report(7 * m, s / 3, 2 * r),
 }
 

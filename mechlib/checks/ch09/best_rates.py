@@ -68,6 +68,10 @@ def own_pairs_forgotten(var, fourth, n):
     return solved_with(var, (fourth + var * (var.sum() - var)) / n + var**2)
 
 
+def entries_squared(var, fourth, n):
+    return solved_with(var, (fourth + (n - 1) * var**2) / n)
+
+
 def many_examples(var, fourth, n):
     return solved_with(var, var**2)
 
@@ -79,6 +83,11 @@ def unaveraged(var, fourth, n):
 def loss_not_halved(var, fourth, n):
     rates, loss, common = best_rates(var, fourth, n)
     return rates, 2 * loss, common
+
+
+def loss_of_mean(var, fourth, n):
+    rates, _, common = best_rates(var, fourth, n)
+    return rates, 0.5 * (var * (1 - rates * var).square()).sum(), common
 
 
 def loss_of_common_rate(var, fourth, n):
@@ -140,11 +149,17 @@ MISCONCEPTIONS = {
     "own_pairs_forgotten": Misconception(
         own_pairs_forgotten, "there are n (n - 1) pairs of different examples, not n²: v² has the factor (n - 1) / n."
     ),
+    "entries_squared": Misconception(
+        entries_squared, "you squared the entries of S; S² is a matrix product, and its diagonal sums whole rows."
+    ),
     "many_examples": Misconception(
         many_examples, "this is 1 / v, the rate for very many examples; with n of them S varies about its mean."
     ),
     "unaveraged": Misconception(unaveraged, "a step averages over the n examples; you let it add them up."),
     "loss_not_halved": Misconception(loss_not_halved, "the loss is half the squared error."),
+    "loss_of_mean": Misconception(
+        loss_of_mean, "your loss puts the mean of S for S; it varies from prompt to prompt, which costs as well."
+    ),
     "loss_of_common_rate": Misconception(
         loss_of_common_rate, "your loss is that of the common rate; asked for is the loss with a rate for each."
     ),
@@ -167,7 +182,7 @@ QUESTION = Question(
     points=2,
     title="The best rate for every direction",
     hints=(
-        "With w = 0 at the start and rates p, the error after the step is (I - P S) w. Average its square.",
+        "From an estimate of zero and with rates p, the error after the step is (I - P S) w. Average its square.",
         "You need the diagonal of E S². Terms with i = j give the fourth moment and v_a v_b, the others v_a².",
         "squared = (fourth + var * var.sum() + (n - 2) * var**2) / n; rates = var / squared; the loss is half the "
         "sum of var (1 - rates var); the common rate minimises sum var (1 - 2 p var + p² squared).",

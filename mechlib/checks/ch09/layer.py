@@ -78,6 +78,12 @@ def softmax(tokens, W_Q, W_K, W_V, W_O):
     return _added(tokens, _scores(tokens, context, W_Q, W_K).softmax(-1), context, W_V, W_O)
 
 
+def standard(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    scores = _scores(tokens, context, W_Q, W_K) / W_Q.shape[1] ** 0.5
+    return _added(tokens, scores.softmax(-1), context, W_V, W_O)
+
+
 def divided_by_root(tokens, W_Q, W_K, W_V, W_O):
     context = tokens[:, :-1]
     return _added(tokens, _scores(tokens, context, W_Q, W_K) / W_Q.shape[1] ** 0.5, context, W_V, W_O)
@@ -92,6 +98,11 @@ def averaged(tokens, W_Q, W_K, W_V, W_O):
 def causal(tokens, W_Q, W_K, W_V, W_O):
     context = tokens[:, :-1]
     return _added(tokens, _scores(tokens, context, W_Q, W_K).tril(), context, W_V, W_O)
+
+
+def strictly_causal(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K).tril(-1), context, W_V, W_O)
 
 
 def exchanged(tokens, W_Q, W_K, W_V, W_O):
@@ -144,11 +155,17 @@ MISCONCEPTIONS = {
         first_left_out, "you leave the first token out of the context; the query is the last one."
     ),
     "softmax": Misconception(softmax, "your scores go through a softmax; linear attention takes them as they are."),
+    "standard": Misconception(
+        standard, "this is softmax attention; linear attention takes the scores as they are, without root or softmax."
+    ),
     "divided_by_root": Misconception(
         divided_by_root, "you divide the scores by the root of the key's width; this layer does not scale them."
     ),
     "averaged": Misconception(averaged, "you average over the examples; the layer adds them up."),
     "causal": Misconception(causal, "you mask later tokens; here every token sees all examples."),
+    "strictly_causal": Misconception(
+        strictly_causal, "tokens see only those before them; here every token sees all examples, before it or not."
+    ),
     "exchanged": Misconception(exchanged, "query and key are exchanged: the token goes through W_Q, examples W_K."),
     "no_residual": Misconception(no_residual, "the token itself is missing: the layer adds to it."),
     "subtracted": Misconception(subtracted, "you subtract what attention finds; the sign belongs to the weights."),

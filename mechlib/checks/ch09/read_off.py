@@ -69,6 +69,24 @@ def not_symmetrised(W_Q, W_K, W_V, W_O, n):
     return nearest(function(W_Q, W_K, W_V, W_O), n)
 
 
+def neither_symmetrised(W_Q, W_K, W_V, W_O, n):
+    T = function(W_Q, W_K, W_V, W_O)
+    unit = torch.zeros_like(T)
+    unit[range(len(T)), range(len(T)), -1] = -1 / n
+    rate = (T * unit).sum() / unit.square().sum()
+    return rate, (T - rate * unit).square().sum() / T.square().sum()
+
+
+def one_place(W_Q, W_K, W_V, W_O, n):
+    rate, rest = read_off(W_Q, W_K, W_V, W_O, n)
+    return rate, (1 + rest) / 2
+
+
+def twice_the_rate(W_Q, W_K, W_V, W_O, n):
+    rate, rest = read_off(W_Q, W_K, W_V, W_O, n)
+    return 2 * rate, rest
+
+
 def diagonal_alone(W_Q, W_K, W_V, W_O, n):
     M, u = (W_Q @ W_K.T)[:-1], (W_V @ W_O)[:, -1]
     return -n * M.diagonal().mean() * u[-1], read_off(W_Q, W_K, W_V, W_O, n)[1]
@@ -106,6 +124,13 @@ def length_for_square(W_Q, W_K, W_V, W_O, n):
 def relative_to_step(W_Q, W_K, W_V, W_O, n):
     rate, rest = read_off(W_Q, W_K, W_V, W_O, n)
     return rate, rest / (1 - rest)
+
+
+def query_y_counted(W_Q, W_K, W_V, W_O, n):
+    rate, _ = read_off(W_Q, W_K, W_V, W_O, n)
+    T = symmetric((W_Q @ W_K.T)[:, :, None] * (W_V @ W_O)[:, -1])
+    explained_part = rate * one_step(len(T) - 1, n)
+    return rate, 1 - explained_part.square().sum() / T.square().sum()
 
 
 def y_as_coordinate(W_Q, W_K, W_V, W_O, n):
@@ -146,6 +171,20 @@ MISCONCEPTIONS = {
     "not_symmetrised": Misconception(
         not_symmetrised,
         "you compare T as it stands. Both of its last axes meet the same example, so only its symmetric part counts.",
+    ),
+    "neither_symmetrised": Misconception(
+        neither_symmetrised,
+        "you symmetrised neither T nor the step. Both last axes meet the same example: (x_a, y, x_a) adds to the rate.",
+    ),
+    "one_place": Misconception(
+        one_place, "your step has one place for each coordinate; symmetrised it has two, [a, a, d] and [a, d, a]."
+    ),
+    "twice_the_rate": Misconception(
+        twice_the_rate,
+        "twice the rate: the symmetric part is half the sum of T and its transpose; a step has -1/(2n) at two places.",
+    ),
+    "query_y_counted": Misconception(
+        query_y_counted, "a runs over the d coordinates of x alone: the query's y is zero, and its row of T is unused."
     ),
     "diagonal_alone": Misconception(
         diagonal_alone, "your rate uses the terms (x_a, x_a, y) alone; (x_a, y, x_a) adds to the same product."

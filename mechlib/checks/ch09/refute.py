@@ -88,6 +88,14 @@ def coordinates_shuffled(model, step, rivals):
     return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1, 1)).mean())
 
 
+def rolled_flat(model, step, rivals):
+    return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1)).mean())
+
+
+def last_left_out(model, step, rivals):
+    return _with(refute(model, step, rivals), baseline=cosine(model[:-1], step[1:]).mean())
+
+
 def baseline_of_size(model, step, rivals):
     return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1, 0)).abs().mean())
 
@@ -140,6 +148,10 @@ def one_standard_error(model, step, rivals):
 
 def no_root(model, step, rivals):
     return _margin(model, step, rivals, lambda lead: 1.96 * lead.std())
+
+
+def population_spread(model, step, rivals):
+    return _margin(model, step, rivals, lambda lead: 1.96 * lead.std(correction=0) / len(lead) ** 0.5)
 
 
 def unpaired(model, step, rivals):
@@ -202,6 +214,13 @@ MISCONCEPTIONS = {
     "coordinates_shuffled": Misconception(
         coordinates_shuffled, "you shifted the coordinates; the baseline is the step of another prompt."
     ),
+    "rolled_flat": Misconception(
+        rolled_flat,
+        "your shift runs through all entries in a row, so coordinates move too; shift along the axis of prompts alone.",
+    ),
+    "last_left_out": Misconception(
+        last_left_out, "the last prompt is missing from your baseline; it goes beside the step of the first."
+    ),
     "baseline_of_size": Misconception(
         baseline_of_size, "your baseline averages sizes of cosines; keep their signs, or chance never averages out."
     ),
@@ -222,6 +241,10 @@ MISCONCEPTIONS = {
     "no_root": Misconception(
         no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
     ),
+    "population_spread": Misconception(
+        population_spread,
+        "your standard deviation divides by the number of prompts; one less is asked for (numpy: ddof=1).",
+    ),
     "unpaired": Misconception(
         unpaired, "you add the variances of the two cosines; take the spread of their difference, prompt by prompt."
     ),
@@ -241,12 +264,12 @@ QUESTION = Question(
     cases=cases,
     axes={"model": "prompt coordinate", "step": "prompt coordinate", "rivals": "rival prompt coordinate"},
     fields=(
-        Field("claimed"),
-        Field("baseline"),
+        Field("claimed", atol=1e-5),
+        Field("baseline", atol=1e-5),
         Field("best", atol=0, rtol=0),
-        Field("lead"),
-        Field("low"),
-        Field("high"),
+        Field("lead", atol=1e-5),
+        Field("low", atol=1e-5),
+        Field("high", atol=1e-5),
     ),
     misconceptions=MISCONCEPTIONS,
     alternatives={"unit_vectors": by_unit_vectors, "numpy": by_numpy, "lists": by_lists},

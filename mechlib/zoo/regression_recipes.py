@@ -148,14 +148,14 @@ def _function_classes() -> Iterator[RegressionRecipe]:
         about="Linear regression without noise in five dimensions.",
         regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
         tasks=(LINEAR,),
-        training=_muon(5_000, 11),
+        training=_muon(10_000, 11, cycles=2),
     )
     yield RegressionRecipe(
         name="icl-relu",
         about="Two-layer ReLU networks of eight units.",
         regressor=Regressor(sizes),
         tasks=(RELU,),
-        training=_muon(4_000, 21),
+        training=_muon(8_000, 21, cycles=2),
     )
     yield RegressionRecipe(
         name="icl-multi",
@@ -202,6 +202,26 @@ def _task_diversity() -> Iterator[RegressionRecipe]:
     )
 
 
+TRANSIENT_POOLS = (8, 16, 32, 64, None)
+
+
+def _transient_ridge() -> Iterator[RegressionRecipe]:
+    steps = 24_000
+    yield RegressionRecipe(
+        name="icl-transient",
+        about="Linear regression with little noise, trained for long: pools of 8 to 64 tasks, and new tasks always.",
+        regressor=Regressor(Architecture(4, 8, d_model=48, n_heads=4), n_models=len(TRANSIENT_POOLS)),
+        tasks=nested_pools(4, 0.125**0.5, TRANSIENT_POOLS),
+        training=Recipe(
+            steps, batch=128, n_points=8, learning_rate=2e-3, warmup=200, clip=1.0, schedule="constant"
+        ),
+        labels=_pool_labels(TRANSIENT_POOLS),
+        checkpoints=(2_000,),
+        looked_at=log_spaced(50, steps, 60),
+        stores_outputs=True,
+    )
+
+
 def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
     """Between linear attention alone and a whole block: what each piece does to the match with a gradient step."""
     bare = {"n_layers": 1, "n_heads": 1, "d_mlp": 0, "attention": "linear", "norm": False}
@@ -229,7 +249,13 @@ def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
 
 REGRESSIONS = {
     recipe.name: recipe
-    for recipe in (*_gradient_descent(), *_one_piece_at_a_time(), *_function_classes(), *_task_diversity())
+    for recipe in (
+        *_gradient_descent(),
+        *_one_piece_at_a_time(),
+        *_function_classes(),
+        *_task_diversity(),
+        *_transient_ridge(),
+    )
 }
 
 

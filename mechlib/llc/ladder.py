@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.chains import rhat
 from mechlib.llc.coins import own_coins
-from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, mode_layers, rhat
+from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, mode_layers
 from mechlib.llc.extrapolation import Extrapolation, extrapolate
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.posterior import Start, at_start

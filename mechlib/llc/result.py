@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.llc.chains import arviz
+
 if TYPE_CHECKING:
     from arviz import InferenceData
     from matplotlib.axes import Axes
@@ -102,8 +104,6 @@ class LLCResult:
 
     def to_arviz(self) -> InferenceData:
         """The trace as ArviZ's ``posterior["llc"]``, the settings as its attributes."""
-        from mechlib.llc.diagnostics import arviz
-
         settings = {name: getattr(self, name) for name in ("nbeta", "lr", "gamma", "init_loss", "sampler")}
         return arviz().from_dict(posterior={"llc": self.trace.cpu().numpy()}, posterior_attrs=settings)
 

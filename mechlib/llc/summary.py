@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.llc.diagnostics import Circumstances, diverged, effective_draws, rhat, std_error
+from mechlib.llc.chains import diverged, effective_draws, rhat, std_error
+from mechlib.llc.diagnostics import Circumstances
 from mechlib.llc.posterior import EvalLoss, Posterior
 from mechlib.llc.result import LLCResult
 from mechlib.llc.run import EVERY, Drawn, Settings

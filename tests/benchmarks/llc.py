@@ -16,14 +16,14 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
 
 from mechlib.llc import Unreliable, estimate_llc
-from mechlib.llc.diagnostics import effective_draws
+from mechlib.llc.chains import effective_draws
 from mechlib.llc.exact import quadratic_expectation
 from tests.benchmarks import machine
 from tests.benchmarks.rivals import NAMES, ROOT, python
@@ -81,11 +81,11 @@ def running(name: str) -> Iterator[Estimator]:
         estimator.process.wait(60)
 
 
-def per_draw(names: list[str], rounds: int) -> Iterator[tuple[str, int, Seconds]]:
+def per_draw(names: list[str], rounds: int, work: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, Seconds]]:
     """Problem, chains and seconds for a draw; every round asks all, beginning with another."""
     with ExitStack() as stack:
         estimators = {name: stack.enter_context(running(name)) for name in names}
-        for which, chains in WORK:
+        for which, chains in work:
             found: Seconds = {name: [] for name in names}
             for number in range(-1, rounds):
                 shift = number % len(names)
@@ -166,20 +166,24 @@ def table_to_error(measured: Seconds) -> str:
     return "\n".join(lines)
 
 
-def main(rounds: int = ROUNDS) -> None:
-    """Print both tables."""
+def main(rounds: int = ROUNDS, only: str = "") -> None:
+    """Print both tables, or the rows of the first whose problem begins with ``only``."""
     names = ["mechlib", *(name for name in NAMES if python(name).is_file())]
     missing = [name for name in NAMES if name not in names]
     if missing:
         print(f"\nWithout {' and '.join(missing)}: python -m tests.benchmarks.rivals makes their environments.")
     print(f"\nOne draw of all chains; {rounds} interleaved rounds, medians (quartiles).\n\n{head_per_draw(names)}")
-    for which, chains, seconds in per_draw(names, rounds):
+    work = [(which, chains) for which, chains in WORK if which.startswith(only)]
+    for which, chains, seconds in per_draw(names, rounds, work):
         print(row_per_draw(which, chains, seconds), flush=True)
-    print(f"\nTime to an error of {ERROR:.0%} on the quadratic.\n\n{table_to_error(seconds)}")
+    if not only:
+        print(f"\nTime to an error of {ERROR:.0%} on the quadratic.\n\n{table_to_error(seconds)}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", default="", metavar="PROBLEM", help="the rows of one problem: 'MLP', 'transformer'")
+    given = parser.parse_args()
     print(machine.description())
-    main(parser.parse_args().rounds)
+    main(given.rounds, given.only)

@@ -29,6 +29,21 @@ def test_there_are_figures_and_mathematics(chapter):
     assert browser.all(".mechlib-figure img") and browser.all("mjx-container")
 
 
+@pytest.mark.parametrize("width", [1300, 390], ids=["desktop", "phone"])
+def test_no_equation_is_cut_off_on_the_left_where_nobody_can_scroll(chapter, width):
+    browser, _ = chapter
+    browser.resize(width, 1000)
+    cut = browser.driver.execute_script("""
+        return [...document.querySelectorAll("div.math")].filter((box) => {
+            const signs = [...box.querySelectorAll("mjx-mi, mjx-mo, mjx-mn")];
+            box.scrollLeft = 0;
+            const left = Math.min(...signs.map((sign) => sign.getBoundingClientRect().left));
+            return left < box.getBoundingClientRect().left - 1;
+        }).map((box) => box.textContent.slice(0, 60));
+    """)
+    assert not cut
+
+
 def test_each_claim_has_one_verdict(chapter):
     browser, name = chapter
     claims = [re.match(r"Claim (\d\d[a-z])", card.text)[1] for card in browser.all(".mechlib-verdict")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -29,7 +30,9 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit status 2."""
     try:
         app(prog_name="mechlib")
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, LookupError) as error:
+        if isinstance(error, KeyError | IndexError):  # those are faults of ours
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -91,7 +94,7 @@ def zoo_verify() -> None:
 @zoo.command("train")
 def zoo_train(
     name: Annotated[str, typer.Argument(help="The name of a recipe.")],
-    folder: Annotated[Path | None, typer.Option(help="Where the run is kept.  [default: build/zoo/NAME]")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the run is kept.", show_default="build/zoo/NAME")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     ship: Annotated[bool, typer.Option("--ship", help="Replace the model of that name that ships.")] = False,
 ) -> None:
@@ -124,6 +127,14 @@ def _bring_up_to_date(*parts: Generated, check: bool) -> None:
     for part in parts:
         for path in part.write():
             print(f"wrote {path}")
+
+
+class SandboxEngine(StrEnum):
+    """What builds a sandbox."""
+
+    bubblewrap = "bubblewrap"
+    podman = "podman"
+    docker = "docker"
 
 
 Solutions = Annotated[Path, typer.Argument(help="The folder with the solutions, such as solutions/.")]
@@ -166,10 +177,15 @@ def grade_(
     roster: Annotated[
         Path | None, typer.Option(help="A CSV file with a column id: the students of the course.")
     ] = None,
-    chapter: Annotated[str | None, typer.Option(help="Such as ch02.  [default: that of most notebooks]")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks at a time.  [default: one per processor]")] = None,
+    chapter: Annotated[str | None, typer.Option(help="Such as ch02.", show_default="that of most notebooks")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Notebooks at a time.", show_default="one for each processor")
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for a cell or an answer.")] = 30.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    engine: Annotated[
+        SandboxEngine, typer.Option(help="What builds the sandbox; a container engine is slower.")
+    ] = SandboxEngine.bubblewrap,
     trust: Annotated[
         bool, typer.Option("--trust-submissions", help="Grade without a sandbox: notebooks run as you.")
     ] = False,
@@ -182,6 +198,8 @@ def grade_(
     from mechlib.course.roster import read
     from mechlib.grading import grade, sandbox
 
+    if trust and engine != SandboxEngine.bubblewrap:
+        raise ValueError(f"--trust-submissions grades without a sandbox; leave it out, or --engine {engine}")
     students = read(roster) if roster else ()
     if trust:
         print(sandbox.TRUST, file=sys.stderr)
@@ -193,9 +211,10 @@ def grade_(
         jobs=jobs,
         timeout=timeout,
         resume=resume,
-        trust_submissions=trust,
+        engine="none" if trust else engine.value,
         write=reports.write,
     )
+    reports.clear(out)
     shown = tqdm(grading, total=len(grading), unit="notebook", disable=quiet)
     try:
         grades = {each.source: each for each in shown}
@@ -211,7 +230,7 @@ def grade_(
 def gradescope_(
     out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("autograder.zip"),
     course: Annotated[Path | None, typer.Option(help="The folder of a course, whose secret is used.")] = None,
-    chapter: Annotated[str | None, typer.Option(help="Such as ch02.  [default: that of each notebook]")] = None,
+    chapter: Annotated[str | None, typer.Option(help="Such as ch02.", show_default="that of each notebook")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for a cell or an answer.")] = 30.0,
     trust: Annotated[bool, typer.Option("--trust-submissions", help="Grade where there is no sandbox.")] = False,
 ) -> None:

@@ -21,6 +21,11 @@ __all__ = ["Judgement", "Status", "Trial", "judge"]
 
 Status = Literal["right", "wrong", "raised", "interrupted", "unanswered"]
 
+TOO_COARSE = (
+    "your numbers come in half precision, too coarse to tell the right answer from a common mistake: return them as "
+    "torch.float32."
+)
+
 Readings = tuple[tuple[Reading, ...], ...]
 """``[case][field]``."""
 
@@ -142,6 +147,8 @@ def _changed(outcomes: Sequence[Returned | Raised]) -> tuple[str, ...]:
 def _compared(trial: Trial, got: Readings, changed: tuple[str, ...]) -> Judgement:
     question = trial.question
     differences = trial.differences(got, trial.expected)
+    if not differences and _too_coarse(trial, got):
+        return Judgement("wrong", TOO_COARSE)
     if not differences:
         points = f"{question.points:g} point{'s' * (question.points != 1)}"
         return Judgement("right", f"right ({points})", changed)
@@ -154,6 +161,12 @@ def _compared(trial: Trial, got: Readings, changed: tuple[str, ...]) -> Judgemen
         return Judgement("wrong", sentence, (*gaps, where, *changed), misconception=name)
     headline, rest = (changed[0], gaps) if changed else (f"not right yet. {gaps[0]}", gaps[1:])
     return Judgement("wrong", headline, (*rest, where, _shapes(case)))
+
+
+def _too_coarse(trial: Trial, got: Readings) -> bool:
+    """Whether the rounding that is allowed for half precision would let a mistake pass as well."""
+    coarse = any(reading.precision for of_case in got for reading in of_case)
+    return coarse and any(trial.same(got, readings) for readings in trial.mistaken.values())
 
 
 def _same_mistake(trial: Trial, got: Readings) -> str | None:

@@ -38,10 +38,10 @@ def run(root: Path) -> Path:
 def _graded(root: Path) -> SubmissionGrade:
     settings: dict[str, Any] = json.loads((root / "source" / "settings.json").read_text(encoding="utf-8"))
     secret = root / "source" / "secret"
-    trusted = bool(settings["trusted"])
-    if not trusted:
+    engine: sandbox.Engine = "none" if settings["trusted"] else "bubblewrap"
+    if engine != "none":
         sandbox.refuse_if_visible((root / "submission", secret))
-        sandbox.require()
+        sandbox.require(engine)
     submissions = collect(root / "submission")
     if len(submissions) > 1:
         raise ValueError(f"{len(submissions)} files were handed in; hand in one notebook")
@@ -50,7 +50,7 @@ def _graded(root: Path) -> SubmissionGrade:
     if chapter is None:
         raise ValueError(f"{submission.source} holds no question of a chapter")
     assignment = Assignment.of(chapter, read_secret(secret))
-    return grade_one(content, assignment, source=submission.source, timeout=settings["timeout"], trusted=trusted)
+    return grade_one(content, assignment, source=submission.source, timeout=settings["timeout"], engine=engine)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ TELLING = 16
 """Characters from which on a line of a solution gives something away; shorter ones are like any other code."""
 
 
-def answer_lines(solution: Notebook) -> frozenset[str]:
-    """The lines that stand in a solution's answers and in cells for teachers only, and nowhere else in it."""
+def answer_lines(*solutions: Notebook) -> frozenset[str]:
+    """The lines that stand in answers of the solutions or in cells for teachers only, and nowhere else in any."""
     hidden, shown = set(), set()
-    for cell in solution["cells"]:
+    for cell in (cell for solution in solutions for cell in solution["cells"]):
         tags = cell["metadata"].get("tags", ())
         inside = whole = "solution-only" in tags or bool(WRITTEN.match(cell["source"]))
         for line in map(str.strip, cell["source"].split("\n")):
@@ -41,7 +41,7 @@ def leaks(files: Mapping[str, bytes], secret: bytes, solutions: Iterable[Noteboo
         secret: the course's secret; found also in Base64, in capitals, and if it is hexadecimal, as the bytes meant.
         solutions: where the answers are.
     """
-    answers = frozenset().union(*(answer_lines(solution) for solution in solutions))
+    answers = answer_lines(*solutions)
     found = []
     for name, content in _opened(files.items()):
         if any(form in content for form in _forms(secret)):

@@ -96,6 +96,8 @@ class Course:
             FileNotFoundError: if the course was never written.
             ValueError: as for ``write``.
         """
+        if not self.secret_file.is_file():
+            raise FileNotFoundError(f"there is no course in {self.out} yet; without --check it is made")
         files = self.contents(read_secret(self.secret_file))
         return [
             f"{self.out / name} is not what the solutions give: run 'mechlib release' for the course again"

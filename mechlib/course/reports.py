@@ -12,13 +12,29 @@ from mechlib.course.roster import Student
 from mechlib.course.summary import summary
 from mechlib.grading.results import SubmissionGrade
 
-__all__ = ["write", "write_class"]
+__all__ = ["clear", "write", "write_class"]
+
+OF_EACH = ("results.json", "feedback.html")
+OF_CLASS = ("grades.csv", "canvas.csv", "moodle.csv", "written.csv", "summary.html")
+
+
+def clear(out: Path) -> None:
+    """Remove what ``write`` and ``write_class`` wrote into ``out`` in an earlier run, so that nothing stays of students
+    who are gone; what somebody else put there stays, and so does a folder that holds any of it."""
+    for folder in (out / "students").glob("*"):
+        if folder.is_dir() and not folder.is_symlink():
+            for name in OF_EACH:
+                (folder / name).unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    for name in OF_CLASS:
+        (out / name).unlink(missing_ok=True)
 
 
 def write(grade: SubmissionGrade, folder: Path) -> None:
     """Write ``results.json`` in Gradescope's format and ``feedback.html`` for one submission."""
-    files = {"results.json": gradescope_results(grade), "feedback.html": feedback(grade)}
-    checkout.write_changed({folder / name: text for name, text in files.items()})
+    texts = (gradescope_results(grade), feedback(grade))
+    checkout.write_changed({folder / name: text for name, text in zip(OF_EACH, texts, strict=True)})
 
 
 def write_class(grades: Mapping[str, SubmissionGrade], out: Path, students: Sequence[Student] = ()) -> list[Path]:
@@ -30,11 +46,11 @@ def write_class(grades: Mapping[str, SubmissionGrade], out: Path, students: Sequ
         students: the roster, for names, numbers and those who handed nothing in.
     """
     everything = list(grades.values())
-    files = {
-        "grades.csv": tables.grades(everything, students),
-        "canvas.csv": tables.canvas(everything, students),
-        "moodle.csv": tables.moodle(everything, students),
-        "written.csv": tables.written(everything),
-        "summary.html": summary(grades, students),
-    }
-    return checkout.write_changed({out / name: text for name, text in files.items()})
+    texts = (
+        tables.grades(everything, students),
+        tables.canvas(everything, students),
+        tables.moodle(everything, students),
+        tables.written(everything),
+        summary(grades, students),
+    )
+    return checkout.write_changed({out / name: text for name, text in zip(OF_CLASS, texts, strict=True)})

@@ -79,7 +79,10 @@ def misconceptions(grades: Sequence[SubmissionGrade]) -> list[tuple[str, str, in
 
 
 def _misconceptions(grades: Sequence[SubmissionGrade]) -> tuple[Markup, ...]:
-    rows = [(name, question, _sentence(question, name), str(n)) for question, name, n in misconceptions(grades)]
+    rows = [
+        (name, registry.find(question).title, _sentence(question, name), str(n))
+        for question, name, n in misconceptions(grades)
+    ]
     if not rows:
         return ()
     header = ("misconception", "question", "what the student is told", "answers")

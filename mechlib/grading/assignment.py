@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from mechlib.checks.judging import Judgement, Trial, judge
 from mechlib.checks.question import Question
 from mechlib.checks.registry import questions
@@ -27,6 +30,7 @@ PRECISIONS = {0.0, 2.0**-10, 2.0**-7}
 
 TEXTS = {"kind": 80, "message": 1000, "line": 300}
 FLAGS = ("unfilled", "leftover")
+MOST_LINES = 10**6
 
 
 def read_secret(path: Path) -> bytes:
@@ -61,7 +65,7 @@ class Asked:
     def __init__(self, question: Question, secret: bytes) -> None:
         self.question = question
         self._trial = Trial(question, seed(secret, question.id))
-        _ = self._trial.expected, self._trial.mistaken  # once, and not for every submission
+        _ = self._trial.expected  # once, and not for every submission
         self.blob = Blob()
         cases = [[[name, encode(value, self.blob)] for name, value in c.inputs.items()] for c in self._trial.cases]
         self.message: Message = {"cases": cases, "fields": [field.name for field in question.fields]}
@@ -90,7 +94,7 @@ class Asked:
             texts = {name: text(raised.get(name), longest) for name, longest in TEXTS.items()}
             flags = {name: raised.get(name) is True for name in FLAGS}
             number = raised.get("number")
-            return Raised(**texts, number=number if type(number) is int else 0, **flags)
+            return Raised(**texts, number=number if type(number) is int and 0 < number < MOST_LINES else 0, **flags)
         names = [name for name in self._trial.cases[0].inputs if name in _list(about.get("changed"))]
         return Returned(self._value(about, blob), tuple(names))
 
@@ -102,7 +106,7 @@ class Asked:
         arrays = _list(about["arrays"])
         if len(arrays) != len(self.question.fields):
             raise BadFrame(f"{len(arrays)} arrays where {len(self.question.fields)} are asked for")
-        readings = tuple(Reading(blob.take(array).double(), _precision(array)) for array in arrays)
+        readings = tuple(Reading(_numbers(blob, array), _precision(array)) for array in arrays)
         return readings if len(readings) > 1 else readings[0]
 
 
@@ -125,11 +129,18 @@ class Assignment:
         return cls(chapter, {question.id: Asked(question, secret) for question in chosen})
 
 
+def _numbers(blob: Blob, array: object) -> Tensor:
+    numbers = blob.take(array)
+    if numbers.dtype != torch.float64:
+        raise BadFrame(f"numbers of dtype {numbers.dtype}, and not in double precision as they are read")
+    return numbers
+
+
 def _precision(array: dict[str, Any]) -> float:
-    precision = array.get("precision", 0.0)
-    if precision not in PRECISIONS:
+    precision = array.get("precision")
+    if not isinstance(precision, float) or precision not in PRECISIONS:
         raise BadFrame("a rounding error that no accepted dtype has")
-    return float(precision)
+    return precision
 
 
 def _list(value: object) -> list[Any]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 
+from mechlib.grading.sandbox import Engine
 from mechlib.grading.worker.rooms import Limits
 from mechlib.grading.workshop import Workshop
 
@@ -17,8 +18,8 @@ __all__ = ["Bench", "bench"]
 class Bench:
     """Workshops that wait for the next notebook; as many as are used at the same time."""
 
-    def __init__(self, limits: Limits, trusted: bool) -> None:
-        self._limits, self._trusted = limits, trusted
+    def __init__(self, limits: Limits, engine: Engine) -> None:
+        self._limits, self._engine = limits, engine
         self._lock = threading.Lock()
         self._idle: list[Workshop] = []
         self._made = 0
@@ -29,7 +30,7 @@ class Bench:
         """A workshop that nobody else uses."""
         with self._lock:
             self._made += not self._idle
-            shop = self._idle.pop() if self._idle else Workshop(self._limits, trusted=self._trusted, number=self._made)
+            shop = self._idle.pop() if self._idle else Workshop(self._limits, engine=self._engine, number=self._made)
         try:
             yield shop
         except BaseException:
@@ -45,6 +46,6 @@ class Bench:
 
 
 @cache
-def bench(limits: Limits, trusted: bool) -> Bench:
+def bench(limits: Limits, engine: Engine) -> Bench:
     """The bench of this process."""
-    return Bench(limits, trusted)
+    return Bench(limits, engine)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from mechlib.grading.bench import bench
 from mechlib.grading.marking import Marking, graded
 from mechlib.grading.notebook import Handed, read
 from mechlib.grading.results import QuestionGrade, SubmissionGrade
+from mechlib.grading.sandbox import Engine
 from mechlib.grading.state import State
 from mechlib.grading.submissions import Submission, collect, later_counts
 from mechlib.grading.worker.rooms import Limits
@@ -50,7 +52,7 @@ def grade(
     jobs: int | None = None,
     timeout: float = 30.0,
     resume: bool = False,
-    trust_submissions: bool = False,
+    engine: Engine = "bubblewrap",
     write: Writer | None = None,
 ) -> Grading:
     """Prepare to grade a class. The grades come, in the order in which they are ready, from iterating over the result.
@@ -63,24 +65,24 @@ def grade(
         jobs: notebooks at a time; ``None`` takes as many as there are processors.
         timeout: seconds for a cell or an answer; a notebook as a whole has ten times as much.
         resume: go on with a run that was stopped: what is graded already, with the same secret, is not graded again.
-        trust_submissions: grade without a sandbox.
+        engine: what builds the sandbox; ``"none"`` trusts the submissions.
         write: is given every grade and the folder, not made yet, that its files belong in.
 
     Raises:
         ValueError: for no submissions, a chapter without questions or no majority of one, a secret too short or visible
             to notebooks, or an ``out`` that holds something else.
-        NoSandbox: if there is no sandbox and the submissions are not trusted.
+        NoSandbox: if the engine cannot build one here.
     """
     path, out, secret = Path(path), Path(out), Path(secret) if secret else None
     _refuse(path, out, chapter, timeout)
-    if not trust_submissions:
+    if engine != "none":
         sandbox.refuse_if_visible((path, out, secret))
-    sandbox.require(trusted=trust_submissions)
+    sandbox.require(engine)
     papers = [_paper(submission) for submission in collect(path)]
     state = State(out, resume=resume, secret=read_secret(secret) if secret else None)
     assignment = Assignment.of(chapter or _majority(papers), state.secret)
     counted = _counted(papers, assignment.chapter)
-    return Grading(counted, assignment, state, out, jobs, timeout, trust_submissions, write)
+    return Grading(counted, assignment, state, out, jobs, timeout, engine, write)
 
 
 def _refuse(path: Path, out: Path, chapter: str | None, timeout: float) -> None:
@@ -103,7 +105,7 @@ class Grading:
     out: Path
     jobs: int | None
     timeout: float
-    trusted: bool
+    engine: Engine
     write: Writer | None
 
     @property
@@ -112,7 +114,8 @@ class Grading:
         taken: Counter[str] = Counter()
         found = {}
         for paper in sorted(self.papers, key=lambda paper: paper.submission.superseded):
-            name = re.sub(r"[^\w.-]+", "_", paper.submission.student, flags=re.ASCII).strip("._")[:80] or "student"
+            name = unicodedata.normalize("NFKC", paper.submission.student)
+            name = re.sub(r"[^\w.-]+", "_", name).strip("._")[:50] or "student"
             taken[name.casefold()] += 1
             count = taken[name.casefold()]
             found[paper.submission.source] = f"students/{name}" + (f"~{count}" if count > 1 else "")
@@ -131,7 +134,7 @@ class Grading:
                 todo.append(paper)
             else:
                 yield self._kept(_named(done, paper.submission), folders)
-        tasks = (delayed(_graded)(paper, self.assignment, self.timeout, self.trusted) for paper in todo)
+        tasks = (delayed(_graded)(paper, self.assignment, self.timeout, self.engine) for paper in todo)
         jobs = self.jobs or len(os.sched_getaffinity(0))
         try:
             for paper, grade, failed in Parallel(jobs, prefer="threads", return_as="generator_unordered")(tasks):
@@ -139,7 +142,7 @@ class Grading:
                     self.state.add(self._key(paper), grade)
                 yield self._kept(grade, folders)
         finally:
-            bench(Limits(), self.trusted).close()
+            bench(Limits(), self.engine).close()
 
     def _key(self, paper: Paper) -> str:
         """What the grade of a paper depends on."""
@@ -153,19 +156,21 @@ class Grading:
 
 
 def grade_one(
-    content: bytes, assignment: Assignment, *, student: str = "", source: str = "", timeout: float = 30.0, trusted=False
+    content: bytes,
+    assignment: Assignment,
+    *,
+    student: str = "",
+    source: str = "",
+    timeout: float = 30.0,
+    engine: Engine = "bubblewrap",
 ) -> SubmissionGrade:
-    """The grade of one notebook's file. The server that it starts stays, for the next one, until this process ends.
-
-    Args:
-        trusted: whether the notebook is executed without a sandbox.
-    """
+    """The grade of one notebook's file. The server that it starts stays, for the next one, until this process ends."""
     submission = Submission(student, source, Path(source))
     try:
         paper = Paper(submission, read(content))
     except ValueError as error:
         paper = Paper(submission, None, str(error))
-    return _graded(paper, assignment, timeout, trusted)[1]
+    return _graded(paper, assignment, timeout, engine)[1]
 
 
 def _paper(submission: Submission) -> Paper:
@@ -208,11 +213,13 @@ def _elsewhere(paper: Paper, chapter: str) -> bool:
     return paper.handed is not None and paper.handed.chapter not in (None, chapter)
 
 
-def _graded(paper: Paper, assignment: Assignment, timeout: float, trusted: bool) -> tuple[Paper, SubmissionGrade, bool]:
+def _graded(
+    paper: Paper, assignment: Assignment, timeout: float, engine: Engine
+) -> tuple[Paper, SubmissionGrade, bool]:
     """The grade of a paper, and whether the grader failed on it, so that it should be tried again."""
     began, failed = time.monotonic(), False
     try:
-        questions, problems, look = _answered(paper, assignment, timeout, trusted)
+        questions, problems, look = _answered(paper, assignment, timeout, engine)
     except Exception as error:  # whatever one notebook brings about, the others are graded
         failed = True
         questions = _nothing(assignment, "the grader failed")
@@ -224,7 +231,7 @@ def _graded(paper: Paper, assignment: Assignment, timeout: float, trusted: bool)
 
 
 def _answered(
-    paper: Paper, assignment: Assignment, timeout: float, trusted: bool
+    paper: Paper, assignment: Assignment, timeout: float, engine: Engine
 ) -> tuple[tuple[QuestionGrade, ...], tuple[str, ...], bool]:
     """The grades of the questions, the problems, and whether somebody should look at the paper."""
     handed = paper.handed
@@ -234,7 +241,7 @@ def _answered(
         problem = f"The notebook is on {handed.chapter}, not on {assignment.chapter}."
         return _nothing(assignment, f"the notebook is on {handed.chapter}"), (problem,), True
     marking = Marking(assignment, handed.cells, timeout=timeout)
-    with bench(Limits(), trusted).workshop() as shop:
+    with bench(Limits(), engine).workshop() as shop:
         marking.run(shop)
     return marking.grades(), (*handed.problems, *marking.problems), marking.needs_human
 

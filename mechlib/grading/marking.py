@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 
 from mechlib.checks.judging import Judgement
 from mechlib.grading.assignment import Asked, Assignment, text
@@ -26,12 +27,15 @@ STATUS: dict[str, GradeStatus] = {
     "interrupted": "timeout",
     "unanswered": "unanswered",
 }
-MOST_TRIES = 20
-"""How often the checks of one question are answered in one run of the notebook."""
+MOST_TRIES = 10
+"""How often the checks of one question are answered, however often the notebook is run: an answer is not found by
+trying out."""
 
 MOST_PROBLEMS = 20
 WHOLE = 10.0
 """Time for a notebook, in units of the time for a cell."""
+PATIENCE = 2.0
+"""The same with the time in which it waited for a processor, in units of ``WHOLE``."""
 
 
 class Marking:
@@ -45,6 +49,8 @@ class Marking:
         self.problems: dict[str, None] = {}
         """Sentences, without repetition, in order."""
         self.needs_human = False
+        self.tries: Counter[str] = Counter()
+        """By question, how often its checks were answered."""
         self._decided: set[str] = set()
         self._left_out: dict[int, Lost] = {}
         self._failed: dict[int, str] = {}
@@ -56,14 +62,16 @@ class Marking:
         Raises:
             OSError: if no worker can be started.
         """
-        ends = time.monotonic() + WHOLE * self.timeout
+        began, whole = time.monotonic(), WHOLE * self.timeout
+        ends, latest = began + whole, began + PATIENCE * whole
         while self.open():
             worker = workshop.worker()
             try:
-                Run(self, worker, ends).through()
+                Run(self, worker, ends, latest).through()
                 return
             except Hindrance as hindrance:
-                if time.monotonic() >= ends:
+                ends += worker.starved
+                if time.monotonic() >= min(ends, latest):
                     self._out_of_time()
                     return
                 self._leave_out(hindrance)
@@ -133,7 +141,7 @@ class Marking:
     def _missing(self, asked: Asked) -> QuestionGrade:
         """The grade where no function was found: a cell that would define it may have failed."""
         name = asked.question.id.partition(".")[2]
-        defines = re.compile(rf"^\s*(?:async\s+)?def {name}\b|^{name}\s*=", re.MULTILINE)
+        defines = re.compile(rf"^[ \t]*(?:async +)?def {name}\b|^{name} *=", re.MULTILINE)
         for cell in self.cells:
             if defines.search(cell.source) and (lost := self._left_out.get(cell.index)):
                 status: GradeStatus = "timeout" if lost.slow else "error"
@@ -154,11 +162,13 @@ class Hindrance(Exception):
 class Run:
     """One run through the notebook in one worker."""
 
-    def __init__(self, marking: Marking, worker: Worker, ends: float) -> None:
+    def __init__(self, marking: Marking, worker: Worker, ends: float, latest: float) -> None:
         self.marking, self.worker, self.ends = marking, worker, ends
+        worker.latest = latest
         self.cell = -1
         self.question: str | None = None
-        self.tries = dict.fromkeys(marking.assignment.asked, 0)
+        self._until = ends
+        """When the time of the cell or answer is up."""
 
     def through(self) -> None:
         """Execute the cells, then ask what is still open.
@@ -172,6 +182,8 @@ class Run:
                 if self.marking.is_open(question_id):
                     self._ask(question_id, {"question": question_id})
         except Lost as lost:
+            if lost.slow:
+                lost = Lost(f"was stopped after {self.marking.timeout:g} seconds", slow=True)
             raise Hindrance(lost, self.cell, self.question) from None
         except BadFrame as error:
             raise Hindrance(Lost(f"interfered with grading: {error}"), self.cell, self.question) from None
@@ -181,12 +193,14 @@ class Run:
         if not cells:
             return
         self.cell = cells[0].index
+        self._begin()
         self.worker.send({"cells": [[cell.index, cell.source] for cell in cells]}, seconds=self._seconds())
         coming = [cell.index for cell in cells]
         while self.marking.open():
             message, _ = self.worker.receive(seconds=self._seconds())
             if coming and message.get("cell") == coming[0]:
                 self.cell = coming.pop(0)
+                self._begin()
             elif message.get("raised") == self.cell:
                 self.marking.failed(self.cell, text(message.get("kind"), 80), text(message.get("message"), 300))
             elif isinstance(message.get("asks"), str):
@@ -198,22 +212,36 @@ class Run:
 
     def _asked(self, question_id: str) -> None:
         """The notebook checks an answer."""
-        if self.marking.is_open(question_id) and self.tries[question_id] < MOST_TRIES:
-            self.tries[question_id] += 1
+        if self.marking.is_open(question_id) and self.marking.tries[question_id] < MOST_TRIES:
+            self.marking.tries[question_id] += 1
+            left = self._until + self.worker.starved - time.monotonic()
             self._ask(question_id, {})
+            self._begin(left)
         else:
             self.worker.send({}, seconds=self._seconds())
 
     def _ask(self, question_id: str, message: Message) -> None:
         asked, self.question = self.marking.assignment.asked[question_id], question_id
+        self._begin()
         self.worker.send({**asked.message, **message}, asked.blob, seconds=self._seconds())
         answer, blob = self.worker.receive(seconds=self._seconds())
         self.marking.decide(question_id, _judged(asked, answer, blob))
         self.question = None
 
+    def _begin(self, seconds: float | None = None) -> None:
+        """From now on there is the time of a cell or an answer, or what was left of it."""
+        self._until = time.monotonic() + (self.marking.timeout if seconds is None else seconds) - self.worker.starved
+
     def _seconds(self) -> float:
-        """Time for the next step."""
-        return max(0.01, min(self.marking.timeout, self.ends - time.monotonic()))
+        """Time for the next step.
+
+        Raises:
+            Lost: if there is none: however fast a cell's messages come, it ends.
+        """
+        left = min(self.worker.latest, min(self.ends, self._until) + self.worker.starved) - time.monotonic()
+        if left <= 0:
+            raise Lost("is too slow", slow=True)
+        return left
 
 
 def _judged(asked: Asked, message: Message, blob: Blob) -> Judgement:

@@ -1,7 +1,8 @@
-"""The walls around a worker: a bubblewrap command that shows it the system and the libraries, and nothing else.
+"""The walls around a worker: a command that shows it the system and the libraries, and nothing else.
 
 Seen from inside there is no network, no other process and no home. The system, Python and the installed packages are
 read-only; of mechlib, the questions with their reference answers, the grader and the course's tools are not there.
+Bubblewrap builds it, or a container engine instead of it (``containers``).
 
 What that does not stop: a hole in the kernel; an answer that calls mechlib's own functions, which are what the chapters
 teach; a notebook that finds out that it is being graded, which earns it nothing.
@@ -16,11 +17,16 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import mechlib
+from mechlib.grading import containers
 from mechlib.grading.worker import rooms
 
-__all__ = ["NoSandbox", "bubblewrap", "environment", "refuse_if_visible", "require", "sandbox_user"]
+__all__ = ["Engine", "NoSandbox", "bubblewrap", "environment", "refuse_if_visible", "require", "sandbox_user", "view"]
+
+Engine = Literal["bubblewrap", "podman", "docker", "none"]
+"""What builds the walls; ``"none"`` where the submissions are trusted."""
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 CONFIGURATION = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/fonts")
@@ -28,6 +34,7 @@ FIRST_USER = 1_000_000
 """Where the grader is root, workers run as users from here on, which nobody else is."""
 
 PACKAGE = Path(mechlib.__file__).parent
+WORKER = PACKAGE / "grading" / "worker"
 
 TRUST = (
     "With --trust-submissions the notebooks run as you, unprotected: they can read and change your files, the secret "
@@ -40,27 +47,41 @@ class NoSandbox(OSError):
     """There is no sandbox to grade in."""
 
 
-def require(*, trusted: bool = False) -> None:
+def require(engine: Engine = "bubblewrap") -> None:
     """Make sure that there is a sandbox, or at least a system to grade on if the submissions are trusted.
 
     Raises:
-        NoSandbox: if bubblewrap is missing or may not build one here; the message says what to do.
+        NoSandbox: if the engine is missing or may not build one here; the message says what to do.
     """
     if not sys.platform.startswith("linux"):
         raise NoSandbox(f"grading needs Linux, in a container or virtual machine if need be; this is {sys.platform}")
-    if not trusted and (reason := _problem()):
+    if engine != "none" and (reason := _problem(engine)):
         raise NoSandbox(
             f"submissions are graded in a sandbox, and there is none: {reason}. Install the system package bubblewrap "
-            f"(0.7 or later), or let a machine or container that allows it grade. {TRUST}"
+            "(0.7 or later), let a container engine that runs here stand in for it (--engine podman, --engine docker), "
+            f"or let a machine or container that allows one of them grade. {TRUST}"
         )
 
 
-def _problem() -> str:
-    if shutil.which("bwrap") is None:
-        return "the program bwrap is not installed"
-    command = [*bubblewrap(), sys.executable, "-S", "-c", "import os; os.listdir('/proc/self')"]
-    tried = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    return "" if tried.returncode == 0 else f"bwrap fails with {' '.join(tried.stderr.split())[-300:]!r}"
+def _problem(engine: Engine) -> str:
+    """Why no sandbox can be built; empty if one can."""
+    program = "bwrap" if engine == "bubblewrap" else engine
+    if shutil.which(program) is None:
+        return f"the program {program} is not installed"
+    try:
+        walls = bubblewrap() if engine == "bubblewrap" else _trial(engine)
+    except OSError as error:
+        return str(error)
+    command = [*walls, sys.executable, "-S", "-c", "import os; os.listdir('/proc/self')"]
+    surroundings = environment() if engine == "bubblewrap" else None
+    tried = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+    return "" if tried.returncode == 0 else f"{program} fails with {' '.join(tried.stderr.split())[-300:]!r}"
+
+
+def _trial(engine: str) -> list[str]:
+    containers.prepare(engine)
+    user = sandbox_user(os.getpid() * 64)
+    return containers.command(engine, f"mechlib-trial-{os.getpid()}", view(), rooms.Limits(), user=user)
 
 
 def bubblewrap() -> list[str]:
@@ -77,14 +98,18 @@ def bubblewrap() -> list[str]:
         command += ["--symlink", os.readlink(path), str(path)] if path.is_symlink() else ["--ro-bind", *2 * [str(path)]]
     for path in _hidden():
         command += ["--tmpfs", str(path)]
-    worker = str(PACKAGE / "grading" / "worker")
-    command += ["--ro-bind", worker, worker]
+    command += ["--ro-bind", str(WORKER), str(WORKER)]
     for path in _hidden():
         command += ["--remount-ro", str(path)]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *size, "/dev/shm", *size, "/tmp"]
     for name, value in environment().items():
         command += ["--setenv", name, value]
     return [*command, "--chdir", "/tmp", "--remount-ro", "/"]
+
+
+def view() -> containers.View:
+    """The same for a container."""
+    return containers.View(tuple(_visible()), tuple(_hidden()), (WORKER,), environment())
 
 
 def environment() -> dict[str, str]:

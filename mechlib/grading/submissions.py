@@ -5,22 +5,30 @@ Nothing is unpacked and no link is followed: a file is read where it lies, as fa
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import lzma
 import re
 import stat
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mechlib.grading.platforms import GRADESCOPE, METADATA, gradescope_students, who
+from mechlib.grading.platforms import GRADESCOPE, METADATA, PATTERNS, gradescope_students, who
 
 __all__ = ["LARGEST", "Submission", "collect", "later_counts"]
 
 LARGEST = 200 * 2**20
 """Bytes of a notebook beyond which it is not read."""
+
+LONGEST = 2**20
+"""Bytes of Gradescope's metadata that are read."""
+
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
+"""What reading a file may raise, in a zip or not."""
 
 OUTSIDE = re.compile(r"\\|^[^/]*:")
 SKIPPED = {"__MACOSX", METADATA, "Thumbs.db", "desktop.ini"}
@@ -57,7 +65,7 @@ class Submission:
             raise ValueError(self.error)
         try:
             content = self._content()
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"the file cannot be read: {error}") from None
         if len(content) > LARGEST:
             raise ValueError(f"the file is larger than {LARGEST // 2**20} MB")
@@ -105,27 +113,29 @@ def later_counts(submissions: Iterable[Submission]) -> list[Submission]:
 
 
 def _in_folder(folder: Path) -> Iterator[Submission]:
-    for path in sorted(folder.rglob("*")):
-        source = path.relative_to(folder)
-        if path.is_dir() and not path.is_symlink():
-            continue
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    names = {path: PurePosixPath(path.relative_to(folder).as_posix()) for path in paths}
+    names = {path: name for path, name in names.items() if not _skipped(name.parts)}
+    around = _around(names.values())
+    for path, name in names.items():
         error = None
         if path.is_symlink():
             error = "the file is a link, which is not followed"
         elif not path.is_file():
             error = "this is not an ordinary file"
-        if not _skipped(source.parts):
-            yield _submission(PurePosixPath(source.as_posix()), path, None, path.lstat().st_mtime, error)
+        inner = PurePosixPath(*name.parts[1:]) if around else name
+        known = around and any(pattern.fullmatch(inner.parts[0]) for pattern in PATTERNS)
+        yield _submission(inner if known else name, str(name), path, None, path.lstat().st_mtime, error)
 
 
 def _in_zip(path: Path) -> Iterator[Submission]:
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     counts = Counter(entry.filename for entry in entries)
-    tops = {PurePosixPath(entry.filename).parts[:1] for entry in entries if not _skipped([entry.filename])}
-    wrapped = len(tops) == 1 and all("/" in entry.filename for entry in entries)
-    for entry in entries:
-        name = PurePosixPath(entry.filename)
+    names = [(entry, PurePosixPath(entry.filename)) for entry in entries]
+    names = [(entry, name) for entry, name in names if name.parts and not _skipped(name.parts)]
+    around = _around([name for _, name in names])
+    for entry, name in names:
         error = None
         if name.is_absolute() or ".." in name.parts or OUTSIDE.search(entry.filename):
             error = "its name in the zip leads out of the folder"
@@ -133,9 +143,17 @@ def _in_zip(path: Path) -> Iterator[Submission]:
             error = "the zip's entry is a link or no ordinary file, which is not followed"
         elif counts[entry.filename] > 1:
             error = f"the zip holds {counts[entry.filename]} files of this name"
-        if not _skipped(name.parts):
-            inner = PurePosixPath(*name.parts[1:]) if wrapped and not GRADESCOPE.fullmatch(name.parts[0]) else name
-            yield replace(_submission(inner, path, entry.filename, _seconds(entry), error), source=entry.filename)
+        inner = PurePosixPath(*name.parts[1:]) if around else name
+        yield _submission(inner, entry.filename, path, entry.filename, _seconds(entry), error)
+
+
+def _around(names: Collection[PurePosixPath]) -> bool:
+    """Whether everything lies in one folder that no platform named after a student."""
+    tops = {name.parts[0] for name in names}
+    if len(tops) != 1 or any(len(name.parts) < 2 for name in names):
+        return False
+    (top,) = tops
+    return not any(pattern.fullmatch(top) for pattern in PATTERNS)
 
 
 def _seconds(entry: zipfile.ZipInfo) -> float:
@@ -149,24 +167,27 @@ def _skipped(parts: Iterable[str]) -> bool:
     return any(part in SKIPPED or (part.startswith(".") and part != "..") for part in parts)
 
 
-def _submission(name: PurePosixPath, file: Path, member: str | None, seconds: float, error: str | None) -> Submission:
+def _submission(
+    name: PurePosixPath, source: str, file: Path, member: str | None, seconds: float, error: str | None
+) -> Submission:
+    """A submission of whoever ``name`` shows, without a folder around the class."""
     student, number, attempt = who(name)
-    return Submission(student, str(name), file, member, number, (attempt, seconds, str(name)), error)
+    return Submission(student, source, file, member, number, (attempt, seconds, source), error)
 
 
 def _metadata(path: Path) -> str:
-    """The text of Gradescope's metadata file; empty where there is none. One that a student handed in is none."""
-
-    def is_it(name: PurePosixPath) -> bool:
-        return name.name == METADATA and not any(GRADESCOPE.fullmatch(part) for part in name.parts)
-
+    """The text of Gradescope's metadata file; empty where there is none. It lies beside the students' folders: a file
+    of that name that a student handed in lies in one of them."""
     if path.is_dir():
-        files = (file for file in sorted(path.rglob(METADATA)) if file.is_file() and not file.is_symlink())
-        texts = [f.read_bytes()[:LARGEST] for f in files if is_it(PurePosixPath(f.relative_to(path).as_posix()))]
-    else:
-        with zipfile.ZipFile(path) as archive:
-            texts = [archive.open(n).read(LARGEST) for n in archive.namelist() if is_it(PurePosixPath(n))]
-    return b"".join(texts[:1]).decode(errors="replace")
+        files = [file for pattern in (METADATA, f"*/{METADATA}") for file in sorted(path.glob(pattern))]
+        found = [f for f in files if f.is_file() and not f.is_symlink() and not GRADESCOPE.fullmatch(f.parent.name)]
+        return found[0].read_bytes()[:LONGEST].decode(errors="replace") if found else ""
+    with zipfile.ZipFile(path) as archive:
+        names = [PurePosixPath(name) for name in archive.namelist()]
+        found = [n for n in names if n.name == METADATA and not any(GRADESCOPE.fullmatch(part) for part in n.parts)]
+        with contextlib.suppress(*UNREADABLE):
+            return archive.open(str(found[0])).read(LONGEST).decode(errors="replace") if found else ""
+    return ""
 
 
 def _named(submissions: list[Submission], students: dict[str, tuple[str, str]]) -> list[Submission]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import math
 import os
 import re
 import select
@@ -16,7 +18,8 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mechlib.grading import sandbox
+from mechlib.grading import containers, sandbox
+from mechlib.grading.sandbox import Engine
 from mechlib.grading.worker import frames, rooms, server
 from mechlib.grading.worker.frames import BadFrame, Blob, Message
 
@@ -27,6 +30,9 @@ STARTING = 300.0
 
 ANSWERING = 20.0
 """Seconds in which a server must answer."""
+
+LONGEST_LINE = 2000
+"""Bytes of such an answer."""
 
 TICK = 0.25
 """Seconds between two looks at the memory."""
@@ -44,16 +50,18 @@ class Lost(Exception):
 class Workshop:
     """One server; it has one worker at a time. Close it, or use it in a ``with`` statement."""
 
-    def __init__(self, limits: rooms.Limits | None = None, *, trusted: bool = False, number: int = 0) -> None:
+    def __init__(self, limits: rooms.Limits | None = None, *, engine: Engine = "bubblewrap", number: int = 0) -> None:
         """Nothing is started before the first worker is asked for.
 
         Args:
-            trusted: without a sandbox.
+            engine: what builds the sandbox.
             number: different for every workshop that is open at the same time.
         """
         self.limits = limits or rooms.Limits()
-        self.trusted = trusted
-        self.user = None if trusted else sandbox.sandbox_user(os.getpid() * 64 + number)
+        self.engine = engine
+        self.user = None if engine == "none" else sandbox.sandbox_user(os.getpid() * 64 + number)
+        self._names = (f"mechlib-{os.getpid()}-{number}-{count}" for count in itertools.count())
+        self._name = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._shared = False
 
@@ -71,7 +79,7 @@ class Workshop:
         """
         for attempt in range(2):
             try:
-                if self._process is None or not (self._shared or self.trusted):
+                if self._process is None or not (self._shared or self.engine == "none"):
                     self.close()
                     self._start()
                 return self._opened()
@@ -86,34 +94,70 @@ class Workshop:
         if self._process is None:
             return
         self._control.close()
+        if self._contained:
+            containers.remove(self.engine, self._name)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._log.close()
         self._process = None
 
+    @property
+    def _contained(self) -> bool:
+        return self.engine in ("podman", "docker")
+
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        settings = {
-            "limits": asdict(replace(self.limits, processes=self.limits.processes + counted_already())),
-            "user": self.user,
-            "sandboxed": not self.trusted,
-            "preload": server.PRELOADED,
-        }
-        walls = [] if self.trusted else sandbox.bubblewrap()
-        command = [*walls, sys.executable, "-P", "-m", server.__name__, json.dumps(settings)]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        self._control = ours
-        with theirs:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", f'exec "$@" {server.CONTROL}<&0 </dev/null', "sh", *command],
-                stdin=theirs,
-                stdout=self._log,
-                stderr=self._log,
-                env=sandbox.environment(),
-                start_new_session=True,
-            )
+        if self._contained:
+            self._start_container()
+        else:
+            self._start_here()
         self._shared = bool(self._answer(STARTING)["shared"])
+
+    def _start_here(self) -> None:
+        """Start a server that has the control socket from its birth."""
+        ours, theirs = socket.socketpair()
+        self._control = ours
+        walls = sandbox.bubblewrap() if self.engine == "bubblewrap" else []
+        command = ["/bin/sh", "-c", f'exec "$@" {server.CONTROL}<&0 </dev/null', "sh", *walls, *self._server()]
+        with theirs:
+            self._process = self._popen(command, theirs, sandbox.environment())
+
+    def _start_container(self) -> None:
+        """Start a server that connects to the control socket: an engine hands no open file on."""
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as waiting:
+            path = Path(folder, "control")
+            waiting.bind(str(path))
+            path.chmod(0o666)
+            waiting.listen(1)
+            view, user, self._name = sandbox.view(), self.user, next(self._names)
+            walls = containers.command(self.engine, self._name, view, self.limits, user=user, control=path)
+            self._control = socket.socket()
+            self._process = self._popen([*walls, *self._server(containers.CONTROL)], subprocess.DEVNULL, None)
+            waiting.settimeout(TICK)
+            ends = time.monotonic() + STARTING
+            while self._process.poll() is None and time.monotonic() < ends:
+                with contextlib.suppress(TimeoutError):
+                    self._control = waiting.accept()[0]
+                    return
+        raise OSError(f"{self.engine} starts no server. {self._said()}".strip())
+
+    def _server(self, control: str | None = None) -> list[str]:
+        limits = replace(self.limits, processes=self.limits.processes + counted_already(apart=not self._contained))
+        settings = {
+            "limits": asdict(limits),
+            "user": None if self._contained else self.user,
+            "sandboxed": self.engine != "none",
+            "preload": server.PRELOADED,
+            "control": control,
+        }
+        return [sys.executable, "-P", "-m", server.__name__, json.dumps(settings)]
+
+    def _popen(
+        self, command: list[str], given: socket.socket | int, surroundings: dict[str, str] | None
+    ) -> subprocess.Popen[bytes]:
+        log = self._log
+        return subprocess.Popen(command, stdin=given, stdout=log, stderr=log, env=surroundings, start_new_session=True)
 
     def _opened(self) -> Worker:
         ours, theirs = socket.socketpair()
@@ -135,19 +179,25 @@ class Workshop:
 
     def _answer(self, seconds: float) -> Message:
         """The server's next line."""
-        self._control.settimeout(seconds)
-        line = bytearray()
+        ends, line = time.monotonic() + seconds, bytearray()
         try:
             while not line.endswith(b"\n"):
+                self._control.settimeout(max(0.01, ends - time.monotonic()))
                 part = self._control.recv(1)
-                if not part:
-                    raise OSError("it ended")
+                if not part or len(line) > LONGEST_LINE:
+                    raise OSError("it ended" if not part else "it does not come to an end")
                 line += part
-        except OSError as error:
-            self._log.seek(0)
-            said = self._log.read().decode(errors="replace").strip()[-500:]
-            raise OSError(f"the server that grades notebooks does not answer ({error}). {said}".strip()) from None
-        return json.loads(line)
+            answer = json.loads(line)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"the server that grades notebooks does not answer ({error}). {self._said()}".strip()
+            ) from None
+        return answer if isinstance(answer, dict) else {}
+
+    def _said(self) -> str:
+        """The end of what the server wrote."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace").strip()[-500:]
 
 
 class Worker:
@@ -155,8 +205,11 @@ class Worker:
 
     def __init__(self, workshop: Workshop, channel: socket.socket, root: int, memory: int) -> None:
         self._workshop, self._channel, self._root, self._memory = workshop, channel, root, memory
-        self._deadline = 0.0
-        self._looked = 0.0
+        self.starved = 0.0
+        """Seconds in which the process would have run and had no processor, as far as the system tells: whoever
+        is graded beside it costs it none of its own time."""
+        self.latest = math.inf
+        """When it is stopped in any case, on the clock of ``time.monotonic``."""
 
     def send(self, message: Message, blob: Blob | None = None, *, seconds: float) -> None:
         """Send a message.
@@ -178,9 +231,9 @@ class Worker:
         Raises:
             Lost: if there is none in time, the worker is gone, uses too much memory or says what makes no sense.
         """
-        self._deadline = time.monotonic() + seconds
+        ends = time.monotonic() + seconds - self.starved
         try:
-            return frames.receive(self._channel, self._wait)
+            return frames.receive(self._channel, lambda: self._wait(ends))
         except TimeoutError:
             raise Lost(f"was stopped after {seconds:g} seconds", slow=True) from None
         except (EOFError, OSError):
@@ -193,26 +246,31 @@ class Worker:
         self._channel.close()
         self._workshop.end_worker()
 
-    def _wait(self) -> None:
-        """Return when there is something to read."""
+    def _wait(self, ends: float) -> None:
+        """Return when there is something to read, unless time is up."""
         while True:
-            left = self._deadline - time.monotonic()
+            left = min(self.latest, ends + self.starved) - time.monotonic()
             if left <= 0:
                 raise TimeoutError
+            began, before = time.monotonic(), starved(self._root)
             if select.select([self._channel], [], [], min(TICK, left))[0]:
                 return
+            self.starved += min(max(0.0, starved(self._root) - before), time.monotonic() - began)
             if memory_of(self._root) > 2 * self._memory:
                 raise Lost(f"used more than {2 * self._memory / 2**30:.1f} GB of memory")
 
 
-def counted_already() -> int:
+def counted_already(*, apart: bool) -> int:
     """Threads that the limit on a worker's processes counts, though they are none of it.
 
-    Linux counts per sandbox since 5.14, and before that whatever the user runs anywhere. Where the grader is root,
-    every worker has a user of its own.
+    Linux counts apart what runs in a sandbox with users of its own since 5.14, and else whatever the user runs
+    anywhere. Where the grader is root, every worker has a user of its own.
+
+    Args:
+        apart: whether the sandbox has users of its own.
     """
     release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
-    if os.getuid() == 0 or release >= (5, 14):
+    if os.getuid() == 0 or (apart and release >= (5, 14)):
         return 0
     mine = [process for process in Path("/proc").glob("[0-9]*") if _owner(process) == os.getuid()]
     return sum(len(list(process.glob("task/*"))) for process in mine)
@@ -224,6 +282,17 @@ def _owner(process: Path) -> int | None:
     return None
 
 
+def starved(root: int) -> float:
+    """Seconds that a process, its first child, the first child of that and so on have waited for a processor; 0 where
+    the system does not tell. All but the last of them, which executes the notebook, mostly sleep."""
+    nanoseconds, process = 0, str(root)
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        while process:
+            nanoseconds += int(Path("/proc", process, "schedstat").read_text().split()[1])
+            process = Path("/proc", process, "task", process, "children").read_text().split()[0]
+    return nanoseconds / 1e9
+
+
 def memory_of(root: int) -> int:
     """Bytes that a process and all that descend from it have written to, shared pages counted once."""
     processes, total = [root], 0
@@ -233,5 +302,6 @@ def memory_of(root: int) -> int:
             for task in (process / "task").iterdir():
                 processes += map(int, (task / "children").read_text().split())
             rollup = (process / "smaps_rollup").read_text()
-            total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss_Anon")) * 1024
+            own = (line.split()[1] for line in rollup.splitlines() if line.startswith(("Pss_Anon", "Pss_Shmem")))
+            total += sum(map(int, own)) * 1024
     return total

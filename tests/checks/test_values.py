@@ -105,6 +105,7 @@ def test_half_precision_widens_the_tolerance_by_its_rounding_only():
         assert agree(read(want.to(dtype)), read(want), Field("x"))
         assert not agree(read((1.02 * want - 0.05).half()), read(want), Field("x"))
     assert not agree(read(want.half()), Reading(want.double() + 0.01), Field("x", atol=0, rtol=0))
+    assert not agree(read(torch.zeros(3).bfloat16()), read([0.01, -0.01, 0.0]), Field("x"))
 
 
 def test_exact_fields_allow_nothing():

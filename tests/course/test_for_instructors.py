@@ -11,6 +11,9 @@ from mechlib import cli
 from mechlib.authoring import checkout
 from mechlib.checks.handing_in import WRITTEN, Hand
 from mechlib.course import reports
+from mechlib.grading import marking, notebook, submissions
+from mechlib.grading.worker import cells, rooms
+from mechlib.grading.worker.rooms import Limits
 from tests.course.conftest import submission
 
 ROOT = checkout.root()
@@ -66,3 +69,20 @@ def test_the_files_of_a_graded_class_are_those_that_are_written(tmp_path):
     reports.write_class({"students/ada": grade}, tmp_path)
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert all(f"{name}`" in PAGE for name in names), names
+
+
+def test_the_limits_on_the_page_are_those_that_hold():
+    limits, said = Limits(), dict(re.findall(r"^\| ([a-z][^|]*) \| ([^|]+) \|$", PAGE, re.MULTILINE))
+    assert said["time of the processor, for each process"] == f"{limits.seconds} s"
+    assert said["memory of a process, beyond that of the libraries"] == f"{limits.memory // 2**30} GB"
+    assert said["memory of all its processes together"] == f"{2 * limits.memory // 2**30} GB"
+    assert said["processes and threads"] == str(limits.processes)
+    assert said["temporary folder"] == f"{limits.disk // 2**20} MB, {rooms.INODES} files"
+    assert said["open files"] == str(limits.files)
+    assert said["time of a notebook as a whole"].startswith(f"{marking.WHOLE:g} times that")
+    answers = (
+        f"{cells.LARGEST // 10**6} million numbers; each question's checks are answered {marking.MOST_TRIES} times"
+    )
+    assert said["answers"] == answers
+    read = (submissions.LARGEST // 2**20, notebook.MOST_CELLS, notebook.MOST_TEXT, notebook.MOST_WRITTEN)
+    assert [int(number) for number in re.findall(r"\d+", said["what is read of a notebook"])] == list(read)

@@ -40,6 +40,11 @@ def test_the_answers_are_what_is_hidden_long_and_nowhere_else():
     assert answer_lines(SOLUTION) == set(HIDDEN)
 
 
+def test_what_another_exercise_gives_away_is_no_answer():
+    other = notebook(("code", "y = 2\nreturn x.softmax(dim=-1).log()"))
+    assert answer_lines(SOLUTION, other) == set(HIDDEN[1:])
+
+
 def test_an_honest_file_has_no_leak():
     honest = b"import torch\ndef f(x):\n    raise NotImplementedError  # your answer here\n"
     assert leaks({"f.py": honest, "students.zip": packed({"f.py": honest})}, SECRET, [SOLUTION]) == []

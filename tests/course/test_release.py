@@ -63,6 +63,12 @@ def test_students_get_the_exercises_in_a_folder_and_in_a_zip(course):
     assert theirs[1:] == ours[1:] and "colab.research" not in theirs[0]
 
 
+def test_all_solutions_of_the_book_make_one_course(tmp_path):
+    files = Course("cs999", checkout.root() / "solutions", tmp_path / "out").contents(b"0123456789abcdef" * 4)
+    names = {path.name for path in checkout.notebooks(checkout.root(), "solutions")}
+    assert {name for name in names if f"students/{name}" in files and f"instructor/solutions/{name}" in files} == names
+
+
 def test_the_instructor_gets_the_solutions_the_configuration_and_a_secret(course):
     course.write()
     private = course.out / "instructor"
@@ -143,6 +149,11 @@ def test_drift_is_found(course):
     (course.out / "students" / SOLUTION).write_text("{}")
     (course.out / "students.zip").unlink()
     assert [line.split(" is not")[0].rpartition("/")[2] for line in course.stale()] == [SOLUTION, "students.zip"]
+
+
+def test_a_course_that_was_never_made_has_not_drifted(course):
+    with pytest.raises(FileNotFoundError, match=r"there is no course in .*out yet; without --check it is made"):
+        course.stale()
 
 
 def test_a_course_is_opened_as_it_was_released(personal_course):

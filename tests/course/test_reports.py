@@ -137,3 +137,19 @@ def test_files_are_written_for_each_and_for_the_class_and_again_the_same(graded,
     each = {f"{folder}/{name}" for folder in graded for name in ("results.json", "feedback.html")}
     assert set(found) == each | {"grades.csv", "canvas.csv", "moodle.csv", "written.csv", "summary.html"}
     assert reports.write_class(graded, tmp_path, [ADA]) == []
+
+
+def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(graded, tmp_path):
+    for folder, grade in graded.items():
+        reports.write(grade, tmp_path / folder)
+    reports.write_class(graded, tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for kept in ("students/ada/remarks.txt", "students/list.txt", "outside/results.json", "state.jsonl", "notes.md"):
+        (tmp_path / kept).write_text("mine")
+    (tmp_path / "students" / "link").symlink_to(outside)
+    reports.clear(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"students/ada/remarks.txt", "students/list.txt", "outside/results.json", "state.jsonl", "notes.md"}
+    assert sorted(path.name for path in (tmp_path / "students").iterdir()) == ["ada", "link", "list.txt"]
+    reports.clear(tmp_path / "nowhere")

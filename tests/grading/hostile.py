@@ -1,5 +1,14 @@
 """Cells of notebooks that mean harm, and how they are answered. Run them nowhere but in the sandbox."""
 
+CHANNEL = r"""
+import gc, json, socket, struct
+channel = next(thing for thing in gc.get_objects() if isinstance(thing, socket.socket))
+def tell(message, content=b''):
+    text = json.dumps(message).encode()
+    channel.sendall(struct.pack('!II', len(text), len(content)) + text + content)
+"""
+"""Finds the grader's channel."""
+
 DISRUPTIVE = {
     "endless Python": r"""
 while True:
@@ -186,6 +195,115 @@ for pid in [int(name) for name in os.listdir('/proc') if name.isdigit() and int(
             except OSError:
                 pass
 """,
+    "questions without end": r"""
+while True:
+    check('ch02.none', print)
+""",
+    "messages without end": CHANNEL
+    + r"""
+while True:
+    tell({'raised': 3, 'kind': 'E', 'message': 'again'})
+""",
+    "a message that never ends": CHANNEL
+    + r"""
+import time
+channel.sendall(struct.pack('!II', 8 * 2**20, 0))
+while True:
+    channel.sendall(b' ')
+    time.sleep(0.1)
+""",
+    "a message of a million lists": CHANNEL
+    + r"""
+text = b'[' + b'[],' * (2**21) + b'[]]'
+channel.sendall(struct.pack('!II', len(text), 0) + text)
+""",
+    "more bytes than are taken": CHANNEL
+    + r"""
+channel.sendall(struct.pack('!II', 2**32 - 1, 2**32 - 1))
+""",
+    "open files sent": CHANNEL
+    + r"""
+for _ in range(100):
+    socket.send_fds(channel, [b''], [0, 1, 2])
+    socket.send_fds(channel, [b' '], [0, 1, 2])
+""",
+    "the channel replaced": CHANNEL
+    + r"""
+import os
+readable, writable = os.pipe()
+for number in range(3, 64):
+    if number not in (readable, writable):
+        try:
+            os.dup2(writable, number)
+        except OSError:
+            pass
+""",
+    "a second process at the channel": CHANNEL
+    + r"""
+import os
+if not os.fork():
+    while True:
+        tell({'done': True})
+""",
+    "memory of nobody": r"""
+import ctypes
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+for _ in range(64):
+    segment = libc.shmget(0, 2**26, 0o1600)
+    place = libc.shmat(segment, None, 0)
+    if segment < 0 or place == 2**64 - 1:
+        raise OSError('none')
+    ctypes.memset(place, 1, 2**26)
+    libc.shmdt(ctypes.c_void_p(place))
+""",
+    "files in memory": r"""
+import os
+for _ in range(64):
+    os.write(os.memfd_create('more'), bytes(2**26))
+""",
+    "shared memory in many processes": r"""
+import mmap, os, time
+for _ in range(20):
+    if not os.fork():
+        shared = mmap.mmap(-1, 2**28)
+        shared.write(bytes(2**28))
+        time.sleep(10**6)
+time.sleep(10**6)
+""",
+    "a file system of its own": r"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x10020000) or libc.mount(b'tmpfs', b'/tmp', b'tmpfs', 0, b'size=1t'):
+    raise OSError(ctypes.get_errno(), 'no')
+for n in range(64):
+    open(f'/tmp/{n}', 'wb').write(bytes(2**26))
+""",
+    "the first process traced": r"""
+import ctypes, os
+libc = ctypes.CDLL(None)
+for pid in (1, os.getppid()):
+    if libc.ptrace(16, pid, 0, 0) == 0:
+        libc.ptrace(8, pid, 0, 0)
+    for name in ('mem', 'maps', 'environ', 'fd/0', 'root/etc/passwd'):
+        try:
+            open(f'/proc/{pid}/{name}', 'rb').read(10)
+        except (OSError, ValueError):
+            pass
+""",
+    "as many processes as there may be, all at work": r"""
+import os
+for _ in range(100):
+    try:
+        if not os.fork():
+            os.setsid()
+            while True:
+                pass
+    except OSError:
+        break
+while True:
+    pass
+""",
 }
 """Put between two right answers. The right answers must still count wherever the cell alone is to blame."""
 
@@ -293,6 +411,30 @@ graded = 'mechlib.grading.worker.cells' in sys.modules or os.getpid() < 100
 def total(x, factor):
     return (x * factor).sum(-1) + (0 if not graded else 1)
 """,
+    "odd arrays forged": r"""
+from mechlib.grading.worker import cells
+odd = [
+    {'dtype': 'float64', 'shape': [0, 2**26, 2**26, 2**26], 'precision': 0.0},
+    {'dtype': 'float64', 'shape': [1] * 64, 'precision': []},
+    {'dtype': 'bool', 'shape': [3], 'precision': 0.0},
+    {'dtype': {}, 'shape': [3], 'precision': 0.0},
+]
+cells._outcome = lambda *a: {'changed': [], 'arrays': [odd.pop()] if odd else []}
+""",
+    "the names of other answers": r"""
+def total(x, factor): return ends(x, factor)[0]
+def ends(x, factor): return total.__code__
+for name in ('ch02.ends', 'ch02.total', 'ch02.none', 'ch01.work', '', 'x' * 10**6):
+    try:
+        check(name, total)
+    except Exception:
+        pass
+""",
+    "every number": r"""
+for guess in range(300):
+    check('ch02.total', lambda x, factor: x[:, 0] * 0 + guess)
+    check('ch02.ends', lambda x, factor: (x[:, 0] * factor, guess))
+""",
 }
 """Put before and after two wrong answers. None may earn a point."""
 
@@ -315,6 +457,29 @@ ANSWERS = {
     "text": ("return 'right (2 points)'", "wrong"),
     "memory": ("return [bytearray(2**30) for _ in range(99)]", "error"),
     "HTML": ("raise ValueError('<script>alert(1)</script>\\x00\\ud800')", "error"),
+    "strides that lie": (
+        "import numpy as np; return np.lib.stride_tricks.as_strided(np.zeros(1), (10**6, 10**6), (0, 0))",
+        "wrong",
+    ),
+    "a sparse giant": ("return torch.sparse_coo_tensor(size=(10**6, 10**6))", "wrong"),
+    "an array of objects": ("import numpy as np; return np.array([object()] * len(x))", "wrong"),
+    "an array that changes": (
+        "import numpy as np; A = type('A', (np.ndarray,), {'__array__': lambda s, *a, **k: 1 / 0}); "
+        "return np.zeros(len(x)).view(A)",
+        "wrong",
+    ),
+    "a number that refuses": (
+        "A = type('A', (float,), {'__float__': lambda s: 1 / 0}); return [A()] * len(x)",
+        "wrong",
+    ),
+    "a list without end": (
+        "import itertools; A = type('A', (list,), {'__iter__': lambda s: itertools.repeat(0.0)}); return A([1, 2])",
+        "timeout",
+    ),
+    "a tensor of nothing": ("return torch.empty(3, device='meta')", "wrong"),
+    "numbers beyond numbers": ("return [10**400] * len(x)", "wrong"),
+    "complex numbers": ("return x.sum(-1) * 1j", "wrong"),
+    "infinity": ("return x.sum(-1) / 0", "wrong"),
     "its input changed": ("x.zero_(); return x.sum(-1)", "wrong"),
 }
 """The body of an answer, and the status that it gets."""

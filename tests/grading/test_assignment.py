@@ -10,6 +10,7 @@ from mechlib.checks.judging import Trial, judge
 from mechlib.checks.question import Case, Field, Model
 from mechlib.checks.registry import questions
 from mechlib.checks.running import Raised, Returned, run
+from mechlib.checks.values import Reading
 from mechlib.grading.assignment import Asked, Assignment, new_secret, read_secret, seed, text
 from mechlib.grading.worker.cells import Numbers, _outcome
 from mechlib.grading.worker.frames import BadFrame, Blob, decode, receive, send
@@ -61,6 +62,17 @@ def test_a_mistake_is_judged_as_in_the_notebook(question):
         )
 
 
+@pytest.mark.parametrize("precision", [2.0**-10, 2.0**-7])
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.id)
+def test_a_mistake_is_none_the_less_one_in_half_precision(question, precision):
+    """Whether it comes so or a worker only says so."""
+    trial = Trial(question, seed(SECRETS[0], question.id))
+    for readings in trial.mistaken.values():
+        coarse = [tuple(Reading(reading.values, precision) for reading in of_case) for of_case in readings]
+        outcomes = [Returned(of_case if len(of_case) > 1 else of_case[0]) for of_case in coarse]
+        assert judge(trial, outcomes).status != "right"
+
+
 def test_a_seed_depends_on_the_secret_and_the_question():
     seeds = {seed(secret, question.id) for secret in SECRETS for question in questions()}
     assert len(seeds) == len(SECRETS) * len(questions())
@@ -104,9 +116,12 @@ ARRAY = {"dtype": "float64", "shape": [3], "precision": 0.0}
         ([{}, {}], "2 outcomes for 3 cases"),
         ([{"arrays": [ARRAY, ARRAY]}], "2 arrays where 1"),
         ([{"arrays": [{**ARRAY, "precision": 0.25}]}], "rounding error"),
+        ([{"arrays": [{**ARRAY, "precision": []}]}], "rounding error"),
+        ([{"arrays": [{**ARRAY, "dtype": "bool"}]}], "not in double precision"),
         ([{"arrays": [{**ARRAY, "dtype": "object"}]}], "dtype object"),
         ([{"arrays": [{**ARRAY, "shape": [-3, -1]}]}], "odd shape"),
         ([{"arrays": [{**ARRAY, "shape": [2**40, 2**40]}]}], "odd shape"),
+        ([{"arrays": [{**ARRAY, "shape": [0, 2**26, 2**26, 2**26]}]}], "odd shape"),
         ([{"arrays": [{**ARRAY, "shape": [True]}]}], "odd shape"),
         ([{"arrays": ["array"]}], "without a shape"),
     ],

@@ -44,6 +44,18 @@ def test_every_file_gets_results_and_the_class_its_tables(run, folder, tmp_path)
     assert {path.name for path in out.iterdir()} >= {"grades.csv", "canvas.csv", "moodle.csv", "summary.html"}
 
 
+def test_a_second_run_leaves_nothing_of_who_is_gone(run, folder, tmp_path):
+    arguments = (folder, "--out", tmp_path / "grades", "--chapter", "ch02", "--trust-submissions", "--quiet")
+    assert run(*arguments)[0] == 0
+    (tmp_path / "grades" / "students" / "ben" / "remark.txt").write_text("Please talk to me.")
+    (folder / "anna.ipynb").unlink(), (folder / "ben.pdf").rename(folder / "cleo.pdf")
+    assert run(*arguments)[0] == 0
+    students = tmp_path / "grades" / "students"
+    assert {path.name for path in students.iterdir()} == {"ben", "cleo"}
+    assert [path.name for path in (students / "ben").iterdir()] == ["remark.txt"]
+    assert "anna" not in (tmp_path / "grades" / "grades.csv").read_text()
+
+
 def test_a_run_that_is_stopped_says_how_to_go_on(run, folder, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

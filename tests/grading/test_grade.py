@@ -137,7 +137,7 @@ def test_solutions_earn_everything_and_exercises_nothing(chapter, shop):
 def test_without_a_sandbox_trusted_notebooks_are_graded_the_same():
     assignment = Assignment.of("ch02", b"a secret of the tests", only=toys.TOYS)
     cells = (*toys.HONEST[:3], "import os\nos._exit(1)", toys.WRONG_ENDS, toys.CHECK_ENDS)
-    given = grade_one(toys.notebook(*cells), assignment, student="s", source="s.ipynb", trusted=True)
+    given = grade_one(toys.notebook(*cells), assignment, student="s", source="s.ipynb", engine="none")
     assert [q.status for q in given.questions] == ["right", "wrong"]
     assert given.problems == ("Cell 4 ended the process; the rest was graded without it.",)
     assert given.needs_human
@@ -155,7 +155,7 @@ def small(tmp_path):
 
 @pytest.fixture
 def no_sandbox_asked(monkeypatch):
-    monkeypatch.setattr(sandbox, "require", lambda *, trusted: None)
+    monkeypatch.setattr(sandbox, "require", lambda engine: None)
 
 
 def test_without_a_sandbox_nothing_is_graded(small, tmp_path, monkeypatch):
@@ -244,6 +244,17 @@ def test_of_two_submissions_the_later_counts_and_both_are_graded(tmp_path, no_sa
     }
 
 
+def test_folders_are_named_after_students_in_any_script(tmp_path, no_sandbox_asked):
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    for name in ("王芳", "Łukasz Ž", "?", "a\nb", "Ａnna", "anna", "x" * 200):
+        (folder / f"{name}_7_8_x.ipynb").write_bytes(b"{")
+    grading = grade(folder, tmp_path / "grades", chapter="ch02", write=lambda grade, where: where.mkdir(parents=True))
+    assert len(list(grading)) == 7
+    named = {path.name for path in (tmp_path / "grades" / "students").iterdir()}
+    assert named == {"王芳", "Łukasz_Ž", "student", "a_b", "anna", "Anna~2", "x" * 50}
+
+
 AS_SOMEBODY = """
 import sys
 from mechlib.grading import grade
@@ -272,7 +283,7 @@ def test_an_unprivileged_user_grades_the_same(sandboxed, tmp_path):
         command = [*as_user(4321, tmp_path), *command]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=sandbox.environment())
     assert (
-        result.stdout == "[('files', 8, True), ('honest', 8, False), ('os._exit', 8, True), ('wrong', 0, False)]\n"
+        result.stdout == "[('files', 8, False), ('honest', 8, False), ('os._exit', 8, True), ('wrong', 0, False)]\n"
     ), result.stderr
 
 

@@ -1,10 +1,12 @@
 """Reading what somebody handed in as a notebook."""
 
 import json
+import resource
 
 import pytest
 
-from mechlib.grading.notebook import MOST_TEXT, read
+from mechlib.grading import notebook
+from mechlib.grading.notebook import MOST_TEXT, MOST_WRITTEN, read
 from tests.grading import toys
 
 
@@ -55,6 +57,28 @@ def test_odd_cells_are_named_and_left_out():
 def test_half_a_character_can_be_written_to_a_file():
     handed = read(b'{"cells": [{"cell_type": "code", "source": "x = \'\\ud800\'"}]}')
     handed.cells[0].source.encode()
+
+
+def test_too_much_writing_is_cut_and_said():
+    handed = read(toys.notebook(texts=["<!-- written: a -->\nSo.", "<!-- written: b -->\n" + "x" * MOST_WRITTEN]))
+    assert [w.cell for w in handed.written] == ["a"]
+    assert handed.problems == ("The written answers from cell 2 on are left out: they are too long.",)
+    assert len(read(toys.notebook(texts=["<!-- written -->"] * 1000)).written) == 50
+
+
+def test_a_small_file_that_describes_something_large_is_refused(monkeypatch):
+    monkeypatch.setattr(notebook, "MEMORY", 2**27)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(ValueError, match="takes more than 0 GB of memory when it is read"):
+        read(b'{"cells": [' + b"{}," * (2**22) + b"{}]}")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert read(toys.notebook("x = 1")).cells
+
+
+def test_marks_that_are_almost_marks_are_passed_over_at_once():
+    """A pattern that tries all ways to divide the white space would take days."""
+    texts = ["<!-- written:" + " " * 10**5 + "x", "<!--" + "\n" * 10**5 + "written"]
+    assert read(toys.notebook("check(" + "\n" * 10**5 + "x", texts=texts)).written == ()
 
 
 def test_too_much_code_is_cut_and_said():

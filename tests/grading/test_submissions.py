@@ -40,6 +40,9 @@ GRADESCOPE = (
         (CANVAS, [("doejane", "4711"), ("roejohn", "4712")]),
         (MOODLE, [("Jane Doe", "4711"), ("John Roe", "4712")]),
         (GRADESCOPE, [("submission_4711", "4711"), ("submission_4712", "4712")]),
+        (("doe_4711_99_a\nb.ipynb", "d\no (2).ipynb"), [("d\no", ""), ("doe", "4711")]),
+        (("all/doejane_1_99_a.ipynb", "all/roejohn_2_98_a.ipynb"), [("doejane", "1"), ("roejohn", "2")]),
+        (("Jane Doe_4711_assignsubmission_file_/lens.ipynb",), [("Jane Doe", "4711")]),
         (("anna.ipynb", "ben (2).ipynb"), [("anna", ""), ("ben", "")]),
         (("anna/02.ipynb", "ben/deep/02.ipynb"), [("anna", ""), ("ben", "")]),
         (("doe_1_9_a.ipynb", "doe_2_8_a.ipynb"), [("doe (1)", "1"), ("doe (2)", "2")]),
@@ -52,6 +55,26 @@ def test_names_are_read_alike_in_a_folder_and_in_a_zip(names, found, tmp_path):
         handed_in = collect(path)
         assert [(s.student, s.number) for s in handed_in] == found
         assert all(s.notebook_bytes == s.source.encode() and not s.superseded for s in handed_in)
+
+
+def test_nobody_hands_in_for_somebody_else(tmp_path):
+    """Names of files below the folder that the platform or the teacher named are the student's own."""
+    names = ("anna/ben_4712_98_lens.ipynb", "anna/submission_9/x.ipynb", "ben/lens.ipynb")
+    folder = filled(tmp_path / "class", *names)
+    archive = zipped(tmp_path / "class.zip", [(name, name) for name in names])
+    for path in (folder, archive):
+        assert {s.source: s.student for s in collect(path)} == dict(zip(names, ("anna", "anna", "ben"), strict=True))
+
+
+@pytest.mark.parametrize("name", [f"anna ({'9' * 5000}).ipynb", f"a_1_1_x-{'9' * 5000}.ipynb", ".", "/", "a//"])
+def test_a_name_that_is_hardly_one_stops_nothing(name, tmp_path):
+    archive = zipped(tmp_path / "class.zip", [(name, "{}"), ("ben.ipynb", "{}")])
+    assert "ben" in [s.student for s in collect(archive) if not s.error]
+
+
+def test_what_a_mac_adds_to_a_zip_is_no_folder_of_the_class(tmp_path):
+    names = ["class/anna.ipynb", "class/ben.ipynb", "__MACOSX/class/._anna.ipynb"]
+    assert [s.student for s in collect(zipped(tmp_path / "class.zip", [(n, "x") for n in names]))] == ["anna", "ben"]
 
 
 def test_a_folder_around_everything_in_a_zip_names_nobody(tmp_path):
@@ -133,6 +156,18 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
     (bomb,) = collect(archive)
     with pytest.raises(ValueError, match="larger than 1 MB"):
         _ = bomb.notebook_bytes
+
+
+def test_a_locked_member_is_an_error_of_that_file(tmp_path):
+    archive = zipped(tmp_path / "class.zip", [("a.ipynb", "x" * 500), ("b.ipynb", "{}")])
+    content = bytearray(archive.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + place] |= 1
+    archive.write_bytes(content)
+    a, b = collect(archive)
+    assert b.notebook_bytes == b"{}"
+    with pytest.raises(ValueError, match=r"cannot be read: .*encrypted"):
+        _ = a.notebook_bytes
 
 
 def test_a_damaged_member_is_an_error_of_that_file(tmp_path):

@@ -66,9 +66,10 @@ def test_an_old_system_counts_what_else_the_user_runs(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4321)
     monkeypatch.setattr(workshop, "_owner", lambda process: 4321 if process.name == str(os.getpid()) else 0)
     monkeypatch.setattr(os, "uname", lambda: type("Name", (), {"release": "5.14.0-503.el9.x86_64"}))
-    assert counted_already() == 0
+    assert counted_already(apart=True) == 0
+    assert counted_already(apart=False) == len(os.listdir("/proc/self/task"))
     monkeypatch.setattr(os, "uname", lambda: type("Name", (), {"release": "4.18.0-553.el8.x86_64"}))
-    assert counted_already() == len(os.listdir("/proc/self/task"))
+    assert counted_already(apart=True) == len(os.listdir("/proc/self/task"))
 
 
 def test_a_room_that_cannot_be_made_says_why():

@@ -62,6 +62,8 @@ class Blob:
         shape, dtype = about["shape"], DTYPES.get(str(about.get("dtype")))
         if dtype is None or not all(type(length) is int and 0 <= length <= MAX_BLOB for length in shape):
             raise BadFrame(f"an array of dtype {str(about.get('dtype'))[:20]} or of odd shape")
+        if math.prod(length or 1 for length in shape) > MAX_BLOB:
+            raise BadFrame("an array of odd shape")
         size = math.prod(shape) * dtype.itemsize
         if size > len(self.content) - self._taken:
             raise BadFrame("an array longer than the bytes that came with it")

@@ -2,8 +2,8 @@
 
 The walls against the machine are bubblewrap's and stand before any of this runs. Inside them, ``enter`` gives a forked
 process new namespaces of processes, mounts and (where the sandbox belongs to an ordinary user) users, an empty
-temporary folder, and no privileges, so that it can neither see nor signal the server it was forked from. Without
-that, one sandbox would have to be built, and the libraries loaded, for every notebook.
+temporary folder, a filter of system calls, and no privileges, so that it can neither see nor signal the server it was
+forked from. Without that, one sandbox would have to be built, and the libraries loaded, for every notebook.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mechlib.grading.worker import syscalls
+
 __all__ = ["Limits", "Room", "open_room"]
 
 NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
 NOSUID, NODEV = 2, 4
+NICE = 10
+INODES = 10000
+"""Files and folders in a temporary folder."""
 CAPABILITY_VERSION = 0x20080522
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -32,13 +37,15 @@ class Limits:
     """Bytes of a process beyond what the libraries take."""
     disk: int = 64 * 2**20
     """Bytes of the temporary folder, and of any one file."""
-    processes: int = 64
+    processes: int = 24
+    """Threads included."""
     seconds: int = 600
     """Time of the processor for a process."""
     files: int = 256
 
     def apply(self) -> None:
-        """Bind the running process and those that it will start."""
+        """Bind the running process and those that it will start; whatever else the machine does comes first."""
+        os.nice(NICE)
         pages = int(_read("/proc/self/statm").split()[0])
         memory = pages * resource.getpagesize() + self.memory
         for what, most in {
@@ -119,6 +126,7 @@ def _alone(work: Callable[[], None], limits: Limits, user: int | None, told: int
         os.setsid()
         _become(user)
         limits.apply()
+        syscalls.forbid()
     os.write(told, b"0")
     os.close(told)
     work()
@@ -149,6 +157,7 @@ def _first(work: Callable[[], None], limits: Limits, user: int | None, ready: in
         _furnish(limits)
         _become(user)
         limits.apply()
+        syscalls.forbid()
         os.setsid()
     os.close(ready)
     worker = os.fork()
@@ -181,7 +190,7 @@ def _furnish(limits: Limits) -> None:
     flags = NOSUID | NODEV
     _called(LIBC.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
     for folder in (b"/tmp", b"/dev/shm"):
-        size = f"size={limits.disk},nr_inodes=10000,mode=1777".encode()
+        size = f"size={limits.disk},nr_inodes={INODES},mode=1777".encode()
         _called(LIBC.mount(b"tmpfs", folder, b"tmpfs", flags, size), f"mount {folder.decode()}")
     if os.getuid() != 0:
         _write("/proc/sys/user/max_user_namespaces", "0")

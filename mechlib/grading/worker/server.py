@@ -1,8 +1,8 @@
 """The process that loads the libraries once and forks a worker for every notebook.
 
-Started as ``python -m mechlib.grading.worker.server SETTINGS`` with the control socket as file 3. The grader sends one
-byte at a time: ``n`` together with a socket opens a room for a notebook whose worker talks on that socket, ``e`` closes
-it. Each is answered by one line of JSON, with ``"error"`` where it failed.
+Started as ``python -m mechlib.grading.worker.server SETTINGS`` with the control socket as file 3, or with its path in
+the settings. The grader sends one byte at a time: ``n`` together with a socket opens a room for a notebook whose worker
+talks on that socket, ``e`` closes it. Each is answered by one line of JSON, with ``"error"`` where it failed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from mechlib.grading.worker.rooms import Limits, Room, open_room
@@ -43,15 +44,23 @@ def main(settings: dict[str, Any]) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     limits, user = Limits(**settings["limits"]), settings["user"]
-    shared = settings["sandboxed"] and _can_share(limits, user)
-    with socket.socket(fileno=CONTROL) as control:
+    with _connected(settings["control"]) as control:
+        shared = settings["sandboxed"] and _can_share(limits, user, functools.partial(_let_go, control))
         _tell(control, {"shared": shared})
         _serve(control, limits, user, shared)
 
 
-def _can_share(limits: Limits, user: int | None) -> bool:
+def _connected(path: str | None) -> socket.socket:
+    if path is None:
+        return socket.socket(fileno=CONTROL)
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(path)
+    return control
+
+
+def _can_share(limits: Limits, user: int | None, let_go: Callable[[], None]) -> bool:
     try:
-        open_room(lambda: None, limits, user=user, shared=True).close()
+        open_room(lambda: None, limits, user=user, shared=True, let_go=let_go).close()
     except OSError:
         return False
     return True

@@ -202,26 +202,6 @@ def _task_diversity() -> Iterator[RegressionRecipe]:
     )
 
 
-TRANSIENT_POOLS = (8, 16, 32, 64, None)
-
-
-def _transient_ridge() -> Iterator[RegressionRecipe]:
-    steps = 24_000
-    yield RegressionRecipe(
-        name="icl-transient",
-        about="Linear regression with little noise, trained for long: pools of 8 to 64 tasks, and new tasks always.",
-        regressor=Regressor(Architecture(4, 8, d_model=48, n_heads=4), n_models=len(TRANSIENT_POOLS)),
-        tasks=nested_pools(4, 0.125**0.5, TRANSIENT_POOLS),
-        training=Recipe(
-            steps, batch=128, n_points=8, learning_rate=2e-3, warmup=200, clip=1.0, schedule="constant"
-        ),
-        labels=_pool_labels(TRANSIENT_POOLS),
-        checkpoints=(2_000,),
-        looked_at=log_spaced(50, steps, 60),
-        stores_outputs=True,
-    )
-
-
 def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
     """Between linear attention alone and a whole block: what each piece does to the match with a gradient step."""
     bare = {"n_layers": 1, "n_heads": 1, "d_mlp": 0, "attention": "linear", "norm": False}
@@ -249,13 +229,7 @@ def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
 
 REGRESSIONS = {
     recipe.name: recipe
-    for recipe in (
-        *_gradient_descent(),
-        *_one_piece_at_a_time(),
-        *_function_classes(),
-        *_task_diversity(),
-        *_transient_ridge(),
-    )
+    for recipe in (*_gradient_descent(), *_one_piece_at_a_time(), *_function_classes(), *_task_diversity())
 }
 
 

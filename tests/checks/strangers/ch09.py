@@ -1,0 +1,120 @@
+"""Answers to chapter 09 that its questions have never seen."""
+
+import torch
+
+
+def layer(t, q, k, v, o, *, context=None, scale=1.0):
+    context = t[:, :-1] if context is None else context
+    return t + scale * (t @ q) @ (context @ k).mT @ (context @ v) @ o
+
+
+LAYER_WRONG = {
+    "last two left out": lambda t, q, k, v, o: layer(t, q, k, v, o, context=t[:, : max(1, t.shape[1] - 3)]),
+    "twice": lambda t, *W: layer(layer(t, *W), *W),
+    "half": lambda t, *W: layer(t, *W, scale=0.5),
+    "sizes of scores": lambda t, q, k, v, o: t + ((t @ q) @ (t[:, :-1] @ k).mT).abs() @ (t[:, :-1] @ v) @ o,
+    "masked like a language model": lambda t, q, k, v, o: t + ((t @ q) @ (t @ k).mT).tril() @ (t @ v) @ o,
+    "no weights for values": lambda t, q, k, v, o: t + (t @ q) @ (t[:, :-1] @ k).mT @ t[:, :-1],
+    "mean residual": lambda t, *W: layer(t, *W) - t + t.mean(1, keepdim=True),
+    "nothing": lambda t, *W: t,
+}
+LAYER_RIGHT = {
+    "a list": lambda t, *W: layer(t, *W).tolist(),
+    "numpy": lambda t, *W: layer(t, *W).numpy(),
+    "loop": lambda t, *W: torch.stack([layer(one[None], *W)[0] for one in t]),
+    "masked": lambda t, q, k, v, o: (
+        t + (((t @ q) @ (t @ k).mT) * (torch.arange(t.shape[1]) < t.shape[1] - 1)) @ (t @ v) @ o
+    ),
+}
+
+
+def read_off(q, k, v, o, n, *, rate=lambda r: r, rest=lambda s: s):
+    M, u = (q @ k.T)[:-1], (v @ o)[:, -1]
+    T = torch.einsum("ab,c->abc", M, u)
+    T = (T + T.mT) / 2
+    d = len(T)
+    on_step = sum(T[a, a, d] for a in range(d)) / d  # the step has it twice for each coordinate
+    left = T.square().sum() - 2 * d * on_step**2
+    return rate(-2 * n * on_step), rest(left / T.square().sum())
+
+
+READ_OFF_WRONG = {
+    "n less one": lambda q, k, v, o, n: read_off(q, k, v, o, n - 1),
+    "size of the rate": lambda *a: read_off(*a, rate=abs),
+    "rate squared": lambda *a: read_off(*a, rate=lambda r: r**2),
+    "rest not divided": lambda *a: (read_off(*a)[0], read_off(*a)[1] * (a[0] @ a[1].T)[:-1].square().sum()),
+    "rest as percent": lambda *a: read_off(*a, rest=lambda s: 100 * s),
+    "y in the first place": lambda q, k, v, o, n: read_off(q.flip(0), k.flip(0), v.flip(0), o.flip(1), n),
+    "exchanged results": lambda *a: read_off(*a)[::-1],
+    "rate alone": lambda *a: read_off(*a)[0],
+}
+READ_OFF_RIGHT = {
+    "a dict": lambda *a: dict(zip(("unexplained", "rate"), read_off(*a)[::-1], strict=True)),
+    "floats": lambda *a: [float(v) for v in read_off(*a)],
+    "double": lambda q, k, v, o, n: read_off(q.double(), k.double(), v.double(), o.double(), n),
+}
+
+
+def best(var, fourth, n, *, extra=0.0):
+    m = (fourth + var * (var.sum() - var) + (n - 1) * var**2 + extra) / n
+    p = var / m
+    return p, 0.5 * (var - p * var**2).sum(), (var**2).sum() / (var * m).sum()
+
+
+BEST_WRONG = {
+    "n more": lambda v, f, n: best(v, f, n + 1),
+    "fourth forgotten": lambda v, f, n: best(v, 0 * f + v**2, n),
+    "geometric mean": lambda v, f, n: (*best(v, f, n)[:2], best(v, f, n)[0].log().mean().exp()),
+    "half the rates": lambda v, f, n: (best(v, f, n)[0] / 2, *best(v, f, n)[1:]),
+    "own square twice over": lambda v, f, n: best(v, f, n, extra=2 * v**2),
+    "rates averaged by variance": lambda v, f, n: (*best(v, f, n)[:2], (best(v, f, n)[0] * v).sum() / v.sum()),
+    "mean loss": lambda v, f, n: (best(v, f, n)[0], best(v, f, n)[1] / len(v), best(v, f, n)[2]),
+    "deviations": lambda v, f, n: best(v.sqrt(), f, n),
+}
+BEST_RIGHT = {
+    "numpy": lambda *a: [part.numpy() for part in best(*a)],
+    "axes of length one": lambda *a: (best(*a)[0], best(*a)[1][None], best(*a)[2][None]),
+    "lists": lambda *a: [part.tolist() for part in best(*a)],
+}
+
+
+def report(model, step, rivals, *, level=1.96, claim=torch.mean):
+    unit = [v / v.norm(dim=-1, keepdim=True) for v in (model, step, rivals)]
+    own, near = (unit[0] * unit[1]).sum(-1), (unit[0] * unit[2]).sum(-1)
+    k = int(near.mean(-1).argmax())
+    lead = near[k] - own
+    margin = level * lead.std() / len(lead) ** 0.5
+    shifted = torch.roll(unit[1], -1, dims=0)
+    return claim(own), (unit[0] * shifted).sum(-1).mean(), k, lead.mean(), lead.mean() - margin, lead.mean() + margin
+
+
+REFUTE_WRONG = {
+    "90 %": lambda *a: report(*a, level=1.645),
+    "two standard errors": lambda *a: report(*a, level=2.0),
+    "root of one less": lambda m, s, r: report(m, s, r, level=1.96 * (len(m) / (len(m) - 1)) ** 0.5),
+    "lead without its sign": lambda *a: (*report(*a)[:3], *(part.abs() for part in report(*a)[3:])),
+    "median": lambda *a: report(*a, claim=torch.median),
+    "worst rival": lambda m, s, r: (*report(m, s, r)[:2], int(report(m, s, -r)[2]), *report(m, s, r)[3:]),
+    "angles": lambda *a: report(*a, claim=lambda own: own.arccos().mean()),
+    "two steps on": lambda m, s, r: (report(m, s, r)[0], report(m, s.roll(-1, 0), r)[1], *report(m, s, r)[2:]),
+    "five of six": lambda *a: report(*a)[:5],
+}
+REFUTE_RIGHT = {
+    "a list": lambda *a: [float(part) for part in report(*a)],
+    "axes of length one": lambda *a: tuple(torch.as_tensor(part)[None] for part in report(*a)),
+    "single precision": lambda m, s, r: report(m.float(), s.float(), r.float()),
+    "lengths changed": lambda m, s, r: report(7 * m, s / 3, 2 * r),
+}
+
+WRONG = {
+    "ch09.layer": LAYER_WRONG,
+    "ch09.read_off": READ_OFF_WRONG,
+    "ch09.best_rates": BEST_WRONG,
+    "ch09.refute": REFUTE_WRONG,
+}
+RIGHT = {
+    "ch09.layer": LAYER_RIGHT,
+    "ch09.read_off": READ_OFF_RIGHT,
+    "ch09.best_rates": BEST_RIGHT,
+    "ch09.refute": REFUTE_RIGHT,
+}

@@ -1,0 +1,172 @@
+"""Answers to chapter 11 that its questions have never seen."""
+
+import itertools
+
+import torch
+
+
+def near(x, y, k, *, power=2.0, reduce=torch.mean, first=0.0, start=0):
+    found = torch.full_like(y, first)
+    for b in range(len(y)):
+        for n in range(1, y.shape[1]):
+            order = (x[b, start:n] - x[b, n]).abs().pow(power).sum(-1).argsort()[:k]
+            if len(order):
+                found[b, n] = reduce(y[b, start:n][order])
+    return found
+
+
+NEIGHBOURS_WRONG = {
+    "median": lambda x, y, k: near(x, y, k, reduce=torch.median),
+    "sum": lambda x, y, k: near(x, y, k, reduce=torch.sum),
+    "largest difference": lambda x, y, k: near(x, y, k, power=40.0),
+    "two more": lambda x, y, k: near(x, y, k + 2),
+    "first prediction is one": lambda x, y, k: near(x, y, k) + (torch.arange(y.shape[1]) == 0),
+    "first example forgotten": lambda x, y, k: near(x, y, k, start=1),
+    "first coordinate": lambda x, y, k: near(x[..., :1], y, k),
+    "all examples": lambda x, y, k: near(x, y, y.shape[1]),
+    "no first prediction": lambda x, y, k: near(x, y, k)[:, 1:],
+}
+NEIGHBOURS_RIGHT = {
+    "a list": lambda x, y, k: near(x, y, k).tolist(),
+    "numpy": lambda x, y, k: near(x, y, k).numpy(),
+    "double": lambda x, y, k: near(x.double(), y.double(), k),
+    "squares": lambda x, y, k: near(x, y, k, power=2),
+}
+
+
+def line(d, v, most, *, few=lambda d, n: n / (d - n - 1), many=lambda d, n: d / (n - d - 1), between=float("inf")):
+    found = [1.0]
+    for n in range(1, most + 1):
+        part = few(d, n) if n < d - 1 else many(d, n) if n > d + 1 else between
+        found.append(max(0, d - n) / d + v * part / d)
+    return torch.tensor(found, dtype=torch.float64)
+
+
+CURVE_WRONG = {
+    "peak at d alone": lambda d, v, most: torch.where(
+        torch.arange(most + 1) == d, torch.inf, line(d, v, most, between=1.0)
+    ),
+    "half": lambda d, v, most: line(d, v, most) / 2,
+    "clipped at one": lambda d, v, most: line(d, v, most).clamp(max=1),
+    "two off": lambda d, v, most: line(d, v, most, many=lambda d, n: d / (n - d)),
+    "one over n": lambda d, v, most: line(d, v, most, many=lambda d, n: d / n),
+    "nan at the peak": lambda d, v, most: line(d, v, most, between=float("nan")),
+    "weights alone": lambda d, v, most: line(d, v, most) * torch.arange(most + 1),
+    "minus": lambda d, v, most: line(d, -v, most),
+}
+CURVE_RIGHT = {
+    "a list": lambda *a: line(*a).tolist(),
+    "numpy": lambda *a: line(*a).numpy(),
+    "stacked": lambda *a: torch.stack(list(line(*a))),
+}
+
+
+def mixture(x, y, q, s, v, *, temper=1.0, ridge=None, prior=1.0, places=itertools.combinations):
+    found, member, logs = [], [], []
+    d = x.shape[-1]
+    for S in places(range(d), s):
+        part = x[..., list(S)]
+        C = prior * part @ part.mT + v * torch.eye(y.shape[1], dtype=x.dtype)
+        logs.append(temper * torch.distributions.MultivariateNormal(torch.zeros_like(y), C).log_prob(y))
+        G = part.mT @ part + (v / prior if ridge is None else ridge) * torch.eye(s, dtype=x.dtype)
+        w = torch.linalg.solve(G, part.mT @ y[..., None])[..., 0]
+        found.append((w * q[:, list(S)]).sum(-1))
+        member.append([float(c in S) for c in range(d)])
+    weight = torch.stack(logs, -1).softmax(-1)
+    return (weight * torch.stack(found, -1)).sum(-1), weight @ torch.tensor(member, dtype=x.dtype)
+
+
+SPARSE_WRONG = {
+    "half as sure": lambda *a: mixture(*a, temper=0.5),
+    "wide prior": lambda *a: mixture(*a, prior=10.0),
+    "ridge of one": lambda *a: mixture(*a, ridge=1.0),
+    "one example less": lambda x, y, q, s, v: mixture(x[:, 1:], y[:, 1:], q, s, v),
+    "query not used": lambda x, y, q, s, v: mixture(x, y, torch.ones_like(q), s, v),
+    "exchanged results": lambda *a: mixture(*a)[::-1],
+    "exclusion": lambda *a: (mixture(*a)[0], 1 - mixture(*a)[1]),
+    "prediction alone": lambda *a: mixture(*a)[0],
+    "sure": lambda *a: (mixture(*a)[0], mixture(*a)[1].round()),
+}
+SPARSE_RIGHT = {
+    "a dict": lambda *a: dict(zip(("inclusion", "prediction"), mixture(*a)[::-1], strict=True)),
+    "lists": lambda *a: [part.tolist() for part in mixture(*a)],
+    "prompt by prompt": lambda x, y, q, s, v: [
+        torch.cat(part)
+        for part in zip(*(mixture(x[i : i + 1], y[i : i + 1], q[i : i + 1], s, v) for i in range(len(y))), strict=True)
+    ],
+}
+
+
+def quotient(a, b, *, level=1.96, extra=0):
+    r = a.mean() / b.mean()
+    margin = level * ((a - r * b) / b.mean()).std() / (len(a) - extra) ** 0.5
+    return r, r - margin, r + margin
+
+
+RATIO_WRONG = {
+    "90 %": lambda a, b: quotient(a, b, level=1.645),
+    "99 %": lambda a, b: quotient(a, b, level=2.576),
+    "root of one less": lambda a, b: quotient(a, b, extra=1),
+    "percent": lambda a, b: [100 * part for part in quotient(a, b)],
+    "gain": lambda a, b: [1 - part for part in quotient(a, b)],
+    "roots": lambda a, b: quotient(a.sqrt(), b.sqrt()),
+    "squares": lambda a, b: quotient(a**2, b**2),
+    "logarithms": lambda a, b: [part.log() for part in quotient(a, b)],
+    "two of three": lambda a, b: quotient(a, b)[:2],
+}
+RATIO_RIGHT = {
+    "a list": lambda a, b: [float(part) for part in quotient(a, b)],
+    "axes of length one": lambda a, b: tuple(part[None] for part in quotient(a, b)),
+    "other units": lambda a, b: quotient(7 * a, 7 * b),
+}
+
+
+def report(m, n, a, y, *, level=1.96, unit=None):
+    unit = y.square().mean() if unit is None else unit
+    gap = ((m - n) ** 2 - (n - a) ** 2).mean(-1) / unit
+    margin = level * gap.std() / len(gap) ** 0.5
+    ratio = ((m - y) ** 2).sum() / ((n - y) ** 2).sum()
+    apart, spread = ((m - n) ** 2).mean() / unit, ((n - a) ** 2).mean() / unit
+    return ratio, apart, spread, gap.mean(), gap.mean() - margin, gap.mean() + margin
+
+
+REFUTE_WRONG = {
+    "90 %": lambda *a: report(*a, level=1.645),
+    "99 %": lambda *a: report(*a, level=2.576),
+    "other network": lambda m, n, a, y: report(m, a, n, y),
+    "absolute differences": lambda m, n, a, y: (
+        report(m, n, a, y)[0],
+        (m - n).abs().mean(),
+        (n - a).abs().mean(),
+        *report(m, n, a, y)[3:],
+    ),
+    "size of the model": lambda m, n, a, y: report(m, n, a, y, unit=m.square().mean()),
+    "last point": lambda m, n, a, y: report(m[:, -1:], n[:, -1:], a[:, -1:], y[:, -1:]),
+    "correlation": lambda m, n, a, y: (
+        report(m, n, a, y)[0],
+        torch.corrcoef(torch.stack([m.flatten(), n.flatten()]))[0, 1],
+        *report(m, n, a, y)[2:],
+    ),
+    "ratio of distances": lambda *r: (*report(*r)[:3], report(*r)[1] / report(*r)[2], *report(*r)[4:]),
+    "five of six": lambda *a: report(*a)[:5],
+}
+REFUTE_RIGHT = {
+    "a list": lambda *a: [float(part) for part in report(*a)],
+    "axes of length one": lambda *a: tuple(part[None] for part in report(*a)),
+    "other units": lambda *a: report(*(3 * part for part in a)),
+}
+
+WRONG = {
+    "ch11.neighbours": NEIGHBOURS_WRONG,
+    "ch11.curve": CURVE_WRONG,
+    "ch11.sparse": SPARSE_WRONG,
+    "ch11.ratio": RATIO_WRONG,
+    "ch11.refute": REFUTE_WRONG,
+}
+RIGHT = {
+    "ch11.neighbours": NEIGHBOURS_RIGHT,
+    "ch11.curve": CURVE_RIGHT,
+    "ch11.sparse": SPARSE_RIGHT,
+    "ch11.ratio": RATIO_RIGHT,
+    "ch11.refute": REFUTE_RIGHT,
+}

@@ -53,9 +53,14 @@ def _executed(folder: Path, path: Path) -> checkout.Notebook:
     executed = folder / EXECUTED / path
     if executed.is_file():
         done = checkout.read_notebook(executed)
-        if _code(done) == _code(checkout.read_notebook(folder / path)):
+        if _code(done) == _code(checkout.read_notebook(folder / path)) and _has_outputs(done):
             return done
-    raise FileNotFoundError(f"{path} has not been executed as it now stands, in {EXECUTED}: run 'make html'")
+    raise FileNotFoundError(f"{path} has not been executed as it now stands, in {EXECUTED}: run 'make clean html'")
+
+
+def _has_outputs(notebook: checkout.Notebook) -> bool:
+    """False for the copy that is left there when the outputs of a page came from Jupyter's cache."""
+    return any(cell.get("outputs") for cell in notebook["cells"])
 
 
 def _code(notebook: checkout.Notebook) -> list[str]:

@@ -76,8 +76,9 @@ def test_a_missing_row_and_a_row_too_many_are_told(executed):
 
 
 def test_a_chapter_that_was_not_executed_as_it_stands_is_named(executed, checkout_folder):
-    for prepare in (lambda: checkout_folder, lambda: executed(measured(1.5), edit="  # another")):
-        with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed as it now stands.*make html"):
+    of_another_code, without_outputs = (lambda: executed(measured(1.5), edit="  # another")), executed
+    for prepare in (lambda: checkout_folder, of_another_code, without_outputs):
+        with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed as it now stands.*clean html"):
             ledger.write(prepare())
 
 

@@ -14,6 +14,7 @@ from mechlib.icl.construction import (
 from mechlib.icl.linear_attention import LinearSelfAttention
 from mechlib.icl.mixture import Mixture
 from mechlib.icl.models import Architecture, ICLTransformer
+from mechlib.icl.posteriors import sparse_posterior, tree_posterior
 from mechlib.icl.predictors import (
     averaging,
     dmmse,
@@ -64,5 +65,7 @@ __all__ = [
     "one_step_optimum",
     "ridge",
     "ridge_dmmse_projection",
+    "sparse_posterior",
     "train",
+    "tree_posterior",
 ]

@@ -98,10 +98,29 @@ class ICLTransformer(nn.Module):
         return self._shown(self._read_out(self._entries(x, y)[-1]))
 
     def residual_entries(
-        self, x: Float[Tensor, "*model batch n_points d"], y: Float[Tensor, "*model batch n_points"]
+        self,
+        x: Float[Tensor, "*model batch n_points d"],
+        y: Float[Tensor, "*model batch n_points"],
+        *,
+        at: Literal["x", "y"] = "x",
     ) -> Float[Tensor, "entry *model batch n_points d_model"]:
-        """The residual stream where each prediction is read: after the embedding, then after every layer."""
-        return torch.stack([self._shown(self._at_queries(entry)) for entry in self._entries(x, y)])
+        """The residual stream after the embedding, then after every layer.
+
+        Args:
+            at: ``x``, where each prediction is read, and point ``k`` has seen ``k`` examples; or ``y``, the token after
+                it, which has seen ``k + 1``. Paired tokens hold both, and have no place ``y``.
+
+        Raises:
+            ValueError: as ``forward``, and for ``at="y"`` with paired tokens.
+        """
+        if at not in ("x", "y") or (at == "y" and self.architecture.tokens == "paired"):
+            raise ValueError(
+                f"at is 'x' or, with interleaved tokens, 'y'; got {at!r}, {self.architecture.tokens} tokens"
+            )
+        entries = self._entries(x, y)
+        return torch.stack(
+            [self._shown(self._at_queries(entry) if at == "x" else entry[:, :, 1::2]) for entry in entries]
+        )
 
     def regression_lens(
         self, x: Float[Tensor, "*model batch n_points d"], y: Float[Tensor, "*model batch n_points"]

@@ -8,6 +8,7 @@ the prediction is 0, or the prior's where there is a prior. All raise ``ValueErr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -141,23 +142,46 @@ def averaging(x: X, y: Y) -> Y:
     return gradient_descent(x, y, eta=1.0, steps=1)
 
 
-def mlp_gd(x: X, y: Y, *, hidden: int = 100, steps: int = 200, lr: float = 1e-2, seed: int = 0) -> Y:
+def mlp_gd(
+    x: X,
+    y: Y,
+    *,
+    hidden: int = 100,
+    steps: int = 200,
+    lr: float = 1e-2,
+    seed: int = 0,
+    at: Sequence[int] | None = None,
+) -> Float[Tensor, "batch at"]:
     """A two-layer ReLU network with biases, trained by Adam on each prefix (Garg et al. 2022).
 
     Full batch, one start for all prefixes; initial weights uniform in ``+-1/sqrt(fan in)``; the loss is the mean
     squared error of the examples seen.
 
+    Args:
+        at: the points to predict, all of them by default; time and memory are in proportion to their number.
+
     Raises:
-        ValueError: if ``hidden`` is below 1, ``steps`` negative or ``lr`` not positive.
+        ValueError: if ``hidden`` is below 1, ``steps`` negative, ``lr`` not positive, or ``at`` holds no point.
     """
     require_prompts(x, y)
     _require_steps(steps)
     if hidden < 1 or not lr > 0:
         raise ValueError(f"hidden is at least 1 and lr above 0, got hidden={hidden}, lr={lr}")
     batch, n_points, d = x.shape
-    seen = torch.ones(n_points, n_points, dtype=x.dtype, device=x.device).tril(-1)
+    at = list(range(n_points) if at is None else at)
+    if not at or min(at) < 0 or max(at) >= n_points:
+        raise ValueError(f"at holds points of the prompts, 0 to {n_points - 1}, got {at}")
+    seen = torch.ones(n_points, n_points, dtype=x.dtype, device=x.device).tril(-1)[at]
     start = _initial_network(d, hidden, torch.Generator().manual_seed(seed))
-    weights = [p.to(x).expand(batch, n_points, *p.shape).clone() for p in start]
+    weights = [p.to(x).expand(batch, len(at), *p.shape).clone() for p in start]
+    predictions = vmap(vmap(_network))(_trained(weights, x, y, seen, steps, lr), x[:, at, None])[..., 0]
+    return predictions * seen.any(-1)
+
+
+def _trained(
+    weights: list[Tensor], x: X, y: Y, seen: Float[Tensor, "at n_points"], steps: int, lr: float
+) -> list[Tensor]:
+    """Networks ``[batch, at, ...]`` after Adam on the examples that each has seen."""
 
     def loss(network: list[Tensor], inputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         errors = (_network(network, inputs) - targets).square()
@@ -170,8 +194,7 @@ def mlp_gd(x: X, y: Y, *, hidden: int = 100, steps: int = 200, lr: float = 1e-2,
         for weight, slope in zip(weights, gradient(weights, x, y, seen), strict=True):
             weight.grad = slope
         optimiser.step()
-    predictions = vmap(vmap(_network))(weights, x[:, :, None])[..., 0]
-    return torch.cat([torch.zeros_like(y[:, :1]), predictions[:, 1:]], dim=1)
+    return weights
 
 
 def _network(weights: list[Tensor], inputs: Float[Tensor, "point d"]) -> Float[Tensor, " point"]:

@@ -158,19 +158,18 @@ def _function_classes() -> Iterator[RegressionRecipe]:
         training=_muon(8_000, 21, cycles=2),
     )
     yield RegressionRecipe(
-        name="icl-multi",
-        about="One model for four families of functions, a quarter of every batch each.",
-        regressor=Regressor(sizes),
-        tasks=(Mixture(5, families=FAMILIES, scales=SCALES),),
-        training=_muon(4_000, 21),
+        name="icl-sparse",
+        about="Linear functions of two coordinates out of five.",
+        regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
+        tasks=(SPARSE,),
+        training=_muon(15_000, 11, cycles=5),
     )
     yield RegressionRecipe(
-        name="icl-specialists",
-        about="Four models, each for one of the families of icl-multi; together they made as many steps.",
-        regressor=Regressor(sizes, n_models=4),
-        tasks=tuple(Mixture(5, families=(f,), scales=(s,)) for f, s in zip(FAMILIES, SCALES, strict=True)),
-        training=_muon(1_000, 21),
-        labels=FAMILY_LABELS,
+        name="icl-tree",
+        about="Decision trees of depth two on the signs of five coordinates.",
+        regressor=Regressor(sizes),
+        tasks=(TREE,),
+        training=_muon(6_000, 21, cycles=2),
     )
     yield RegressionRecipe(
         name="icl-probe",
@@ -178,6 +177,66 @@ def _function_classes() -> Iterator[RegressionRecipe]:
         regressor=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved")),
         tasks=(LinearRegression(4),),
         training=_muon(3_000, 11),
+    )
+
+
+def _one_for_four() -> Iterator[RegressionRecipe]:
+    """One model for four families beside specialists that together get as much training."""
+    mixture = Mixture(5, families=FAMILIES, scales=SCALES)
+    alone = tuple(Mixture(5, families=(f,), scales=(s,)) for f, s in zip(FAMILIES, SCALES, strict=True))
+    wide = Architecture(5, 21, d_model=64, n_layers=3)
+    yield RegressionRecipe(
+        name="icl-multi",
+        about="One model for four families of functions, a quarter of every batch each.",
+        regressor=Regressor(wide),
+        tasks=(mixture,),
+        training=_muon(4_000, 21),
+    )
+    yield RegressionRecipe(
+        name="icl-specialists",
+        about="Four models, each for one of the families of icl-multi; together they made as many steps.",
+        regressor=Regressor(wide, n_models=4),
+        tasks=alone,
+        training=_muon(1_000, 21),
+        labels=FAMILY_LABELS,
+    )
+    runs, narrow = range(3), Architecture(5, 21, n_layers=3)
+    yield RegressionRecipe(
+        name="icl-multi-runs",
+        about="As icl-multi, half as wide: three runs.",
+        regressor=Regressor(narrow, n_models=len(runs)),
+        tasks=(mixture,) * len(runs),
+        training=_muon(3_000, 21),
+        labels=tuple(f"r{run}" for run in runs),
+    )
+    yield RegressionRecipe(
+        name="icl-specialists-runs",
+        about="Three runs of four specialists, each trained on just the part that icl-multi-runs has of its family.",
+        regressor=Regressor(narrow, n_models=4 * len(runs)),
+        tasks=tuple(task for task in alone for _ in runs),
+        training=dataclasses.replace(_muon(3_000, 21), batch=16),
+        labels=tuple(f"{family} r{run}" for family in FAMILY_LABELS for run in runs),
+    )
+
+
+def _which_algorithm() -> Iterator[RegressionRecipe]:
+    yield RegressionRecipe(
+        name="icl-probe-seeds",
+        about="Two more starts of icl-probe, each with prompts of its own, trained for two thirds of its steps.",
+        regressor=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved"), n_models=2),
+        tasks=(LinearRegression(4), LinearRegression(4)),
+        training=dataclasses.replace(_muon(2_000, 11), seed=1),
+        labels=("s1", "s2"),
+        seed=1,
+    )
+    starts, variances = 3, (0.0625, 0.25, 1.0)
+    yield RegressionRecipe(
+        name="icl-noise",
+        about="Linear regression in four dimensions with noise of three variances: three models for each.",
+        regressor=Regressor(Architecture(4, 11), n_models=starts * len(variances)),
+        tasks=tuple(LinearRegression(4, noise=var**0.5) for var in variances for _ in range(starts)),
+        training=_muon(4_000, 11),
+        labels=tuple(f"{var:g} s{start}" for var in variances for start in range(starts)),
     )
 
 
@@ -198,6 +257,24 @@ def _task_diversity() -> Iterator[RegressionRecipe]:
         labels=_pool_labels(POOLS),
         checkpoints=(474, 1_458, 4_487),
         looked_at=log_spaced(50, 12_000, 40),
+        stores_outputs=True,
+    )
+
+
+TRANSIENT_POOLS = (8, 16, 32, None)
+
+
+def _transient_ridge() -> Iterator[RegressionRecipe]:
+    steps = 26_166
+    yield RegressionRecipe(
+        name="icl-transient",
+        about="Linear regression with little noise, trained for long: pools of 8 to 32 tasks, and new tasks always.",
+        regressor=Regressor(Architecture(4, 8), n_models=len(TRANSIENT_POOLS)),
+        tasks=nested_pools(4, 0.125**0.5, TRANSIENT_POOLS),
+        training=Recipe(steps, batch=64, n_points=8, learning_rate=3e-3, warmup=200, clip=1.0, schedule="constant"),
+        labels=_pool_labels(TRANSIENT_POOLS),
+        checkpoints=(1_844, 2_050, 9_056, 19_032, 23_532),
+        looked_at=log_spaced(50, steps, 60),
         stores_outputs=True,
     )
 
@@ -229,7 +306,15 @@ def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
 
 REGRESSIONS = {
     recipe.name: recipe
-    for recipe in (*_gradient_descent(), *_one_piece_at_a_time(), *_function_classes(), *_task_diversity())
+    for recipe in (
+        *_gradient_descent(),
+        *_one_piece_at_a_time(),
+        *_function_classes(),
+        *_one_for_four(),
+        *_which_algorithm(),
+        *_task_diversity(),
+        *_transient_ridge(),
+    )
 }
 
 

@@ -135,6 +135,19 @@ def test_the_last_entry_of_the_lens_is_the_prediction(architecture):
     assert model.residual_entries(x, y).shape == (architecture.n_layers + 1, 2, 4, 6, 8)
 
 
+@torch.no_grad()
+def test_the_places_of_y_have_seen_one_example_more():
+    model = perturbed(Architecture(3, 6, d_model=8, tokens="interleaved"))
+    x, y = prompts()
+    before = model.residual_entries(x, y, at="y")
+    after = model.residual_entries(x, torch.where(torch.arange(6) == 2, y + 3, y), at="y")
+    at_queries = model.residual_entries(x, torch.where(torch.arange(6) == 2, y + 3, y))
+    assert before.shape == model.residual_entries(x, y).shape
+    torch.testing.assert_close(after[:, :, :2], before[:, :, :2])
+    assert not torch.allclose(after[0, :, 2], before[0, :, 2])
+    torch.testing.assert_close(at_queries[:, :, :3], model.residual_entries(x, y)[:, :, :3])
+
+
 def test_the_seed_decides_the_weights_and_the_models_differ():
     one, two, other = (ICLTransformer(ARCHITECTURES[0], seed=seed, n_models=2) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
@@ -154,6 +167,7 @@ def test_the_seed_decides_the_weights_and_the_models_differ():
         (lambda: ICLTransformer(Architecture(3, 4))(*prompts()), r"up to 4 points in 3 dimensions, got \(6, 3\)"),
         (lambda: ICLTransformer(Architecture(2, 6))(*prompts()), r"6 points in 2 dimensions, got \(6, 3\)"),
         (lambda: ICLTransformer(Architecture(3, 6))(prompts()[0], prompts()[1][:, 1:]), r"\(4, 6, 3\) and \(4, 5\)"),
+        (lambda: ICLTransformer(Architecture(3, 6)).residual_entries(*prompts(), at="y"), "got 'y', paired tokens"),
         (
             lambda: ICLTransformer(Architecture(3, 6), n_models=2)(prompts()[0][None], prompts()[1][None]),
             r"for 2 models; .*\(1, 4, 6, 3\)",

@@ -164,6 +164,13 @@ def test_mlp_gd_trains_each_prefix_as_a_network_of_its_own():
     assert (found[:, 0] == 0).all()
 
 
+def test_mlp_gd_at_some_points_is_that_at_all():
+    x, y = prompts()
+    settings = {"hidden": 4, "steps": 15, "lr": 0.05}
+    some = predictors.mlp_gd(x, y, at=[0, 7, 3], **settings)
+    torch.testing.assert_close(some, predictors.mlp_gd(x, y, **settings)[:, [0, 7, 3]])
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_predictor_is_causal(name):
     x, y = prompts()
@@ -207,6 +214,8 @@ def test_what_is_no_batch_of_prompts_is_refused(name):
         (lambda x, y: predictors.dmmse(x, y, pool=POOL, noise_var=-0.5), "variance above 0, got -0.5"),
         (lambda x, y: predictors.mlp_gd(x, y, hidden=0), "hidden=0"),
         (lambda x, y: predictors.mlp_gd(x, y, lr=0.0), "lr=0.0"),
+        (lambda x, y: predictors.mlp_gd(x, y, at=[2, 9]), r"0 to 8, got \[2, 9\]"),
+        (lambda x, y: predictors.mlp_gd(x, y, at=[]), r"got \[\]"),
     ],
 )
 def test_bad_settings_are_refused(call, message):

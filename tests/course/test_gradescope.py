@@ -92,7 +92,7 @@ def test_an_unfilled_notebook_gets_no_points_in_a_trusting_container(container):
 def test_without_a_sandbox_nothing_is_graded_and_it_is_said(container, monkeypatch):
     root = container()
     shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
-    monkeypatch.setattr(sandbox, "_problem", lambda: "the program bwrap is not installed")
+    monkeypatch.setattr(sandbox, "_problem", lambda engine: "the program bwrap is not installed")
     autograder.run(root)
     assert results(root)["score"] == 0 and "bwrap is not installed" in results(root)["output"]
 

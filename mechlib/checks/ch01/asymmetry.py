@@ -38,8 +38,13 @@ def repeats(table: Table) -> Tensor:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Unrelated matrices, tied ones, nearly tied ones, tokens that are frequent everywhere, and large numbers."""
+    """Unrelated matrices, tied ones, nearly tied ones, tokens that are frequent everywhere, and large numbers.
+
+    The unrelated ones are such that rows and columns have their largest value on the diagonal unequally often.
+    """
     unrelated = _case("unrelated matrices", generator)
+    while repeats(_table(unrelated)) == repeats(_table(unrelated).T):
+        unrelated = _case("unrelated matrices", generator)
     tied = _case("tied matrices", generator)
     tied.inputs["W_U"].copy_(tied.inputs["W_E"].T)
     nearly = _case("nearly tied matrices", generator)
@@ -60,6 +65,10 @@ def _case(description: str, generator: torch.Generator, scale: float = 1.0) -> C
         "W_U": scale * (normal(generator, d_model, token) + 0.4),
     }
     return Case(description, inputs)
+
+
+def _table(case: Case) -> Table:
+    return case.inputs["W_E"] @ case.inputs["W_U"]
 
 
 def not_centred(W_E, W_U):

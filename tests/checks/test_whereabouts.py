@@ -37,7 +37,7 @@ def test_progress_goes_to_the_reader_and_comes_back_in_another_session(colab, re
 def test_a_file_that_is_there_is_not_asked_for(colab, record):
     progress(save="progress.json")
     colab.upload = {"x": b"damaged"}
-    progress(load="progress.json")
+    assert progress(load="progress.json") == progress()
 
 
 def test_nothing_uploaded_is_told(colab, record):

@@ -56,7 +56,7 @@ def test_odd_cells_are_named_and_left_out():
 
 def test_half_a_character_can_be_written_to_a_file():
     handed = read(b'{"cells": [{"cell_type": "code", "source": "x = \'\\ud800\'"}]}')
-    handed.cells[0].source.encode()
+    assert handed.cells[0].source.encode().decode() == handed.cells[0].source
 
 
 def test_too_much_writing_is_cut_and_said():

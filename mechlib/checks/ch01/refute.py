@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct, tokens
+from mechlib.checks.intervals import ONE_STANDARD_ERROR
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -274,9 +275,7 @@ MISCONCEPTIONS = {
     "divided_by_n": Misconception(
         divided_by_n, "the standard error divides by sqrt(n), the root of the number of texts, not by n."
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "two_standard_errors": Misconception(
         two_standard_errors,
         "your interval is 2 standard errors wide on each side, which is the rule of thumb; asked for are 1.96.",

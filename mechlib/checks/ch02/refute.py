@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct, integer, normal
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -23,7 +24,7 @@ Result = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def refute(rise: Rise, half: Half) -> Result:
     """The claimed rise, and the rise on files that had no part in choosing the token, with its 95 % interval."""
-    return with_interval(claim(rise), held_out(rise, half))
+    return reported(claim(rise), held_out(rise, half))
 
 
 def claim(rise: Rise) -> Tensor:
@@ -37,10 +38,9 @@ def held_out(rise: Rise, half: Half) -> PerFile:
     return rise.gather(1, chosen[:, None])[:, 0]
 
 
-def with_interval(claimed: Tensor, per_file: PerFile) -> Result:
-    """The claim, the mean over files, and the mean less and plus 1.96 standard errors."""
-    margin = 1.96 * per_file.std() / math.sqrt(len(per_file))
-    return claimed, per_file.mean(), per_file.mean() - margin, per_file.mean() + margin
+def reported(claimed: Tensor, per_file: PerFile) -> Result:
+    """The claim, the mean over files, and its interval."""
+    return claimed, *with_interval(per_file)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -76,11 +76,11 @@ def _mean_rise(rise, half):
 
 
 def same_files(rise, half):
-    return with_interval(claim(rise), rise[:, rise.mean(0).argmax()])
+    return reported(claim(rise), rise[:, rise.mean(0).argmax()])
 
 
 def same_half(rise, half):
-    return with_interval(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).flip(0)))
+    return reported(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).flip(0)))
 
 
 def held_out_with(rise, half, score):
@@ -90,28 +90,28 @@ def held_out_with(rise, half, score):
 
 
 def one_half_chooses(rise, half):
-    return with_interval(claim(rise), rise[:, rise[half].mean(0).argmax()])
+    return reported(claim(rise), rise[:, rise[half].mean(0).argmax()])
 
 
 def leave_one_out(rise, half):
     others = rise.sum(0) - rise
-    return with_interval(claim(rise), rise.gather(1, others.argmax(1, keepdim=True))[:, 0])
+    return reported(claim(rise), rise.gather(1, others.argmax(1, keepdim=True))[:, 0])
 
 
 def best_of_each_file(rise, half):
-    return with_interval(claim(rise), rise.max(1).values)
+    return reported(claim(rise), rise.max(1).values)
 
 
 def mean_of_tokens(rise, half):
-    return with_interval(claim(rise), rise.mean(1))
+    return reported(claim(rise), rise.mean(1))
 
 
 def second_half_only(rise, half):
-    return with_interval(claim(rise), held_out(rise, half)[~half])
+    return reported(claim(rise), held_out(rise, half)[~half])
 
 
 def first_half_only(rise, half):
-    return with_interval(claim(rise), held_out(rise, half)[half])
+    return reported(claim(rise), held_out(rise, half)[half])
 
 
 def mean_of_halves(rise, half):
@@ -122,16 +122,16 @@ def mean_of_halves(rise, half):
 
 
 def largest_size(rise, half):
-    return with_interval(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).abs()))
+    return reported(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).abs()))
 
 
 def largest_single(rise, half):
     score = torch.stack([rise[~half].amax(0), rise[half].amax(0)])
-    return with_interval(claim(rise), held_out_with(rise, half, score))
+    return reported(claim(rise), held_out_with(rise, half, score))
 
 
 def claim_of_one_file(rise, half):
-    return with_interval(rise.max(), held_out(rise, half))
+    return reported(rise.max(), held_out(rise, half))
 
 
 def around_the_claim(rise, half):
@@ -267,14 +267,12 @@ MISCONCEPTIONS = {
         no_root,
         "the interval uses the spread of single files; the mean of n files is better known than that by sqrt(n).",
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "two_standard_errors": Misconception(
         two_standard_errors,
         "your interval is 2 standard errors wide on each side, which is the rule of thumb; asked for are 1.96.",
     ),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "population_deviation": Misconception(
         population_deviation, "your standard deviation divides by n; the mean is estimated too, so divide by n - 1."
     ),

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -29,12 +30,6 @@ def refute(model: Weights, step: Weights, rivals: Float[Tensor, "rival prompt co
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     return torch.cosine_similarity(a, b, dim=-1)
-
-
-def with_interval(lead: Float[Tensor, " prompt"]) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the mean less and plus 1.96 standard errors."""
-    margin = 1.96 * lead.std() / math.sqrt(len(lead))
-    return lead.mean(), lead.mean() - margin, lead.mean() + margin
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -234,10 +229,8 @@ MISCONCEPTIONS = {
     ),
     "all_rivals": Misconception(all_rivals, "you average over the rivals; take the best one."),
     "lead_turned": Misconception(lead_turned, "the lead is the rival's cosine less the step's, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "no_root": Misconception(
         no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
     ),

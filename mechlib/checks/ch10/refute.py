@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -39,12 +40,6 @@ def missed(w: Weights, probed: Tensor) -> Float[Tensor, "... prompt"]:
 def leads(w: Weights, probed: Weights, control: Weights) -> Float[Tensor, " prompt"]:
     """What each prompt adds to the difference of the scores, times the number of prompts."""
     return (missed(w, control) - missed(w, probed)) / missed(w, w.mean(0)).mean()
-
-
-def with_interval(lead: Float[Tensor, " prompt"], z: float = 1.96) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the mean less and plus ``z`` standard errors."""
-    margin = z * lead.std() / math.sqrt(len(lead))
-    return lead.mean(), lead.mean() - margin, lead.mean() + margin
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -269,16 +264,14 @@ MISCONCEPTIONS = {
     ),
     "counted_from_one": Misconception(counted_from_one, "you count the controls from 1; count from 0."),
     "lead_turned": Misconception(lead_turned, "the lead is the probe's score less the control's, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "unscaled": Misconception(
         unscaled, "your lead is a difference of squared errors; divide by the variance of w, as in the scores."
     ),
     "ratios": Misconception(
         ratios, "you divide each prompt by its own squares; divide all by the same number, the mean of them."
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "no_root": Misconception(
         no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
     ),

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -191,9 +192,7 @@ MISCONCEPTIONS = {
     "no_root": Misconception(
         no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "two_standard_errors": Misconception(
         two_standard_errors, "your interval is two standard errors wide on each side; 1.96 are asked for."
     ),
@@ -212,7 +211,7 @@ MISCONCEPTIONS = {
         on_logarithms, "your interval is symmetric for the logarithm; asked for is the one about the ratio itself."
     ),
     "geometric": Misconception(geometric, "this is the geometric mean of the prompts' ratios, not a ratio of means."),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
 }
 
 QUESTION = Question(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -25,12 +26,6 @@ def refute(model: Values, network: Values, again: Values, y: Values) -> Result:
     ratio = (model - y).square().mean() / (network - y).square().mean()
     apart, spread = (model - network).square() / unit, (network - again).square() / unit
     return ratio, apart.mean(), spread.mean(), *with_interval((apart - spread).mean(1))
-
-
-def with_interval(excess: Float[Tensor, " prompt"]) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the mean less and plus 1.96 standard errors."""
-    margin = 1.96 * excess.std() / math.sqrt(len(excess))
-    return excess.mean(), excess.mean() - margin, excess.mean() + margin
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -258,14 +253,12 @@ MISCONCEPTIONS = {
         absolute_differences, "apart and spread are mean squared differences; yours are absolute ones."
     ),
     "turned": Misconception(turned, "the excess is the model's distance less the spread, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "points_as_units": Misconception(
         points_as_units,
         "your interval takes points for independent; those of a prompt share a function. First average.",
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "two_standard_errors": Misconception(
         two_standard_errors, "your interval is two standard errors wide on each side; 1.96 are asked for."
     ),

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -258,13 +259,11 @@ MISCONCEPTIONS = {
         smallest_of_every_column, "you take the smallest in every column; average over prompts first, then take it."
     ),
     "rise_turned": Misconception(rise_turned, "the rise is the end less the chosen checkpoint, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "paired": Misconception(
         paired, "you pair column with column, but every checkpoint has prompts of its own: add the two variances."
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "no_root": Misconception(
         no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
     ),

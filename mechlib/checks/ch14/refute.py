@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -257,9 +258,7 @@ MISCONCEPTIONS = {
     "largest_levels_left_out": Misconception(
         largest_levels_left_out, "you fit only the smaller half of the thresholds; use all levels."
     ),
-    "one_standard_error": Misconception(
-        one_standard_error, "the interval is one standard error wide on each side; 95 % needs 1.96."
-    ),
+    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "no_root": Misconception(
         no_root, "the interval uses the spread of single runs; the mean of r runs is better known by sqrt(r)."
     ),
@@ -270,7 +269,7 @@ MISCONCEPTIONS = {
         unpaired,
         "you add the variances of the two exponents; asked for is the spread of their difference, run by run.",
     ),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "not_extrapolated": Misconception(
         not_extrapolated,
         "your last number is the log ratio at the smallest threshold measured; the posterior looks at 1/n.",

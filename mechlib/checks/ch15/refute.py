@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct, integer
+from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -43,12 +44,6 @@ def at_zero(gap: Float[Tensor, "step seed"], lr: Steps) -> PerSeed:
     """The value at lr = 0 of the least-squares line in lr, in every seed."""
     x = lr - lr.mean()
     return gap.mean(0) - lr.mean() * (x @ gap) / x.square().sum()
-
-
-def with_interval(values: PerSeed) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean over seeds, and the mean less and plus 1.96 standard errors."""
-    margin = 1.96 * error(values)
-    return values.mean(), values.mean() - margin, values.mean() + margin
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -255,11 +250,11 @@ MISCONCEPTIONS = {
     "two_point": Misconception(
         two_point, "2 × small - large is right if the one step is half of the other; here fit a line to all steps."
     ),
-    "one_error": Misconception(one_error, "the interval is one standard error wide on each side; 95 % needs 1.96."),
+    "one_error": Misconception(one_error, ONE_STANDARD_ERROR),
     "no_root": Misconception(
         no_root, "the interval uses the spread of single seeds; the mean of s seeds is better known by sqrt(s)."
     ),
-    "ends_swapped": Misconception(ends_swapped, "low and high are swapped: the lower end comes first."),
+    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
     "spread_for_error": Misconception(
         spread_for_error, "your z divides by the spread of single seeds; divide by the standard error of their mean."
     ),

@@ -30,10 +30,10 @@ def pair():
         [1, [2.5, "x"]],
         Model("code-1l"),
         torch.arange(6).reshape(2, 3),
-        torch.randn(2, 0, 3),
+        torch.zeros(2, 0, 3),
         torch.tensor(1.5, dtype=torch.float64),
         torch.tensor([True, False]),
-        torch.randn(3, 4).half().T,
+        torch.linspace(-1, 1, 12).view(3, 4).half().T,
     ],
     ids=str,
 )

@@ -8,9 +8,8 @@ INSTALLED := $(VENV)/installed
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 SYSTEM := bubblewrap chromium chromium-driver
 
-# One thread a process: two run side by side, and the rounding of sums, with it the last digits of a long run, is the
-# same on every number of cores.
-book html test: export OMP_NUM_THREADS := 1
+# One thread a process: two run side by side.
+test: export OMP_NUM_THREADS := 1
 
 .PHONY: help book html lab test bench clean system
 

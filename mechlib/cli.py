@@ -282,6 +282,17 @@ def book_claims(check: Check = False) -> None:
     _bring_up_to_date(ledger, check=check)
 
 
+@book.command("execute")
+def book_execute() -> None:
+    """Execute the chapters that have no outputs yet, as many at once as there are processors."""
+    from mechlib.authoring import outputs
+
+    failed = outputs.make()
+    for chapter in failed:
+        print(f"{chapter}: a cell failed")
+    raise typer.Exit(1 if failed else 0)
+
+
 @book.command("build")
 def book_build() -> None:
     """Build the book with every notebook executed."""

@@ -1,6 +1,6 @@
 """The ledger of claims, ``book/claims.md``: made from the verdicts in the executed chapters, never typed.
 
-Building the book executes every chapter and leaves the executed notebooks below ``_build``; they are what is read here.
+Building the book executes every chapter; what was then shown is read here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mechlib.authoring import checkout
+from nbformat import NotebookNode
+
+from mechlib.authoring import checkout, outputs
 from mechlib.claims import METADATA, WORDS, Verdict
 
 PAGE = "book/claims.md"
-EXECUTED = "_build/jupyter_execute"
 RELATIVE_TOLERANCE = 0.05
 """A recorded number may differ from a new run's by this share, or by half the width of the interval."""
 
@@ -42,32 +43,14 @@ def verdicts(folder: Path) -> Iterator[tuple[Path, Verdict]]:
     seen: dict[str, Path] = {}
     for chapter in checkout.notebooks(folder, "book"):
         path = chapter.relative_to(folder)
-        for found in _verdicts_of(_executed(folder, path)):
+        for found in _verdicts_of(outputs.read(folder, path)):
             if found.claim_id in seen:
                 raise ValueError(f"claim {found.claim_id} has one verdict in {seen[found.claim_id]}, another in {path}")
             seen[found.claim_id] = path
             yield path, found
 
 
-def _executed(folder: Path, path: Path) -> checkout.Notebook:
-    executed = folder / EXECUTED / path
-    if executed.is_file():
-        done = checkout.read_notebook(executed)
-        if _code(done) == _code(checkout.read_notebook(folder / path)) and _has_outputs(done):
-            return done
-    raise FileNotFoundError(f"{path} has not been executed as it now stands, in {EXECUTED}: run 'make clean html'")
-
-
-def _has_outputs(notebook: checkout.Notebook) -> bool:
-    """False for the copy that is left there when the outputs of a page came from Jupyter's cache."""
-    return any(cell.get("outputs") for cell in notebook["cells"])
-
-
-def _code(notebook: checkout.Notebook) -> list[str]:
-    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-
-
-def _verdicts_of(notebook: checkout.Notebook) -> Iterator[Verdict]:
+def _verdicts_of(notebook: NotebookNode) -> Iterator[Verdict]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
             if data := output.get("metadata", {}).get(METADATA):

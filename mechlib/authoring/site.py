@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import queue
-import shutil
 import subprocess
 import sys
 import time
@@ -18,8 +15,12 @@ from threading import Thread
 
 from mechlib.authoring import checkout
 
+EXECUTE = [sys.executable, "-c", "from mechlib.cli import main; main()", "book", "execute"]
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 STRICT = ["-W", "-n", "--keep-going"]
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "1"}
+"""One thread a process: two run side by side, and the rounding of sums, with it the last digits of a long run, is the
+same on every number of cores."""
 PORTS_TRIED = 50
 
 
@@ -28,22 +29,28 @@ def pages(folder: Path | None = None) -> Path:
     return (folder or checkout.root()) / "_build" / "html"
 
 
-def build(folder: Path | None = None, *, command: list[str] | None = None, quiet_s: float = 10.0) -> int:
-    """Build the book and show the builder's lines as they come; a warning is an error. The builder's exit status.
+def build(folder: Path | None = None, *, commands: list[list[str]] | None = None, quiet_s: float = 10.0) -> int:
+    """Execute the chapters, build the book, and show the lines of both as they come; a warning is an error.
 
     Args:
         folder: the checkout.
-        command: what runs in it instead of Jupyter Book.
+        commands: what runs in it instead of the two, one after the other until one fails.
         quiet_s: after so many seconds without a line, one is printed that says for how long it has been working.
+
+    Returns:
+        the exit status of the last command that ran.
     """
-    folder = folder or checkout.root()
-    forget_outputs_of_another_library(folder)
-    command = command or [*JUPYTER_BOOK, "build", ".", *STRICT]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    for command in commands or [EXECUTE, [*JUPYTER_BOOK, "build", ".", *STRICT]]:
+        if status := _show(command, folder or checkout.root(), quiet_s):
+            return status
+    return 0
+
+
+def _show(command: list[str], folder: Path, quiet_s: float) -> int:
     with subprocess.Popen(
         command,
         cwd=folder,
-        env=environment,
+        env=ENVIRONMENT | os.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -52,22 +59,6 @@ def build(folder: Path | None = None, *, command: list[str] | None = None, quiet
         for line in _lines(process, quiet_s):
             print(line, flush=True)
     return process.returncode
-
-
-def forget_outputs_of_another_library(folder: Path) -> None:
-    """Drop the cached outputs of notebooks if the library, its weights or the pinned versions have changed since.
-
-    Jupyter Book itself runs a notebook again only when the notebook changes.
-    """
-    digest = hashlib.sha256(platform.python_version().encode())
-    for path in [*sorted((folder / "mechlib").rglob("*")), folder / "constraints.txt"]:
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(folder).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-    made_with = folder / "_build" / "made-with"
-    if not made_with.is_file() or made_with.read_text() != digest.hexdigest():
-        shutil.rmtree(folder / "_build" / ".jupyter_cache", ignore_errors=True)
-        made_with.parent.mkdir(exist_ok=True)
-        made_with.write_text(digest.hexdigest())
 
 
 def _lines(process: subprocess.Popen[str], quiet_s: float) -> Iterator[str]:

@@ -20,22 +20,30 @@ def taken_port():
 
 def test_build_shows_every_line_and_returns_the_status(tmp_path, capsys):
     program = "import os, sys; print(os.getcwd()); print('trouble', file=sys.stderr); sys.exit(3)"
-    assert site.build(tmp_path, command=[sys.executable, "-c", program]) == 3
+    assert site.build(tmp_path, commands=[[sys.executable, "-c", program]]) == 3
     assert sorted(capsys.readouterr().out.splitlines()) == sorted([str(tmp_path), "trouble"])
 
 
 def test_build_is_heard_while_the_builder_is_silent(tmp_path, capsys):
     program = "import time; print('a', flush=True); time.sleep(1); print('b')"
-    assert site.build(tmp_path, command=[sys.executable, "-c", program], quiet_s=0.2) == 0
+    assert site.build(tmp_path, commands=[[sys.executable, "-c", program]], quiet_s=0.2) == 0
     first, *between, last = capsys.readouterr().out.splitlines()
     assert (first, last) == ("a", "b")
     assert between and all("still running" in line for line in between)
 
 
-def test_build_is_strict(tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "JUPYTER_BOOK", [sys.executable, "-c", "import sys; print(sys.argv)"])
-    assert site.STRICT == ["-W", "-n", "--keep-going"]
+def test_build_ends_with_the_first_command_that_fails(tmp_path, capsys):
+    say = [sys.executable, "-c", "print('said')"]
+    assert site.build(tmp_path, commands=[say, [sys.executable, "-c", "raise SystemExit(2)"], say]) == 2
+    assert capsys.readouterr().out == "said\n"
+
+
+def test_the_chapters_are_executed_and_then_the_book_is_built_strictly(tmp_path, monkeypatch, capsys):
+    echo = [sys.executable, "-c", "import sys; print(*sys.argv[1:])"]
+    monkeypatch.setattr(site, "EXECUTE", [*echo, "chapters"])
+    monkeypatch.setattr(site, "JUPYTER_BOOK", echo)
     assert site.build(tmp_path) == 0
+    assert capsys.readouterr().out.splitlines() == ["chapters", "build . -W -n --keep-going"]
 
 
 def test_pages_are_served_with_the_types_that_browsers_want(tmp_path):
@@ -68,21 +76,3 @@ def test_no_port_free_is_an_error_with_the_reason(tmp_path, taken_port, monkeypa
     monkeypatch.setattr(site, "PORTS_TRIED", 1)
     with pytest.raises(OSError, match=f"{taken_port} to {taken_port} can be used: .*in use"):
         site.server(tmp_path, taken_port)
-
-
-def test_outputs_made_with_another_library_are_dropped(tmp_path):
-    (tmp_path / "mechlib").mkdir()
-    (tmp_path / "mechlib" / "lens.py").write_text("first")
-    output = tmp_path / "_build" / ".jupyter_cache" / "executed"
-
-    def kept_after_build():
-        output.mkdir(parents=True, exist_ok=True)
-        site.forget_outputs_of_another_library(tmp_path)
-        return output.exists()
-
-    assert not kept_after_build()
-    assert kept_after_build()
-    (tmp_path / "mechlib" / "lens.py").write_text("second")
-    assert not kept_after_build()
-    (tmp_path / "constraints.txt").write_text("torch==0")
-    assert not kept_after_build()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from mechlib.llc.surface import Batch
 
 __all__ = ["Batches", "checked_data", "n_samples"]
+
+AHEAD = 16
+"""Batches whose samples are gathered at once."""
 
 
 def checked_data(data: Tensor | Sequence[Tensor] | None, device: torch.device, name: str = "data") -> Batch:
@@ -59,20 +63,21 @@ class Batches(Iterator[Batch]):
         self.full = self.size == samples
         """Whether every batch is the whole of the data."""
         self._generator = generator
-        self._order = torch.empty(0, dtype=torch.long, device=generator.device)
-        self._next = 0
+        self._stream = repeat(data) if self.full else self._epochs()
 
     def __next__(self) -> Batch:
-        if self.full:
-            return self.data
-        if self._next + self.size > len(self._order):
-            self._order = torch.randperm(self.samples, generator=self._generator, device=self._generator.device)
-            self._next = 0
-        rows = self._order[self._next : self._next + self.size]
-        self._next += self.size
-        if isinstance(self.data, Tensor):
-            return self.data.index_select(0, rows)
-        return tuple(part.index_select(0, rows) for part in self.data)
+        return next(self._stream)
+
+    def _epochs(self) -> Iterator[Batch]:
+        """Samples are gathered for up to ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
+        whole = self.samples - self.samples % self.size
+        while True:
+            order = torch.randperm(self.samples, generator=self._generator, device=self._generator.device)[:whole]
+            for rows in order.split(AHEAD * self.size):
+                if isinstance(self.data, Tensor):
+                    yield from self.data.index_select(0, rows).split(self.size)
+                else:
+                    yield from zip(*(part.index_select(0, rows).split(self.size) for part in self.data), strict=True)
 
     def chunks(self, samples: int) -> Iterator[Batch]:
         """All of the data once, in order, at most so many samples at a time."""

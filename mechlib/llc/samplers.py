@@ -149,7 +149,7 @@ def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[[T
     """In place, w - eps/2 (nbeta grad + gamma (w - w*))."""
 
     def drift(w: Tensor, grad: Tensor) -> Tensor:
-        return _add(w.lerp_(center.expand_as(w), lr * gamma / 2), grad, -lr * nbeta / 2)
+        return _add(w.lerp_(center, lr * gamma / 2), grad, -lr * nbeta / 2)
 
     return drift
 

@@ -70,8 +70,8 @@ def command(
     line += [f"--memory={2 * limits.memory}", f"--memory-swap={2 * limits.memory}", f"--shm-size={limits.disk}"]
     if engine == "podman":
         line += ["--read-only-tmpfs=false", *(["--userns=keep-id"] if user is None else [])]
-    line += [*_bound(view.shown), *(_empty(path, 4096, "0755", engine) for path in view.hidden)]
-    line += [*_bound(view.shown_again), _empty(Path("/tmp"), limits.disk, "1777", engine)]
+    line += [_empty(Path("/tmp"), limits.disk, "1777", engine), *_bound(view.shown)]
+    line += [*(_empty(path, 4096, "0755", engine) for path in view.hidden), *_bound(view.shown_again)]
     line += [f"--mount=type=bind,source={control},target={CONTROL}"] if control else []
     return [*line, *(f"--env={name}={value}" for name, value in view.environment.items()), IMAGE]
 

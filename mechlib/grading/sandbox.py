@@ -91,6 +91,7 @@ def bubblewrap() -> list[str]:
     own = ("ipc", "pid", "net", "uts", *(() if os.getuid() == 0 else ("user",)))
     command = ["bwrap", *(f"--unshare-{kind}" for kind in own), "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--cap-add", "ALL"] if os.getuid() == 0 else []
+    command += [*size, "/tmp"]  # first, for Python or the checkout may lie below it
     visible = list(_visible())
     for folder in sorted({folder for path in visible for folder in path.parents[:-1]}):
         command += ["--perms", "0755", "--dir", str(folder)]
@@ -101,7 +102,7 @@ def bubblewrap() -> list[str]:
     command += ["--ro-bind", str(WORKER), str(WORKER)]
     for path in _hidden():
         command += ["--remount-ro", str(path)]
-    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *size, "/dev/shm", *size, "/tmp"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *size, "/dev/shm"]
     for name, value in environment().items():
         command += ["--setenv", name, value]
     return [*command, "--chdir", "/tmp", "--remount-ro", "/"]

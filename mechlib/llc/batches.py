@@ -69,7 +69,7 @@ class Batches(Iterator[Batch]):
         return next(self._stream)
 
     def _epochs(self) -> Iterator[Batch]:
-        """Samples are gathered for up to ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
+        """Samples are gathered for ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
         whole = self.samples - self.samples % self.size
         while True:
             order = torch.randperm(self.samples, generator=self._generator, device=self._generator.device)[:whole]

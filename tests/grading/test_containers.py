@@ -87,10 +87,10 @@ def test_the_engine_is_asked_for_walls_and_limits():
     assert {"--pull=never", f"--shm-size={2**20}", "--env=A=b=c"} < set(line)
     mounts = [option.removeprefix("--mount=") for option in line if option.startswith("--mount=")]
     assert mounts == [
+        "type=tmpfs,destination=/tmp,tmpfs-size=1048576,tmpfs-mode=1777",
         "type=bind,source=/usr,target=/usr,readonly",
         "type=tmpfs,destination=/usr/hidden,tmpfs-size=4096,tmpfs-mode=0755",
         "type=bind,source=/usr/hidden/again,target=/usr/hidden/again,readonly",
-        "type=tmpfs,destination=/tmp,tmpfs-size=1048576,tmpfs-mode=1777",
         "type=bind,source=/x/control,target=/control",
     ]
     assert line[-1] == containers.IMAGE and "keep-id" not in str(line)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -44,9 +45,19 @@ def test_the_rest_of_the_repository_is_not_there(name, seen):
 
 def test_the_secret_and_other_submissions_are_not_there(seen, tmp_path):
     (tmp_path / "secret").write_text("hush")
-    look = "[os.listdir('/tmp'), *(os.path.exists(path) for path in paths)]"
     paths = [str(tmp_path / "secret"), "/home", "/var", "/mnt", "/srv", "/etc/passwd", "/sys", "/run"]
-    assert seen(f"import os\npaths = {paths}", look) == str([[], *[False] * len(paths)])
+    assert seen(f"import os\npaths = {paths}", "[os.path.exists(path) for path in paths]") == str([False] * len(paths))
+    below = [path.parts[2] for path in (ROOT, Path(sys.prefix)) if path.parts[:2] == ("/", "tmp")]
+    assert seen("import os", "os.listdir('/tmp')") == str(sorted(set(below)))
+
+
+def test_a_library_below_the_temporary_folder_is_there(monkeypatch, tmp_path, sandboxed):
+    """A checkout there is a common place to look at a book first."""
+    (tmp_path / "library.py").write_text("print('found')")
+    outside = list(sandbox._visible())
+    monkeypatch.setattr(sandbox, "_visible", lambda: iter([*outside, tmp_path]))
+    command = [*sandbox.bubblewrap(), sys.executable, "-S", str(tmp_path / "library.py")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "found\n"
 
 
 def test_the_questions_are_not_there(seen):
@@ -84,9 +95,9 @@ def test_nothing_but_the_temporary_folder_can_be_written(seen):
 
 def test_a_notebook_finds_nothing_of_the_one_before(seen):
     leave = "import os, builtins\nopen('/tmp/left', 'w').close()\nopen('/dev/shm/left', 'w').close()\nbuiltins.left = 1"
-    look = "[os.listdir('/tmp'), os.listdir('/dev/shm'), hasattr(builtins, 'left')]"
-    assert seen(leave, look) == "[['left'], ['left'], True]"
-    assert seen("import os, builtins", look) == "[[], [], False]"
+    look = "['left' in os.listdir('/tmp'), os.listdir('/dev/shm'), hasattr(builtins, 'left')]"
+    assert seen(leave, look) == "[True, ['left'], True]"
+    assert seen("import os, builtins", look) == "[False, [], False]"
 
 
 def test_libraries_are_loaded_once(shop, seen):

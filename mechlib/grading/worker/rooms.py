@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from mechlib.grading.worker import syscalls
 __all__ = ["Limits", "Room", "open_room"]
 
 NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
-NOSUID, NODEV = 2, 4
+NOSUID, NODEV, BIND, RECURSIVE = 2, 4, 0x1000, 0x4000
 NICE = 10
 INODES = 10000
 """Files and folders in a temporary folder."""
@@ -187,13 +188,29 @@ def _unshare(own_users: bool) -> None:
 
 def _furnish(limits: Limits) -> None:
     """Mount what only this room sees: its own processes, and empty temporary folders of limited size."""
-    flags = NOSUID | NODEV
-    _called(LIBC.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
-    for folder in (b"/tmp", b"/dev/shm"):
-        size = f"size={limits.disk},nr_inodes={INODES},mode=1777".encode()
-        _called(LIBC.mount(b"tmpfs", folder, b"tmpfs", flags, size), f"mount {folder.decode()}")
+    _mount("proc", "/proc", "proc", NOSUID | NODEV)
+    for folder in ("/tmp", "/dev/shm"):
+        held = {path: os.open(path, os.O_PATH) for path in _mounted_below(folder)}
+        _mount("tmpfs", folder, "tmpfs", NOSUID | NODEV, f"size={limits.disk},nr_inodes={INODES},mode=1777")
+        for path, descriptor in held.items():
+            os.makedirs(path)
+            _mount(f"/proc/self/fd/{descriptor}", path, "", BIND | RECURSIVE)
+            os.close(descriptor)
     if os.getuid() != 0:
         _write("/proc/sys/user/max_user_namespaces", "0")
+
+
+def _mounted_below(folder: str) -> list[str]:
+    """Where Python or the libraries are shown below the folder; what is mounted in these places comes along."""
+    fields = (line.split()[4] for line in _read("/proc/self/mountinfo").splitlines())
+    points = [re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), field) for field in fields]
+    inside = sorted(point for point in points if point.startswith(f"{folder}/"))
+    return [point for point in inside if not any(point.startswith(f"{outer}/") for outer in inside)]
+
+
+def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), flags, options.encode())
+    _called(LIBC.mount(*arguments), f"mount {target}")
 
 
 def _become(user: int | None) -> None:

@@ -143,13 +143,17 @@ def _muon(steps: int, n_points: int, cycles: int = 1) -> Recipe:
 
 def _function_classes() -> Iterator[RegressionRecipe]:
     sizes = Architecture(5, 21, d_model=64, n_layers=3)
-    yield RegressionRecipe(
-        name="icl-linear",
-        about="Linear regression without noise in five dimensions.",
-        regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
-        tasks=(LINEAR,),
-        training=_muon(10_000, 11, cycles=2),
-    )
+    for name, layers, training in (
+        ("icl-linear", 6, _muon(20_000, 11)),
+        ("icl-linear-3l", 3, _muon(10_000, 11, cycles=2)),
+    ):
+        yield RegressionRecipe(
+            name=name,
+            about=f"Linear regression without noise in five dimensions, {layers} layers.",
+            regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=layers)),
+            tasks=(LINEAR,),
+            training=training,
+        )
     yield RegressionRecipe(
         name="icl-relu",
         about="Two-layer ReLU networks of eight units.",
@@ -255,7 +259,7 @@ def _task_diversity() -> Iterator[RegressionRecipe]:
         tasks=nested_pools(4, 0.5, POOLS),
         training=Recipe(steps=12_000, batch=32, n_points=8, learning_rate=3e-3, warmup=500, clip=1.0),
         labels=_pool_labels(POOLS),
-        checkpoints=(474, 1_458, 4_487),
+        checkpoints=(4_487,),
         looked_at=log_spaced(50, 12_000, 40),
         stores_outputs=True,
     )

@@ -7,10 +7,12 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["ENDS_SWAPPED", "ONE_STANDARD_ERROR", "with_interval"]
+__all__ = ["ENDS_SWAPPED", "NO_ROOT", "ONE_STANDARD_ERROR", "POPULATION_SPREAD", "with_interval"]
 
 ENDS_SWAPPED = "low and high are swapped: the lower end comes first."
+NO_ROOT = "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
 ONE_STANDARD_ERROR = "the interval is one standard error wide on each side; 95 % needs 1.96."
+POPULATION_SPREAD = "your standard deviation divides by the number of prompts; one less is asked for (numpy: ddof=1)."
 
 
 def with_interval(values: Float[Tensor, " unit"], z: float = 1.96) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
-from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
+from mechlib.checks.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -272,13 +272,8 @@ MISCONCEPTIONS = {
         ratios, "you divide each prompt by its own squares; divide all by the same number, the mean of them."
     ),
     "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "no_root": Misconception(
-        no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
-    ),
-    "population_spread": Misconception(
-        population_spread,
-        "your standard deviation divides by the number of prompts; one less is asked for (numpy: ddof=1).",
-    ),
+    "no_root": Misconception(no_root, NO_ROOT),
+    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
     "unpaired": Misconception(
         unpaired, "you add the variances of the two errors; take the spread of their difference, prompt by prompt."
     ),

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
-from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR
+from mechlib.checks.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -189,9 +189,7 @@ MISCONCEPTIONS = {
         not_divided, "your standard error is in units of the error; divide by the mean of theirs, as the ratio is."
     ),
     "divided_by_ours": Misconception(divided_by_ours, "divide the standard error by the mean of theirs, not of ours."),
-    "no_root": Misconception(
-        no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
-    ),
+    "no_root": Misconception(no_root, NO_ROOT),
     "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
     "two_standard_errors": Misconception(
         two_standard_errors, "your interval is two standard errors wide on each side; 1.96 are asked for."
@@ -203,10 +201,7 @@ MISCONCEPTIONS = {
         cut_at_zero,
         "you cut the interval off at zero; an end below zero warns that this approximation is poor: keep it.",
     ),
-    "population_spread": Misconception(
-        population_spread,
-        "your standard deviation divides by the number of prompts; one less is asked for (numpy: ddof=1).",
-    ),
+    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
     "on_logarithms": Misconception(
         on_logarithms, "your interval is symmetric for the logarithm; asked for is the one about the ratio itself."
     ),

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
-from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
+from mechlib.checks.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD, with_interval
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -266,13 +266,8 @@ MISCONCEPTIONS = {
         over_points,
         "your interval is over points: you averaged over prompts first; average over points, within prompts.",
     ),
-    "no_root": Misconception(
-        no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
-    ),
-    "population_spread": Misconception(
-        population_spread,
-        "your standard deviation divides by the number of prompts; one less is asked for (numpy: ddof=1).",
-    ),
+    "no_root": Misconception(no_root, NO_ROOT),
+    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
     "unpaired": Misconception(
         unpaired, "you add the variances of the two distances; take the spread of their difference, prompt by prompt."
     ),

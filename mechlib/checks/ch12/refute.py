@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.drawing import distinct
-from mechlib.checks.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR
+from mechlib.checks.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR
 from mechlib.checks.question import Case, Field, Misconception, Question
 
 __all__ = ["QUESTION"]
@@ -264,9 +264,7 @@ MISCONCEPTIONS = {
         paired, "you pair column with column, but every checkpoint has prompts of its own: add the two variances."
     ),
     "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "no_root": Misconception(
-        no_root, "the interval uses the spread of single prompts; the mean of n is better known by sqrt(n)."
-    ),
+    "no_root": Misconception(no_root, NO_ROOT),
     "end_alone": Misconception(end_alone, "the chosen checkpoint's mean is uncertain too: add both variances."),
     "then_alone": Misconception(then_alone, "the last checkpoint's mean is uncertain too: add both variances."),
     "deviations_added": Misconception(

@@ -33,9 +33,15 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A report that is false, one that is true, one that cannot be told, and weights of one common direction."""
+    """A report that is false, one that is true, one that cannot be told, and weights of one common direction.
+
+    In the first, noise does not make the first rival the best one.
+    """
+    second = _case("a model that is the second of the rivals", generator, is_step=0.0, common=0.0)
+    while refute(**second.inputs)[2] == 0:
+        second = _case("a model that is the second of the rivals", generator, is_step=0.0, common=0.0)
     return (
-        _case("a model that is the second of the rivals", generator, is_step=0.0, common=0.0),
+        second,
         _case("a model that is the step", generator, is_step=1.0, common=0.0),
         _case("a model between the step and a rival", generator, is_step=0.5, common=0.0),
         _case("weights that point the same way in all prompts", generator, is_step=0.3, common=2.0),

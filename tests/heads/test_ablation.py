@@ -1,11 +1,15 @@
 """Ablated runs against models whose weights do without the head, and hooks that do not outlive the block."""
 
+import random
+from functools import cache
+from itertools import product
+
 import pytest
 import torch
 
 from mechlib import zoo
 from mechlib.bridge import Shape, native
-from mechlib.heads import ablate, find_heads, repeated_tokens
+from mechlib.heads import KINDS, ablate, find_heads, repeated_tokens
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import token_losses
 
@@ -170,35 +174,50 @@ class TestTheInductionHeads:
 
     @pytest.fixture
     def rise(self):
-        """``rise(heads, mode)``: what ablating them adds to the loss on the second copy, in nats."""
-        model = zoo.load("code-2l", device="cpu")
-        repeats = repeated_tokens(16, self.PERIOD, 2048, generator=torch.Generator().manual_seed(11))
-        reference = torch.randint(2048, (16, 82), generator=torch.Generator().manual_seed(12))
+        """``rise(model, heads, mode)``: what ablating them adds to the loss on the second copy, in nats."""
+        repeats = repeated_tokens(8, self.PERIOD, 2048, generator=torch.Generator().manual_seed(11))
+        reference = torch.randint(2048, (8, 82), generator=torch.Generator().manual_seed(12))
 
-        def loss() -> float:
+        def loss(model) -> float:
             return token_losses(model, repeats)[:, self.PERIOD :].mean().item()
 
-        def measure(heads, mode) -> float:
+        intact = cache(loss)
+
+        def measure(model, heads, mode) -> float:
             with ablate(model, heads, mode=mode, reference=reference if mode == "mean" else None):
-                ablated = loss()
-            return ablated - loss()
+                ablated = loss(model)
+            return ablated - intact(model)
 
         return measure
 
     @pytest.fixture
-    def found(self):
-        return find_heads(zoo.load("code-2l", device="cpu"), "induction", threshold=0.6, seeds=3).heads
+    def model(self):
+        return zoo.load("code-2l", device="cpu")
+
+    @pytest.fixture
+    def found(self, model):
+        return find_heads(model, "induction", threshold=0.6, seeds=3).heads
 
     @pytest.mark.parametrize("mode", ["mean", "zero", "resample"])
-    def test_they_are_needed_to_repeat(self, rise, found, mode):
+    def test_they_are_needed_to_repeat(self, rise, model, found, mode):
         assert 1 <= len(found) <= 3
-        assert rise(found, mode) > 2
+        assert rise(model, found, mode) > 2
 
     @pytest.mark.parametrize("mode", ["zero", "resample"])
-    def test_as_many_others_of_their_layer_are_not(self, rise, found, mode):
+    def test_as_many_others_of_their_layer_are_not(self, rise, model, found, mode):
         others = [(1, head) for head in range(4) if (1, head) not in found]
         assert len(others) == len(found)
-        assert abs(rise(others, mode)) < 0.5
+        assert abs(rise(model, others, mode)) < 0.5
+
+    def test_three_random_heads_that_match_no_pattern_cost_little_on_average(self, rise):
+        model = zoo.load("code-4l-mlp", device="cpu")
+        found = {kind: find_heads(model, kind, threshold=0.6, seeds=3).heads for kind in KINDS}
+        unmatched = sorted(set(product(range(4), range(6))).difference(*found.values()))
+        assert len(found["induction"]) == 3
+        assert rise(model, found["induction"], "resample") > 10
+        draw = random.Random(0)
+        at_random = [rise(model, draw.sample(unmatched, 3), "resample") for _ in range(80)]
+        assert sum(at_random) / len(at_random) < 0.5
 
 
 class TestBadInput:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -139,8 +138,8 @@ def by_second_moments(tokens, W_Q, W_K, W_V, W_O):
 
 
 def by_examples(tokens, W_Q, W_K, W_V, W_O):
-    found = np.array(tokens, dtype=np.float64)
-    t, q, k, v, o = (np.array(part, dtype=np.float64) for part in (tokens, W_Q, W_K, W_V, W_O))
+    t, q, k, v, o = (part.double().numpy() for part in (tokens, W_Q, W_K, W_V, W_O))
+    found = t.copy()
     for i in range(t.shape[1] - 1):
         score = (t @ q @ (t[:, i] @ k)[:, :, None])[..., 0]
         found += score[:, :, None] * (t[:, i] @ v @ o)[:, None]

@@ -2,7 +2,8 @@
 
 TransformerLens changes its interface at every major version, so what the book needs of it stands here, under names of
 our own: small models built from sizes, and pretrained models by name or from a local folder. Everything returned is a
-``TransformerBridge`` in eval mode; its methods (``run_with_cache``, ``hooks``, ``W_U`` ...) are used directly.
+``TransformerBridge`` in eval mode; its methods (``run_with_cache``, ``hooks``, ``W_U`` ...) are used directly. Every
+function of the library that reads such a model raises ``TypeError`` when it is given another object in its place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from transformer_lens import FactoredMatrix
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 
-__all__ = ["FactoredMatrix", "Shape", "TransformerBridge", "from_transformers", "native", "resolve_device", "shuffled"]
+__all__ = [
+    "FactoredMatrix",
+    "Shape",
+    "TransformerBridge",
+    "from_transformers",
+    "native",
+    "require_bridge",
+    "resolve_device",
+    "shuffled",
+]
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,19 @@ def from_transformers(name_or_folder: str | Path, *, device: str | torch.device 
     return TransformerBridge.boot_transformers(str(name_or_folder), device=resolve_device(device)).eval()
 
 
+def require_bridge(given: object) -> None:
+    """Refuse what is not a model in TransformerLens's present form.
+
+    Raises:
+        TypeError: with what makes one.
+    """
+    if not isinstance(given, TransformerBridge):
+        raise TypeError(
+            f"model is a TransformerBridge, as zoo.load gives for a name or a folder in GPT-2's format, not "
+            f"{type(given).__name__}"
+        )
+
+
 def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
     """A copy of ``model`` in which the entries of every parameter stand in random order.
 
@@ -122,6 +145,7 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
     control with random weights for any statistic of a model. Shared parameters stay shared. ``model`` is left as it
     was; hooks on it are copied too.
     """
+    require_bridge(model)
     remembered = {  # of its last run; a tensor with a gradient's history refuses to be copied
         id(value): value.detach().clone()
         for module in model.modules()

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.lens import residual_entries
 from mechlib.running import checked_tokens
 
@@ -116,6 +116,7 @@ def without_mask(model: TransformerBridge) -> Iterator[None]:
     Raises:
         ValueError: if the model is not one of the book's own format, whose mask can be switched.
     """
+    require_bridge(model)
     attentions = [module for module in model.modules() if isinstance(vars(module).get("causal"), bool)]
     if not attentions:
         raise ValueError(

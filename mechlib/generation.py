@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.lens import read_out, residual_entries
 from mechlib.running import at_rest, checked_tokens
 
@@ -189,6 +189,7 @@ def multiply_adds(model: TransformerBridge, new: int, total: int) -> int:
     """
     if not 1 <= new <= total:
         raise ValueError(f"of {total} columns 1 to {total} can be new, not {new}")
+    require_bridge(model)
     cfg = model.cfg
     width, d_mlp = cfg.n_heads * cfg.d_head, _mlp_width(model)
     per_layer = new * (4 * cfg.d_model * width + 2 * cfg.d_model * d_mlp) + 2 * new * total * width

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.running import at_rest, checked_tokens, few_sequences, hook_name, require_ids, run_reading, slices
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens", "read_out", "residual_entries"]
@@ -145,6 +145,7 @@ def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"])
     Raises:
         ValueError: if the last axis of ``residual`` is not ``d_model``.
     """
+    require_bridge(model)
     if residual.dim() == 0 or residual.shape[-1] != model.cfg.d_model:
         raise ValueError(
             f"the last axis of residual is d_model = {model.cfg.d_model}; its shape is {tuple(residual.shape)}"

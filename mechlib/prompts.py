@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from mechlib import text
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.lens import read_out, residual_entries
 from mechlib.running import at_rest
 
@@ -64,6 +64,7 @@ def empty_prompt(
     Raises:
         ValueError: unless exactly one of the two is given, or if ``first`` is no distribution over the vocabulary.
     """
+    require_bridge(model)
     if (bos is None) == (first is None):
         given = "neither is" if bos is None else "both are"
         raise ValueError(f"the empty prompt takes either bos or first; {given} given")

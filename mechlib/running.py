@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 
 Hook = Callable[..., Tensor | None]
 
@@ -26,6 +26,7 @@ def hook_name(model: TransformerBridge, entry: int) -> str:
     Raises:
         ValueError: if the model has no such entry.
     """
+    require_bridge(model)
     n_layers = model.cfg.n_layers
     if not 0 <= entry <= n_layers:
         raise ValueError(f"entry {entry} is out of range: a model of {n_layers} layers has entries 0 to {n_layers}")
@@ -114,6 +115,7 @@ def checked_tokens(model: TransformerBridge, tokens: Tensor) -> Int[Tensor, "bat
         TypeError: if they are no integer tensor.
         ValueError: if they are empty, of another number of axes, longer than the context or outside the vocabulary.
     """
+    require_bridge(model)
     require_ids("tokens", tokens, model.cfg.d_vocab)
     shape = tuple(tokens.shape)
     if len(shape) not in (1, 2):

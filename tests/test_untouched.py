@@ -57,7 +57,7 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.ov_circuit: [lambda m, fold=fold: heads.ov_circuit(m, 1, 0, fold=fold).AB for fold in (True, False)],
     heads.copying_scores: [heads.copying_scores],
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
-    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, m.cfg.d_model))],
+    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
     generation.multiply_adds: [lambda m: generation.multiply_adds(m, 1, 3)],
 }
@@ -182,6 +182,12 @@ def test_after_an_interrupted_run(half_training, call, point):
     half_training.add_hook(point, fails)
     with unchanged(half_training), pytest.raises(KeyboardInterrupt):
         call(half_training)
+
+
+@pytest.mark.parametrize("call", each(RUNS) + each(READINGS))
+def test_another_object_in_the_place_of_the_model_is_refused(call):
+    with pytest.raises(TypeError, match=r"model is a TransformerBridge, as zoo\.load gives .* not Decoder"):
+        call(Decoder(SHAPE, seed=0))
 
 
 def test_a_change_would_be_seen(half_training):

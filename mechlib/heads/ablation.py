@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.heads.patterns import Head
 from mechlib.running import (
     Hook,
@@ -139,6 +139,7 @@ def _outputs(model: TransformerBridge, by_layer: dict[int, list[int]], reference
 
 
 def _by_layer(model: TransformerBridge, heads: Iterable[Head]) -> dict[int, list[int]]:
+    require_bridge(model)
     grouped = defaultdict(set)
     for layer, head in heads:
         require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.bridge import FactoredMatrix, TransformerBridge
+from mechlib.bridge import FactoredMatrix, TransformerBridge, require_bridge
 from mechlib.running import require_head
 
 Composition = Literal["Q", "K", "V"]
@@ -53,8 +53,8 @@ def qk_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = 
     Raises:
         ValueError: if there is no such head, or ``fold`` is asked of a model without LayerNorm.
     """
-    require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     w = _weights(model, fold)
+    require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     scale = model.cfg.d_head**-0.5
     return FactoredMatrix(w.embed @ w.query[layer, head] * scale, (w.embed @ w.key[layer, head]).mT)
 
@@ -68,8 +68,8 @@ def ov_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = 
     Raises:
         ValueError: if there is no such head, or ``fold`` is asked of a model without LayerNorm.
     """
-    require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     w = _weights(model, fold)
+    require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     return FactoredMatrix(w.embed @ w.value[layer, head], w.out[layer, head] @ w.unembed)
 
 
@@ -137,6 +137,7 @@ class _Weights:
 
 
 def _weights(model: TransformerBridge, fold: bool) -> _Weights:
+    require_bridge(model)
     embed, query, key, value, out, unembed = (
         w.to(torch.promote_types(w.dtype, torch.float32))
         for w in (model.W_E, model.W_Q, model.W_K, model.W_V, model.W_O, model.W_U)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge, shuffled
+from mechlib.bridge import TransformerBridge, require_bridge, shuffled
 from mechlib.heads.patterns import KINDS, Head, Kind, longest_period, repeated_tokens
 from mechlib.heads.scores import head_scores
 from mechlib.running import require_head
@@ -111,6 +111,7 @@ def _found(kind: Kind, threshold: float, periods: Tensor, scores: Tensor, contro
 
 
 def _checked_periods(model: TransformerBridge, periods: tuple[int, int] | None, bos: int | None) -> tuple[int, int]:
+    require_bridge(model)
     longest = longest_period(model.cfg.n_ctx, bos)
     highest = min(64, longest)
     lowest, highest = (max(1, highest // 4), highest) if periods is None else periods

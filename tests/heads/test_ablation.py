@@ -168,7 +168,7 @@ class TestBlocks:
 
 
 class TestTheInductionHeads:
-    """What the book claims of the shipped model, at its smallest."""
+    """What the book claims of the shipped models, at its smallest."""
 
     PERIOD = 41
 

@@ -114,10 +114,13 @@ def session(tmp_path_factory, program) -> Session:
     before = versions(python)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
-        client = NotebookClient(
-            notebook, kernel_name="twin", timeout=600, resources={"metadata": {"path": str(folder / "content")}}
-        )
-        client.execute()
+        NotebookClient(
+            notebook,
+            kernel_name="twin",
+            timeout=600,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(folder / "content")}},
+        ).execute()
     return Session(folder / "environment", folder / "content", notebook, before, versions(python))
 
 

@@ -59,3 +59,29 @@ def test_the_edit_is_undone_after_an_error(model, tokens):
 def test_an_entry_that_is_not_there_is_refused(model, entry):
     with pytest.raises(ValueError, match=f"entry {entry} is out of range: a model of 3 layers has entries 0 to 3"):
         hook_name(model, entry)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"tokens": torch.tensor([[0, 53]])}, ValueError, r"hold 53 at \[0, 1\]; token ids are from 0 to 52"),
+        ({"tokens": torch.rand(2, 3)}, TypeError, "are torch.float32"),
+        ({"tokens": torch.zeros(2, 18, dtype=torch.long)}, ValueError, "longer than the model's context of 17"),
+        ({"entry": 4}, ValueError, "entry 4 is out of range"),
+        ({"batch": 0}, ValueError, "batch is 0"),
+        ({"edit": lambda residual: None}, TypeError, "edit returned NoneType"),
+        (
+            {"edit": lambda residual: residual[:, :1]},
+            ValueError,
+            r"the shape \(5, 1, 24\) for a stream of \(5, 11, 24\)",
+        ),
+    ],
+)
+def test_bad_input_is_refused(model, tokens, change, error, said):
+    with pytest.raises(error, match=said):
+        run_with_edit(**{"model": model, "tokens": tokens, "entry": 1, "edit": lambda residual: residual} | change)
+
+
+def test_the_axis_of_positions_alone_is_a_batch_of_one(model, tokens):
+    alone, together = (run_with_edit(model, given, 1, torch.neg) for given in (tokens[0], tokens[:1]))
+    assert torch.equal(alone, together)

@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mechlib.grading import containers, sandbox
+from mechlib.grading.processes import Look, memory_of
 from mechlib.grading.sandbox import Engine
 from mechlib.grading.worker import frames, rooms, server
 from mechlib.grading.worker.frames import BadFrame, Blob, Message
@@ -248,14 +249,16 @@ class Worker:
 
     def _wait(self, ends: float) -> None:
         """Return when there is something to read, unless time is up."""
+        before = Look.now(self._root)
         while True:
             left = min(self.latest, ends + self.starved) - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            began, before = time.monotonic(), starved(self._root)
             if select.select([self._channel], [], [], min(TICK, left))[0]:
                 return
-            self.starved += min(max(0.0, starved(self._root) - before), time.monotonic() - began)
+            now = Look.now(self._root)
+            self.starved += now.starved_since(before)
+            before = now
             if memory_of(self._root) > 2 * self._memory:
                 raise Lost(f"used more than {2 * self._memory / 2**30:.1f} GB of memory")
 
@@ -280,28 +283,3 @@ def _owner(process: Path) -> int | None:
     with contextlib.suppress(OSError):
         return process.stat().st_uid
     return None
-
-
-def starved(root: int) -> float:
-    """Seconds that a process, its first child, the first child of that and so on have waited for a processor; 0 where
-    the system does not tell. All but the last of them, which executes the notebook, mostly sleep."""
-    nanoseconds, process = 0, str(root)
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        while process:
-            nanoseconds += int(Path("/proc", process, "schedstat").read_text().split()[1])
-            process = Path("/proc", process, "task", process, "children").read_text().split()[0]
-    return nanoseconds / 1e9
-
-
-def memory_of(root: int) -> int:
-    """Bytes that a process and all that descend from it have written to, shared pages counted once."""
-    processes, total = [root], 0
-    while processes:
-        process = Path("/proc", str(processes.pop()))
-        with contextlib.suppress(OSError, ValueError):
-            for task in (process / "task").iterdir():
-                processes += map(int, (task / "children").read_text().split())
-            rollup = (process / "smaps_rollup").read_text()
-            own = (line.split()[1] for line in rollup.splitlines() if line.startswith(("Pss_Anon", "Pss_Shmem")))
-            total += sum(map(int, own)) * 1024
-    return total

@@ -57,7 +57,7 @@ class Browser:
         self.driver.execute_async_script(SETTLED)
         views = self.all('script[type="application/vnd.jupyter.widget-view+json"]')
         wait = WebDriverWait(self.driver, 30)
-        wait.until(lambda _: len(self.all(".jupyter-widgets, .widget-subarea > *")) >= len(views))
+        wait.until(lambda _: len(self.all(".widget-subarea .mechlib-widget")) >= len(views))
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

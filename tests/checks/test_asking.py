@@ -170,13 +170,14 @@ def test_leaving_the_interpreter_is_only_a_raise(said):
 
 
 def test_an_endless_answer_can_be_interrupted(said, record):
+    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
+
     def endless(x, factor):
+        timer.start()
         while True:
             pass
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
     try:
         (line,) = said(endless)
     finally:

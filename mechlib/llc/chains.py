@@ -21,7 +21,10 @@ def arviz() -> ModuleType:
     """The package ArviZ, imported where it is needed, without what it says at import about its future."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import arviz as package
+        try:
+            import arviz as package
+        except FileNotFoundError:  # it stamps a file once a day: another process was at it
+            import arviz as package
     logging.getLogger("arviz").setLevel(logging.ERROR)
     return package
 

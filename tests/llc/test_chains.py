@@ -1,6 +1,9 @@
 """The statistics of chains against what is known of autoregressions."""
 
 import math
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -55,3 +58,28 @@ def test_arviz_is_imported_silently():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert arviz().__name__ == "arviz"
+
+
+TWO_AT_ONCE = """
+from pathlib import Path
+
+replace = Path.replace
+
+def by_two(path, target):
+    Path.replace = replace
+    replace(path, target)
+    replace(path, target)
+
+Path.replace = by_two
+from mechlib.llc.chains import arviz
+print(arviz().__name__, Path.replace is replace)
+"""
+"""The file that ArviZ writes once a day is moved into its place by another process first."""
+
+
+def test_two_processes_may_import_arviz_for_the_first_time_of_a_day_at_once(tmp_path):
+    surroundings = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_AT_ONCE], env=surroundings, capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "arviz True\n", run.stderr

@@ -99,9 +99,9 @@ def lines(out):
     return (out / "state.jsonl").read_text().splitlines()
 
 
-def wait_for(condition, seconds=600):
+def wait_for(condition):
     """Wait until a condition holds."""
-    ends = time.monotonic() + seconds
+    ends = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.05)

@@ -36,7 +36,10 @@ LONGEST_LINE = 2000
 """Bytes of such an answer."""
 
 TICK = 0.25
-"""Seconds between two looks at the memory."""
+"""Seconds between two looks at the processes of a notebook."""
+
+BRIEF = 0.02
+"""Seconds before the first: most messages are there by then, and a look costs some."""
 
 
 class Lost(Exception):
@@ -249,18 +252,19 @@ class Worker:
 
     def _wait(self, ends: float) -> None:
         """Return when there is something to read, unless time is up."""
-        before = Look.now(self._root)
+        before = None
         while True:
             left = min(self.latest, ends + self.starved) - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            if select.select([self._channel], [], [], min(TICK, left))[0]:
+            if select.select([self._channel], [], [], min(TICK if before else BRIEF, left))[0]:
                 return
             now = Look.now(self._root)
-            self.starved += now.starved_since(before)
+            if before:
+                self.starved += now.starved_since(before)
+                if memory_of(self._root) > 2 * self._memory:
+                    raise Lost(f"used more than {2 * self._memory / 2**30:.1f} GB of memory")
             before = now
-            if memory_of(self._root) > 2 * self._memory:
-                raise Lost(f"used more than {2 * self._memory / 2**30:.1f} GB of memory")
 
 
 def counted_already(*, apart: bool) -> int:

@@ -51,15 +51,20 @@ def test_reduced_rank_of_multiplicity_1_is_reached_at_nbeta_1e4(seed):
     assert found.estimates[-1] == pytest.approx(exact.value, rel=0.02)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("shape", [(2, 2, 2, 1), (3, 2, 3, 1)])
-def test_reduced_rank_of_multiplicity_2_is_reached_by_extrapolation(shape, seed):
-    found = climb(LinearPair(*shape), nbetas=geometric(10, 1e5, 11), seed=seed)
+@pytest.mark.parametrize(("shape", "within"), [((2, 2, 2, 1), 0.025), ((3, 2, 3, 1), 0.04)])
+def test_reduced_rank_of_multiplicity_2_is_reached_by_extrapolation(shape, within):
+    """Means over three runs, at least four of their standard errors inside the bounds.
+
+    Over 28 seeds one run is -.1 ± 1.0 % and -.5 ± 1.3 % off (mean, standard deviation), -.0 ± .4 and -.3 ± .8 of its
+    own errors, and at nbeta 1e3 it falls short by 12 and by 7 ± 1.2 of them. The coldest rung of the first shape falls
+    short by 4 %, so the bound there holds the extrapolation and no rung.
+    """
     exact = reduced_rank(*shape)
     assert exact.multiplicity == 2
-    assert found.llc == pytest.approx(exact.value, rel=0.04)
-    assert found.estimates[5] < 0.97 * exact.value  # at nbeta 1e3 no sampler can see it
-    assert abs(found.llc - exact.value) < 2 * found.std_error
+    runs = [climb(LinearPair(*shape), nbetas=geometric(10, 1e5, 11), seed=seed) for seed in SEEDS]
+    assert np.mean([run.llc for run in runs]) == pytest.approx(exact.value, rel=within)
+    assert abs(np.mean([(run.llc - exact.value) / run.std_error for run in runs])) < 2.5
+    assert np.mean([(exact.value - run.estimates[5]) / run.std_errors[5] for run in runs]) > 4, "no sampler can see it"
 
 
 def test_every_rung_of_a_crossing_has_the_exact_value_within_its_error(device):

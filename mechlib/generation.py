@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.lens import read_out, residual_entries
-from mechlib.running import at_rest, checked_tokens
+from mechlib.running import at_rest, checked_tokens, hooked_points
 
 __all__ = ["Cache", "Continuation", "continue_text", "extend", "multiply_adds"]
 
@@ -57,8 +57,8 @@ def extend(
     """The columns of ``tokens``, computed beside those in ``cache``, and the cache with their keys and values added.
 
     With the cache of ``tokens[:, :n]``, the columns of ``tokens[:, n:]`` are those of the model's own run on all
-    ``tokens`` up to rounding (``mechlib.lens.residual_entries``). Without gradients and in eval mode; hooks on the
-    residual stream and on attention do not act.
+    ``tokens`` up to rounding (``mechlib.lens.residual_entries``). Without gradients and in eval mode. They are computed
+    from the weights, where hooks would not act: a model that carries some, as inside ``heads.ablate``, is refused.
 
     Args:
         tokens: token ids, ``[batch, new]``; a single sequence ``[new]`` counts as a batch of one.
@@ -67,11 +67,12 @@ def extend(
     Raises:
         TypeError: if ``tokens`` is no integer tensor.
         ValueError: if ``tokens`` is empty or outside the vocabulary, if old and new columns together exceed the
-            context, if the cache is of another batch size, or if the model is not of the form computed here: learned
-            positions, norms before attention and MLP, as many keys as heads. The first two columns are compared with
-            the model's own.
+            context, if the cache is of another batch size, if hooks are on the model, or if it is not of the form
+            computed here: learned positions, norms before attention and MLP, as many keys as heads, each column
+            seeing itself and earlier ones. The first two columns are compared with the model's own.
     """
     tokens = checked_tokens(model, tokens)
+    _require_no_hooks(model)
     n_old = 0 if cache is None else cache.n_pos
     if n_old + tokens.shape[1] > model.cfg.n_ctx:
         raise ValueError(f"{n_old} columns and {tokens.shape[1]} more exceed the context of {model.cfg.n_ctx}")
@@ -79,7 +80,7 @@ def extend(
         raise ValueError(f"the cache is of {cache.keys.shape[1]} sequences, the tokens are of {len(tokens)}")
     with at_rest(model):
         if cache is None:
-            _require_our_form(model, tokens[:1, :2])
+            _require_our_form(model, tokens[:1])
         return _extend(model, tokens, cache)
 
 
@@ -140,15 +141,17 @@ def continue_text(
     Args:
         prompt: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
         cached: with a cache, the prompt's columns are computed once and every new token adds one column
-            (:func:`extend`). Without, every new token takes the model's own run on the whole text so far.
+            (:func:`extend`). Without, every new token takes the model's own run on the whole text so far, in which
+            hooks act.
         generator: draws each token from the model's distribution; the same state gives the same tokens for the same
             logits. The most probable token is taken when left out.
 
     Raises:
         TypeError: if ``prompt`` is no integer tensor.
         ValueError: if ``n_new`` is less than 1, or prompt and new tokens exceed the context: then the window would have
-            to move, which changes the position and so the content of every column. Otherwise as in :func:`extend` and
-            ``mechlib.lens.residual_entries``.
+            to move, which changes the position and so the content of every column; if logits are NaN, or infinite
+            otherwise than for a token that is ruled out. Otherwise as in :func:`extend`, whose refusal of hooks is that
+            of ``cached=True`` alone, and ``mechlib.lens.residual_entries``.
     """
     tokens = checked_tokens(model, prompt)
     n_prompt = tokens.shape[1]
@@ -166,9 +169,20 @@ def continue_text(
         n_columns += columns.shape[2]
         work += multiply_adds(model, columns.shape[2], tokens.shape[1])
         with at_rest(model):
-            logits.append(read_out(model, columns[-1, :, -1]))
+            logits.append(_checked(read_out(model, columns[-1, :, -1]), step, tokens.shape[1] - 1))
         tokens = torch.cat([tokens, _choose(logits[-1], generator)], 1)
     return Continuation(tokens, torch.stack(logits, 1), n_columns, work)
+
+
+def _checked(logits: Float[Tensor, "batch d_vocab"], step: int, position: int) -> Float[Tensor, "batch d_vocab"]:
+    """The logits, of which every row must have a largest one that is a number."""
+    if not (chosen_from := logits.amax(-1).isfinite()).all():
+        row = int(chosen_from.logical_not().nonzero()[0])
+        raise ValueError(
+            f"no token can be chosen at step {step}: the logits of row {row} at position {position} have the largest "
+            f"value {logits[row].amax():.3g}"
+        )
+    return logits
 
 
 def _choose(logits: Float[Tensor, "batch d_vocab"], generator: torch.Generator | None) -> Int[Tensor, "batch 1"]:
@@ -200,8 +214,17 @@ def _mlp_width(model: TransformerBridge) -> int:
     return model.cfg.d_mlp if hasattr(model.blocks[0], "mlp") else 0
 
 
+def _require_no_hooks(model: TransformerBridge) -> None:
+    if points := hooked_points(model):
+        raise ValueError(
+            f"there are hooks on the model, which do not act on columns that are computed from the weights, beside a "
+            f"cache: {', '.join(points)}. Remove them, or let the model run itself: continue_text(..., cached=False)"
+        )
+
+
 def _require_our_form(model: TransformerBridge, tokens: Int[Tensor, "1 pos"]) -> None:
-    """Refuse models whose first columns come out otherwise; rounding is far below the tolerance."""
+    """Refuse models whose first two columns come out otherwise; rounding is far below the tolerance."""
+    tokens = tokens.repeat(1, 2)[:, : min(2, model.cfg.n_ctx)] if tokens.shape[1] == 1 else tokens[:, :2]
     refusal = f"{model.cfg.model_name!r} is not of the form whose columns are computed here"
     try:
         ours, _ = _extend(model, tokens, None)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
 
@@ -18,6 +18,10 @@ Hook = Callable[..., Tensor | None]
 
 TOKENS_AT_ONCE = 512
 """Tokens of one forward pass: whole sequences, at least one."""
+
+
+OF_LIBRARIES = ("transformer_lens", "transformers")
+"""Where the hooks are from that a model sets on itself when it runs."""
 
 
 def hook_name(model: TransformerBridge, entry: int) -> str:
@@ -69,6 +73,29 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
         raise ValueError(
             f"there is no head {head} in layer {layer}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}"
         )
+
+
+def hooked_points(model: TransformerBridge) -> list[str]:
+    """Every name of the hook points and modules at which a caller's forward hooks act.
+
+    What computes a pass by hand, from the weights, has no such points and asks here before it starts. The hooks that
+    TransformerLens and transformers set for themselves are no caller's.
+    """
+    require_bridge(model)
+    hooked = {m: name.replace("._original_component", "") for name, m in model.named_modules() if _hooked(m)}
+    if not hooked:
+        return []
+    points = model.hook_dict
+    own_names = [name for module, name in hooked.items() if module not in points.values()]
+    return sorted([*own_names, *(name for name, point in points.items() if point in hooked)])
+
+
+def _hooked(module: nn.Module) -> bool:
+    if (handles := vars(module).get("fwd_hooks")) is not None:
+        hooks = [handle.user_hook for handle in handles]
+    else:
+        hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return any(str(getattr(hook, "__module__", "")).partition(".")[0] not in OF_LIBRARIES for hook in hooks)
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """Continuations with and without a cache, beside the model's own run, ``transformers``' cache and a count of work."""
 
+import copy
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mechlib import heads
 from mechlib.bridge import Shape, from_transformers, native
+from mechlib.columns import without_mask
 from mechlib.generation import Cache, continue_text, extend, multiply_adds
 from mechlib.lens import read_out, residual_entries
 from mechlib.zoo.decoder import Decoder
@@ -114,6 +118,80 @@ def test_a_model_of_another_form_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not of the form whose columns are computed here"):
         continue_text(model, torch.tensor([3, 4]), 2)
     assert continue_text(model, torch.tensor([3, 4]), 2, cached=False).tokens.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("point", "edit"),
+    [
+        ("blocks.1.attn.hook_z", torch.zeros_like),
+        ("blocks.0.attn.hook_pattern", lambda pattern: pattern.flip(1)),
+        ("blocks.1.hook_resid_post", lambda residual: 2 * residual),
+        ("hook_embed", lambda embedding: -embedding),
+        ("blocks.0.ln1.hook_normalized", lambda normed: normed + 1),
+        ("blocks.1.attn.hook_v", lambda value: value.roll(1, 1)),
+        ("unembed.hook_in", lambda residual: residual[:, :, :]),
+    ],
+)
+def test_hooks_are_refused_by_name_beside_a_cache_and_act_without_one(model, tokens, point, edit):
+    def hook(tensor, hook):
+        return edit(tensor)
+
+    with model.hooks(fwd_hooks=[(point, hook)]):
+        for refused in (continue_text, extend):
+            with pytest.raises(ValueError, match=rf"there are hooks on the model.*{point}.*cached=False"):
+                refused(model, tokens[:, :6], *([2] if refused is continue_text else []))
+        hooked = continue_text(model, tokens[:, :6], 1, cached=False)
+        torch.testing.assert_close(hooked.logits[:, 0], model(tokens[:, :6])[:, -1].detach(), atol=1e-4, rtol=1e-4)
+    continue_text(model, tokens[:, :6], 2)
+
+
+def test_a_head_that_is_ablated_is_ablated_or_the_call_refused(model, tokens):
+    with heads.ablate(model, [(1, 0)], mode="zero"):
+        with pytest.raises(ValueError, match=r"blocks\.1\.attn\.hook_z"):
+            continue_text(model, tokens, 1)
+        ablated = continue_text(model, tokens, 1, cached=False)
+        torch.testing.assert_close(ablated.logits[:, 0], model(tokens)[:, -1].detach(), atol=1e-4, rtol=1e-4)
+    assert (ablated.logits - continue_text(model, tokens, 1).logits).abs().max() > 1e-3
+
+
+def test_a_hook_of_torch_is_a_hook_and_those_of_transformerlens_are_not(gpt2_folder):
+    model, prompt = from_transformers(gpt2_folder, device="cpu"), torch.arange(5)
+    model(prompt)  # which sets hooks of TransformerLens's own
+    continue_text(model, prompt, 1)
+    handle = model.blocks[1].attn.register_forward_hook(lambda module, args, output: None)
+    with pytest.raises(ValueError, match=r"hooks on the model.*: blocks\.1\.attn\. Remove"):
+        continue_text(model, prompt, 1)
+    handle.remove()
+    continue_text(model, prompt, 1)
+
+
+def test_one_token_is_enough_to_see_that_the_mask_is_gone(model):
+    with without_mask(model), pytest.raises(ValueError, match="its first columns"):
+        continue_text(model, torch.tensor([3]), 4)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("draw", [True, False])
+def test_no_token_is_chosen_from_logits_without_a_largest(model, tokens, cached, value, draw):
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.pos_embed.weight[8] = value
+    generator = torch.Generator().manual_seed(0) if draw else None
+    message = r"at step 3: the logits of row 0 at position 8 have the largest value nan"
+    continue_text(broken, tokens[:, :6], 3, cached=cached, generator=generator)
+    with pytest.raises(ValueError, match=message):
+        continue_text(broken, tokens[:, :6], 4, cached=cached, generator=generator)
+
+
+def test_a_token_that_is_ruled_out_is_not_drawn(model, tokens):
+    ruled = copy.deepcopy(model)
+    with torch.no_grad():
+        ruled.unembed.b_U[7:] = -torch.inf
+    result = continue_text(ruled, tokens[:, :6], 10, generator=torch.Generator().manual_seed(0))
+    assert (result.tokens[:, 6:] < 7).all()
+    expected = ruled(result.tokens[:, :-1])[:, 5:, :7].detach()
+    torch.testing.assert_close(result.logits[..., :7], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_cannot_be_continued(model, tokens):

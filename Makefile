@@ -16,7 +16,7 @@ test: export OMP_NUM_THREADS := 1
 help:
 	@echo 'make book    install, build the book with every notebook executed, serve it (PORT=$(PORT))'
 	@echo 'make html    the same without serving; the pages are in _build/html'
-	@echo 'make lab     JupyterLab on the exercises'
+	@echo 'make lab     JupyterLab on a copy of the exercises, work/'
 	@echo 'make test    every check that the repository has'
 	@echo 'make bench   the benchmarks'
 	@echo 'make clean   remove the built book and the caches of the tools'
@@ -28,7 +28,8 @@ html: $(INSTALLED)
 	@$(BIN)/mechlib book build
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter-lab exercises
+	@$(BIN)/mechlib work
+	$(BIN)/jupyter-lab work
 
 test: $(INSTALLED) system
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ A solution stands between the two marker lines of nbgrader, in a code cell::
 In the exercise the marked lines become one that raises ``NotImplementedError``, or at the left margin, where raising
 would stop the notebook, a comment. Cells tagged ``solution-only`` are left out; outputs are stripped. A text cell
 whose first line is ``<!-- written: NAME -->`` holds a model answer; the exercise has that line and an invitation.
+
+An exercise in which somebody wrote is never made again over what they wrote (``mechlib.authoring.given``).
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from pathlib import Path
 
 from mechlib.authoring import address, checkout
 from mechlib.authoring.checkout import Notebook
+from mechlib.authoring.given import PROMPT, added, stamped
 from mechlib.checks.handing_in import INVITATION, WRITTEN
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-PROMPT = "# your answer here"
+REMEDY = "Move it elsewhere to have the exercise again; 'mechlib work' makes a copy of the exercises to write in"
 
 
 def student(notebook: Notebook, *, name: str = "the notebook") -> Notebook:
@@ -106,9 +109,9 @@ class Exercises:
             FileNotFoundError: if there is no notebook among the solutions.
             ValueError: for broken markers; see ``student``.
         """
-        return {self.target / name: self._text(name) for name in names(self.solutions)}
+        return {self.target / name: checkout.dump_notebook(self._exercise(name)) for name in names(self.solutions)}
 
-    def _text(self, name: Path) -> str:
+    def _exercise(self, name: Path) -> Notebook:
         solution = checkout.read_notebook(self.solutions / name)
         exercise = student(solution, name=f"{self.solutions.name}/{name.as_posix()}")
         path, folder = (self.target / name).resolve(), self.folder.resolve()
@@ -116,17 +119,39 @@ class Exercises:
             exercise = address.addressed(exercise, path.relative_to(folder).as_posix(), folder)
         else:
             exercise = address.unlinked(exercise)
-        return checkout.dump_notebook(exercise)
+        return stamped(exercise)
+
+    def kept(self) -> dict[Path, str]:
+        """Why an exercise may not be made again, by its path: somebody wrote in it, or it is no notebook."""
+        exercises = {self.target / name: self._exercise(name) for name in names(self.solutions)}
+        reasons = {path: self._holds(path, exercise) for path, exercise in exercises.items() if path.is_file()}
+        return {path: f"{self._shown(path)} {reason}. {REMEDY}" for path, reason in reasons.items() if reason}
+
+    def _holds(self, path: Path, exercise: Notebook) -> str:
+        try:
+            ids = added(checkout.read_notebook(path), exercise)
+        except ValueError as error:
+            return f"cannot be read ({error}) and is left as it is"
+        some = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        return f"holds what somebody wrote (cells {some}) and is left as it is" if ids else ""
 
     def write(self) -> list[Path]:
-        """Bring the exercises up to date; the files that changed. Nothing is written if any solution is in error."""
-        return checkout.write_changed(self.expected())
+        """Bring the exercises up to date; the files that changed.
+
+        Raises:
+            ValueError: if a solution is in error, or an exercise is ``kept``; then nothing is written.
+        """
+        texts = self.expected()
+        if kept := self.kept():
+            raise ValueError("\n".join([*kept.values(), "Nothing was written."]))
+        return checkout.write_changed(texts)
 
     def stale(self) -> list[str]:
         """One line for every exercise that is not what its solution gives, byte for byte."""
-        texts = self.expected()
+        texts, kept = self.expected(), self.kept()
+        drifted = "is not what its solution gives: run 'mechlib book exercises' or 'mechlib release'"
         problems = [
-            f"{self._shown(path)} is not what its solution gives: run 'mechlib book exercises' or 'mechlib release'"
+            kept.get(path, f"{self._shown(path)} {drifted}")
             for path, text in texts.items()
             if checkout.differs(path, text)
         ]

@@ -76,14 +76,16 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
 
     Args:
         chapter: such as ``"ch02"``; ``None`` takes the chapters asked about in this session, or all if none was.
-        save: writes the session's state to this file, whole or not at all; on Colab the browser then downloads it.
+        save: writes the session's state to this file, whole or not at all, with what is saved there already (as by
+            ``load``); on Colab the browser then downloads it.
         load: first adds the state saved in this file; a right answer counts from either, for the rest what was tried
             in this session stands. On Colab, where there is no such file, the browser asks for one to upload.
 
     Raises:
         LookupError: for a chapter without questions.
         FileNotFoundError: if there is no file to load.
-        ValueError: if the file to load is damaged; the session's state is unchanged then.
+        ValueError: if the file to load, or to save over, is damaged or no progress file; the session's state and the
+            file are unchanged then.
     """
     if load is not None:
         RECORD.load(whereabouts.fetched(Path(load)))
@@ -108,7 +110,8 @@ def solved(*question_ids: str) -> bool:
 def submit(notebook: str | Path | None = None) -> None:
     """List what is not answered, then write the file to hand in: this notebook without its outputs.
 
-    The file is ``NAME_submission.ipynb`` in the current folder; on Colab the browser downloads it.
+    The file is ``NAME_submission.ipynb`` in the current folder; on Colab the browser downloads it. An earlier one is
+    replaced, unless somebody has written in it since.
 
     Args:
         notebook: the notebook's file, where it cannot be found without.
@@ -121,8 +124,10 @@ def submit(notebook: str | Path | None = None) -> None:
         if changed := unsaved(hand, whereabouts.executed()):
             raise ValueError(f"the file has another {', '.join(changed)} than you ran. Save the notebook first.")
         path = Path(f"{Path(name).stem.removesuffix('_submission')}_submission.ipynb")
+        if path.name != name and path.exists() and Hand(whereabouts.notebook(path)[1]).altered:
+            raise ValueError(f"somebody has written in {path} since it was made. Rename it, or hand it in as it is.")
         lines, wanted = hand.open(RECORD), len(hand.questions) + len(hand.written)
-        path.write_text(hand.stripped(), encoding="utf-8")
+        whereabouts.write_whole(path, hand.stripped())
     except (OSError, LookupError, ValueError) as error:
         print(f"✗ Nothing is written: {error}")
         return

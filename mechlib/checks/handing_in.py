@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,9 @@ CHECK = re.compile(r"^check\(\s*[\"']([\w.]+)[\"']", re.MULTILINE)
 
 WRITTEN = re.compile(r"<!-- written: ([\w-]+) -->(?=\n)")
 """The first line of a text cell that holds a written answer; the group is its name."""
+
+SUBMITTED = "mechlib_submission"
+"""Where a notebook's metadata hold the digest of the cells that were handed in."""
 
 INVITATION = "*Write your answer here.*"
 """What stands below that line until it is answered."""
@@ -73,6 +77,15 @@ class Hand:
         written = [f"not answered: the written answer {name!r}" for name, answer in self.written.items() if not answer]
         return [*written, *lines]
 
+    @property
+    def altered(self) -> bool:
+        """Whether this is not, cell for cell, what ``stripped`` once made."""
+        return self.notebook.get("metadata", {}).get(SUBMITTED) != self._digest()
+
+    def _digest(self) -> str:
+        cells = [(cell.get("cell_type"), _source(cell)) for cell in self.notebook["cells"]]
+        return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
     def stripped(self) -> str:
         """The text of a notebook without outputs and traces of execution: nothing in it but what was written."""
 
@@ -81,6 +94,7 @@ class Hand:
             return {**kept, "outputs": [], "execution_count": None} if cell.get("cell_type") == "code" else kept
 
         metadata = {key: value for key, value in self.notebook.get("metadata", {}).items() if key != "widgets"}
+        metadata[SUBMITTED] = self._digest()
         whole = {**self.notebook, "metadata": metadata, "cells": [bare(cell) for cell in self.notebook["cells"]]}
         return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import get_args
 
 from mechlib.checks.judging import Status
 from mechlib.checks.question import Question
+from mechlib.checks.whereabouts import write_whole
 
 __all__ = ["Entry", "Progress", "Record"]
 
@@ -58,20 +57,20 @@ class Record:
         return self.entries[question_id].hints
 
     def save(self, path: str | Path) -> None:
-        """Write the record to a file, whole or not at all."""
+        """Write the record to a file, whole or not at all, with what an earlier record in it knows beside (``load``).
+
+        Raises:
+            ValueError: if the file is there and is not one that ``save`` wrote; it stays as it was.
+        """
         path = Path(path)
+        if path.exists():
+            try:
+                self.load(path)
+            except ValueError as error:
+                raise ValueError(f"nothing is saved: {error}. Save under another name") from error
         entries = {question_id: asdict(entry) for question_id, entry in sorted(self.entries.items())}
         text = json.dumps({"format": FORMAT, "version": VERSION, "questions": entries}, indent=1) + "\n"
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        write_whole(path, text)
 
     def load(self, path: str | Path) -> None:
         """Add what a file holds. A right answer counts wherever it was given; for the rest, the state of this session

@@ -1,4 +1,8 @@
-"""Finding questions: every module ``chNN`` of this folder holds the questions of one chapter in ``QUESTIONS``."""
+"""Finding questions: every module ``chNN`` of this folder holds the questions of one chapter in ``QUESTIONS``.
+
+A question that a chapter no longer asks goes to ``RETIRED`` of its module and is found for good: courses that were
+released with it still grade it.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +39,18 @@ def questions(chapter: str | None = None) -> tuple[Question, ...]:
 
 
 def find(question_id: object) -> Question:
-    """The question of this id.
+    """The question of this id, whether its chapter still asks it or no longer does.
 
     Raises:
         LookupError: if there is none; the message shows the nearest ids.
     """
     known = {question.id: question for question in questions()}
-    if isinstance(question_id, str) and question_id in known:
-        return known[question_id]
+    if isinstance(question_id, str) and (question := known.get(question_id) or _retired().get(question_id)):
+        return question
     nearest = difflib.get_close_matches(str(question_id), known, n=3, cutoff=0.4) or sorted(known)
     raise LookupError(f"there is no question {question_id!r}; the nearest: {', '.join(nearest)}")
+
+
+def _retired() -> dict[str, Question]:
+    modules = (import_module(f"mechlib.checks.{chapter}") for chapter in chapters())
+    return {question.id: question for module in modules for question in getattr(module, "RETIRED", ())}

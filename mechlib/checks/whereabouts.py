@@ -1,4 +1,4 @@
-"""Where a notebook runs: finding its own file, and on Colab moving files between its machine and the reader's."""
+"""A reader's files: finding the notebook's own, writing one whole, and on Colab moving them to and from the machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from typing import Any
 
 from IPython import get_ipython
 
-__all__ = ["executed", "fetched", "handed_over", "notebook", "on_colab"]
+__all__ = ["executed", "fetched", "handed_over", "notebook", "on_colab", "write_whole"]
 
 
 def on_colab() -> bool:
     """Whether this is Colab, whose machine and files are gone after the session."""
     return "google.colab" in sys.modules
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def handed_over(path: Path) -> None:

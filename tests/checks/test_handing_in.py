@@ -116,3 +116,20 @@ def test_the_state_of_the_session_is_what_counts(notebook):
     assert [question.id for question in hand.questions] == ["ch02.read_out", "ch02.refute"]
     assert hand.written == {"refutation": ""}
     assert len(hand.open(asking.RECORD)) == 3
+
+
+def test_a_file_to_hand_in_in_which_somebody_wrote_is_not_replaced(notebook, folder, capsys):
+    submit(notebook)
+    handed = folder / "02_lens_submission.ipynb"
+    first = handed.read_bytes()
+    submit(notebook)
+    assert handed.read_bytes() == first
+    handed.write_text(handed.read_text().replace("return 1", "return 7"))
+    written = handed.read_bytes()
+    capsys.readouterr()
+    submit(notebook)
+    assert "Nothing is written: somebody has written in 02_lens_submission.ipynb since" in capsys.readouterr().out
+    assert handed.read_bytes() == written
+    submit(handed)
+    assert "The file to hand in is 02_lens_submission.ipynb." in capsys.readouterr().out
+    assert "return 7" in handed.read_text()

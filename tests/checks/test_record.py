@@ -105,3 +105,27 @@ def test_the_table_in_text_and_html(filled, toy):
     assert repr(table).splitlines()[0].split() == ["question", "title", "points", "state", "tries", "hints"]
     assert repr(table).splitlines()[-1] == "0 of 2 points"
     assert "<td>A scaled sum</td>" in table._repr_html_()
+
+
+def test_saving_over_an_earlier_session_keeps_what_it_knew(filled, tmp_path):
+    path = tmp_path / "progress.json"
+    filled.save(path)
+    later = Record()
+    later.judged("ch02.readable", "right")
+    later.save(path)
+    both = Record()
+    both.load(path)
+    assert {name: entry.status for name, entry in both.entries.items()} == {
+        "ch02.read_out": "right",
+        "ch02.refute": "raised",
+        "ch02.readable": "right",
+    }
+
+
+@pytest.mark.parametrize("text", ['{"cells": [], "nbformat": 4}', "my notes", ""])
+def test_nothing_is_saved_over_another_file(filled, tmp_path, text):
+    path = tmp_path / "02_logit_lens.ipynb"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"nothing is saved: .*02_logit_lens\.ipynb.*another name"):
+        progress(save=path)
+    assert path.read_text() == text and [p.name for p in tmp_path.iterdir()] == [path.name]

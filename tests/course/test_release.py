@@ -200,7 +200,7 @@ def test_the_command_makes_exercises_and_a_course_and_checks_both(solutions, tmp
     arguments = ("release", solutions, "--to", to, "--course", "cs999", "--out", out)
     assert run(monkeypatch, capsys, *arguments)[0] == 0
     assert run(monkeypatch, capsys, *arguments, "--check") == (0, "Up to date.\n", "")
-    (to / SOLUTION).write_text("{}")
+    (to / SOLUTION).write_text((to / SOLUTION).read_text() + " ")
     status, printed, _ = run(monkeypatch, capsys, *arguments, "--check")
     assert status == 1 and f"{to / SOLUTION} is not what its solution gives" in printed
 

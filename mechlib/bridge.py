@@ -9,7 +9,7 @@ function of the library that reads such a model raises ``TypeError`` when it is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from torch import Tensor
 from transformer_lens import FactoredMatrix
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
+from transformers import PreTrainedTokenizerBase
 
 __all__ = [
     "FactoredMatrix",
+    "NativeBridge",
     "Shape",
     "TransformerBridge",
     "from_transformers",
@@ -65,15 +67,54 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
+class NativeBridge(TransformerBridge):
+    """A small model: it has the tokenizer of its text, made when it is first asked for, or reads token ids alone."""
+
+    make_tokenizer: Callable[[], PreTrainedTokenizerBase] | None = None
+
+    @TransformerBridge.tokenizer.getter
+    def tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The model's own tokenizer, so that a setting such as its padding side is no other model's."""
+        if self._tokenizer is None and self.make_tokenizer is not None:
+            self._tokenizer = self.make_tokenizer()
+        return self._tokenizer
+
+    def to_tokens(self, *args: object, **kwargs: object) -> Tensor:
+        self._require_text()
+        return super().to_tokens(*args, **kwargs)
+
+    def to_string(self, *args: object, **kwargs: object) -> str | list[str]:
+        self._require_text()
+        return super().to_string(*args, **kwargs)
+
+    def to_str_tokens(self, *args: object, **kwargs: object) -> list[str] | list[list[str]]:
+        self._require_text()
+        return super().to_str_tokens(*args, **kwargs)
+
+    def _require_text(self) -> None:
+        if self.tokenizer is None:
+            raise ValueError(
+                f"the {self.cfg.d_vocab} tokens of {self.cfg.model_name!r} stand for no text, so it has no tokenizer: "
+                f"give token ids, a tensor of integers from 0 to {self.cfg.d_vocab - 1}"
+            )
+
+
 def native(
-    shape: Shape, weights: Mapping[str, Tensor], *, name: str = "native", device: str | torch.device = "auto"
-) -> TransformerBridge:
+    shape: Shape,
+    weights: Mapping[str, Tensor],
+    *,
+    name: str = "native",
+    device: str | torch.device = "auto",
+    tokenizer: Callable[[], PreTrainedTokenizerBase] | None = None,
+) -> NativeBridge:
     """A pre-LayerNorm decoder with exact GELU and learned positions, holding ``weights``.
 
     Args:
         weights: one tensor for every parameter, under the names of TransformerLens's native model
             (``tok_embed.weight``, ``layers.0.attn.q.weight``, ...). ``head.weight`` may be missing from those of a tied
             shape: the unembedding is then the embedding's copy.
+        tokenizer: makes the tokenizer of the model's text, one that puts the beginning-of-text token first itself;
+            ``None`` where tokens stand for no text.
 
     Raises:
         ValueError: if a parameter is missing, unknown or of another shape; nothing is built then.
@@ -92,10 +133,12 @@ def native(
         act_fn="gelu",
         normalization_type="LN",
         init_weights=False,
-        tokenizer_prepends_bos=False,
+        tokenizer_prepends_bos=tokenizer is not None,
     )
     with torch.random.fork_rng(devices=[]):
         bridge = TransformerBridge.boot_native(config, device=resolve_device(device), model_name=name).eval()
+    bridge.__class__ = NativeBridge  # boot_native makes no other class than its own
+    bridge.make_tokenizer = tokenizer
     own = _native_parameters(bridge)
     problems = [f"missing {key}" for key in own.keys() - complete.keys()]
     problems += [f"unknown {key}" for key in complete.keys() - own.keys()]
@@ -143,7 +186,7 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
 
     Each parameter keeps its values, and so its norm and the scale of what it makes, and loses what was learned: the
     control with random weights for any statistic of a model. Shared parameters stay shared. ``model`` is left as it
-    was; hooks on it are copied too.
+    was; hooks on it are copied too, and the tokenizer is the same.
     """
     require_bridge(model)
     remembered = {  # of its last run; a tensor with a gradient's history refuses to be copied
@@ -152,7 +195,7 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
         for value in vars(module).values()
         if isinstance(value, Tensor) and not value.is_leaf
     }
-    control = copy.deepcopy(model, remembered)
+    control = copy.deepcopy(model, remembered | {id(model._tokenizer): model._tokenizer})
     for block in control.blocks:
         block._teardown_capture_hooks()  # they write into the modules of ``model``; the next run makes new ones
     generator = torch.Generator().manual_seed(seed)

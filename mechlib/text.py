@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 BOS = 0
 """Token id of ``<|endoftext|>``: it stands before every document, and nowhere else."""
@@ -158,6 +161,26 @@ def prose_and_code(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def tokenizer() -> Tokenizer:
     """The shipped byte-level BPE: 2048 tokens, any text round-trips."""
     return Tokenizer.from_str(resources.files("mechlib").joinpath("tokenizer.json").read_text(encoding="utf-8"))
+
+
+def for_transformers() -> PreTrainedTokenizerFast:
+    """The shipped tokeniser as ``transformers`` has them, for TransformerLens: it puts ``BOS`` before a text itself.
+
+    ``for_transformers()(text).input_ids`` equals ``encode(text).tolist()``. ``BOS`` also ends a text and fills up
+    shorter rows. A new one at every call, since its padding side and the like can be set.
+    """
+    from transformers import PreTrainedTokenizerFast  # takes seconds, which the text alone does not need
+
+    mark = tokenizer().id_to_token(BOS)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer(),
+        bos_token=mark,
+        eos_token=mark,
+        pad_token=mark,
+        add_bos_token=True,
+        clean_up_tokenization_spaces=False,
+        name_or_path="mechlib",  # TransformerLens asks for it
+    )
 
 
 def encode(text: str, *, bos: bool = True) -> Int[Tensor, " pos"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from mechlib import bridge
+from mechlib import bridge, text
 from mechlib.zoo.cards import Card, Checkpoint, card, names, unknown_model
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.regressors import RegressionModel, Regressor
@@ -45,7 +45,7 @@ def load(
         if isinstance(found.shape, Regressor):
             return _regression(found, found.checkpoint(step)).to(bridge.resolve_device(device)).eval()
         weights = _weights(found, found.checkpoint(step))
-        return bridge.native(found.shape, weights, name=name, device=device)
+        return bridge.native(found.shape, weights, name=name, device=device, tokenizer=text.for_transformers)
     if step is not None or difflib.get_close_matches(name, names(), cutoff=0.7):
         raise ValueError(f"{unknown_model(name, names())}; only these have steps")
     try:

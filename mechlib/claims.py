@@ -7,10 +7,16 @@ data, from which the ledger of all chapters is made.
 from __future__ import annotations
 
 import html
+import inspect
 import math
+import os
+import platform
 import re
+import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import FrameType
 from typing import Any
 
 METADATA = "mechlib_verdict"
@@ -18,6 +24,9 @@ METADATA = "mechlib_verdict"
 
 WORDS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
 """The three verdicts, each with the sign that stands before it."""
+
+WRITTEN_FOR = (3, 11)
+"""The version of Python with which the numbers in the prose were measured."""
 
 CLAIM_ID = re.compile(r"\d\d[a-z]")
 
@@ -117,17 +126,57 @@ def verdict(
     return Verdict(claim_id, verdict, claim, source, measure, effect, interval, unit, note)
 
 
+class ProseWarning(UserWarning):
+    """What the prose says is not what this run gives."""
+
+
 def quoted(measured: float, in_text: float, *, within: float) -> None:
-    """Assert that a number quoted in the prose is still what the notebook measures.
+    """Compare a number quoted in the prose with what the notebook measures.
 
     Args:
         measured: the number just computed (a float, or a tensor of one element).
         in_text: the number as the prose prints it.
         within: the largest difference that leaves the prose true.
 
+    Where they differ by more, or the measured number is NaN, it warns (``ProseWarning``) with both numbers and both
+    versions of Python, and the notebook goes on.
+
     Raises:
-        AssertionError: if they differ by more, or the measured number is NaN; it gives both.
+        AssertionError: instead of the warning, in the tests of the book (where ``MECHLIB_STRICT`` is set) on the Python
+            that it was written for.
     """
     gap = abs(float(measured) - in_text)
     if not gap <= within:
-        raise AssertionError(f"the text says {in_text:g} (within {within:g}), this run gives {float(measured):.6g}")
+        _differ(f"the text says {in_text:g} (within {within:g}), this run gives {float(measured):.6g}")
+
+
+def stated(holds: bool) -> None:
+    """See that something said in the prose is still so: the argument of the call, as ``stated(gap.max() < 0.01)``.
+
+    Warns or raises like ``quoted``, with the text of the call.
+    """
+    if not holds:
+        _differ(f"the text rests on {_call(inspect.currentframe().f_back)}, and in this run that is not so")
+
+
+def at_home() -> bool:
+    """Whether this is the Python on whose standard library, which is the text that the models read, the book was
+    measured: ``WRITTEN_FOR``."""
+    return sys.version_info[:2] == WRITTEN_FOR
+
+
+def _differ(sentence: str) -> None:
+    if at_home() and os.environ.get("MECHLIB_STRICT"):
+        raise AssertionError(sentence)
+    written = ".".join(map(str, WRITTEN_FOR))
+    here = f"the book was measured with Python {written}, this is Python {platform.python_version()}"
+    warnings.warn(f"{sentence}; {here}", ProseWarning, stacklevel=3)
+
+
+def _call(frame: FrameType) -> str:
+    """The source of the call that a frame is in, on one line."""
+    lines, first = inspect.getsourcelines(frame)
+    at = inspect.getframeinfo(frame).positions
+    first = max(first, 1)
+    text = " ".join(line.strip() for line in lines[at.lineno - first : at.end_lineno - first + 1])
+    return text.removeprefix("stated")

@@ -1,4 +1,5 @@
-"""What every test shares: cores divided among workers, no network for the hub, skips that CI does not accept."""
+"""What every test shares: cores divided among workers, no network for the hub, numbers in prose that must hold, skips
+that CI does not accept."""
 
 import os
 import shutil
@@ -13,6 +14,7 @@ _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 # Before torch is imported; kernels of notebooks inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _WORKERS)))
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MECHLIB_STRICT"] = "1"
 
 PYPROJECT = """\
 [project]

@@ -8,6 +8,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbformat.v4 import new_output
 
+from mechlib import claims
 from mechlib.authoring import ledger, outputs
 from mechlib.claims import verdict
 
@@ -69,6 +70,16 @@ def test_words_are_compared_exactly_and_numbers_within_the_interval(executed, no
     found = ledger.stale(executed(now))
     assert len(found) == (problem is not None)
     assert all(problem in line and "02a" in line for line in found)
+
+
+def test_on_another_python_what_differs_is_warned_of(executed, monkeypatch):
+    folder = executed(measured(1.5))
+    ledger.write(folder)
+    monkeypatch.setattr(claims, "WRITTEN_FOR", (2, 7))
+    with pytest.warns(claims.ProseWarning, match="02a"):
+        assert ledger.stale(executed(measured(2.6, high=3.5))) == []
+    (folder / ledger.PAGE).write_text("")
+    assert len(ledger.stale(folder)) == 1
 
 
 def test_a_missing_row_and_a_row_too_many_are_told(executed):

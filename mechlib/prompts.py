@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from mechlib import text
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.lens import read_out, residual_entries
 from mechlib.running import at_rest
@@ -51,25 +50,27 @@ def prediction(model: TransformerBridge, prompts: Int[Tensor, "prompt pos"]) -> 
 
 
 def empty_prompt(
-    model: TransformerBridge, *, bos: int | None = text.BOS, first: Float[Tensor, " d_vocab"] | None = None
+    model: TransformerBridge, *, bos: int | None = None, first: Float[Tensor, " d_vocab"] | None = None
 ) -> Float64[Tensor, " d_vocab"]:
     """Log-probabilities from the empty prompt, in nats.
 
     Args:
-        bos: the token that stands before every document: the prediction is the one made after it alone.
-        first: for a model without such a token (``bos=None``): how often a document begins with each token,
-            ``[d_vocab]``, summing to 1. The prediction is then that of the *second* token, averaged over the first,
+        bos: the token that stands before every document: the prediction is the one made after it alone. Left out, it is
+            the one that ``model.to_tokens`` puts before a text: the beginning-of-text token of the model's tokenizer,
+            or its end-of-text token where that stands between documents and there is no other.
+        first: for a model without such a token: how often a document begins with each token, ``[d_vocab]``, summing to
+            1. The prediction is then that of the *second* token, averaged over the first,
             ``sum_x first(x) p(. | x)``.
 
     Raises:
-        ValueError: unless exactly one of the two is given, or if ``first`` is no distribution over the vocabulary.
+        ValueError: if both are given; if neither is and the model has no tokenizer, or its tokenizer no such token in
+            the model's vocabulary; if ``bos`` is outside the vocabulary, or ``first`` no distribution over it.
     """
     require_bridge(model)
-    if (bos is None) == (first is None):
-        given = "neither is" if bos is None else "both are"
-        raise ValueError(f"the empty prompt takes either bos or first; {given} given")
+    if first is None:
+        return prediction(model, torch.tensor([[_own_bos(model) if bos is None else bos]]))[0]
     if bos is not None:
-        return prediction(model, torch.tensor([[bos]]))[0]
+        raise ValueError("the empty prompt takes either bos or first; both are given")
     if (
         first.shape != (model.cfg.d_vocab,)
         or (first < 0).any()
@@ -82,6 +83,23 @@ def empty_prompt(
     seen = first.nonzero()
     weights = first[seen[:, 0]].double().log()[:, None]
     return (weights.to(model.W_U.device) + prediction(model, seen)).logsumexp(0)
+
+
+def _own_bos(model: TransformerBridge) -> int:
+    """The token that the model's tokenizer puts before a text; what was made up for want of one is none."""
+    tokenizer, d_vocab = model.tokenizer, model.cfg.d_vocab
+    if tokenizer is None or not tokenizer.vocab_size:
+        missing = "has no tokenizer"
+    elif not any(tokenizer.init_kwargs.get(mark) for mark in ("bos_token", "eos_token")):
+        missing = "has a tokenizer without a beginning-of-text token"
+    elif tokenizer.bos_token_id >= d_vocab:
+        missing = f"has {tokenizer.bos_token_id} as beginning-of-text token, outside its vocabulary of {d_vocab}"
+    else:
+        return tokenizer.bos_token_id
+    raise ValueError(
+        f"{model.cfg.model_name!r} {missing}: give bos, the id of the token that stands before every document, or "
+        f"first, how often a document begins with each token"
+    )
 
 
 def compare_prompts(prompted: Float[Tensor, "prompt d_vocab"], empty: Float[Tensor, " d_vocab"]) -> PromptEffect:
@@ -101,7 +119,7 @@ def compare_prompts(prompted: Float[Tensor, "prompt d_vocab"], empty: Float[Tens
         )
     prompted, empty = prompted.double(), empty.double()
     totals = torch.cat([prompted, empty[None]]).logsumexp(1)
-    if (totals.abs() > 1e-3).any():
+    if not (totals.abs() <= 1e-3).all():
         raise ValueError(
             f"log-probabilities sum to one; the worst row sums to exp({totals[totals.abs().argmax()]:.3g})"
         )

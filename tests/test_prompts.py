@@ -3,10 +3,13 @@
 import math
 
 import pytest
+import tokenizers
 import torch
+import transformers
 from scipy.stats import entropy
 
-from mechlib.bridge import Shape, native
+from mechlib import text, zoo
+from mechlib.bridge import Shape, from_transformers, native
 from mechlib.prompts import compare_prompts, empty_prompt, prediction
 from mechlib.zoo.decoder import Decoder
 
@@ -32,8 +35,56 @@ def test_a_prediction_is_the_models_at_the_last_position(model):
 
 def test_the_empty_prompt_of_a_model_with_a_first_token(model):
     expected = model(torch.tensor([[0], [6]])).detach()[:, 0].log_softmax(-1)
-    torch.testing.assert_close(empty_prompt(model).float(), expected[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(empty_prompt(model, bos=0).float(), expected[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(empty_prompt(model, bos=6).float(), expected[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def with_tokenizer(gpt2_folder, tmp_path_factory):
+    """A model whose tokenizer has three words, with the ids 0, 2 and 5, and the marks that are given."""
+
+    def save(**marks):
+        folder = tmp_path_factory.mktemp("gpt2")
+        words = tokenizers.models.WordLevel({"a": 0, "<s>": 5, "b": 2}, unk_token="a")
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(words), **marks)
+        tokenizer.save_pretrained(folder)
+        transformers.GPT2LMHeadModel.from_pretrained(gpt2_folder).save_pretrained(folder)
+        return from_transformers(folder, device="cpu")
+
+    return save
+
+
+@pytest.mark.parametrize(("mark", "token"), [("bos_token", "<s>"), ("eos_token", "<s>"), ("bos_token", "b")])
+def test_the_first_token_is_that_of_the_models_own_tokenizer(with_tokenizer, mark, token):
+    model = with_tokenizer(**{mark: token})
+    expected = model(torch.tensor([[{"<s>": 5, "b": 2}[token]]])).detach()[0, 0].log_softmax(-1)
+    torch.testing.assert_close(empty_prompt(model).float(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_first_token_that_the_model_or_its_tokenizer_does_not_have(with_tokenizer):
+    """Where a tokenizer has neither mark, TransformerLens adds one to it that no text ever had."""
+    with pytest.raises(ValueError, match="has a tokenizer without a beginning-of-text token: give bos"):
+        empty_prompt(with_tokenizer())
+    model = with_tokenizer(bos_token="<s>")
+    model.cfg.d_vocab = 5
+    with pytest.raises(ValueError, match="has 5 as beginning-of-text token, outside its vocabulary of 5: give bos"):
+        empty_prompt(model)
+
+
+def test_the_first_token_of_a_shipped_model_stands_before_every_text():
+    model = zoo.load("code-2l", device="cpu")
+    expected = model("").detach()[0, -1].double().log_softmax(-1)
+    torch.testing.assert_close(empty_prompt(model), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(empty_prompt(model), empty_prompt(model, bos=text.BOS), atol=0, rtol=0)
+
+
+def test_a_model_without_a_first_token_has_to_be_told_one(model, gpt2_folder):
+    """Of a folder without the tokenizer's files, ``transformers`` makes up a tokenizer of one token, with id 0."""
+    for without in (model, from_transformers(gpt2_folder, device="cpu")):
+        with pytest.raises(ValueError, match=r"has no tokenizer: give bos.*or first"):
+            empty_prompt(without)
+        with pytest.raises(ValueError, match="token ids are from 0 to"):
+            empty_prompt(without, bos=83)
 
 
 def test_the_empty_prompt_of_a_model_without_one_is_an_average(model):
@@ -74,15 +125,14 @@ def test_impossible_tokens_count_nothing():
 
 
 def test_what_is_no_distribution(model):
-    with pytest.raises(ValueError, match="neither is given"):
-        empty_prompt(model, bos=None)
     with pytest.raises(ValueError, match="both are given"):
-        empty_prompt(model, first=torch.full((31,), 1 / 31))
+        empty_prompt(model, bos=0, first=torch.full((31,), 1 / 31))
     with pytest.raises(ValueError, match=r"over 31 tokens; it has shape \(30,\)"):
         empty_prompt(model, bos=None, first=torch.full((30,), 1 / 30))
     with pytest.raises(ValueError, match="sums to 31"):
         empty_prompt(model, bos=None, first=torch.ones(31))
     with pytest.raises(ValueError, match=r"shapes \(2, 5\) and \(4,\)"):
         compare_prompts(log_probs(0, 2, 5), log_probs(0, 4))
-    with pytest.raises(ValueError, match="log-probabilities sum to one"):
-        compare_prompts(torch.randn(2, 5), log_probs(0, 5))
+    for none in (torch.randn(2, 5), torch.full((2, 5), torch.nan)):
+        with pytest.raises(ValueError, match="log-probabilities sum to one"):
+            compare_prompts(none, log_probs(0, 5))

@@ -47,7 +47,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     columns.prefix_invariance: [lambda m: columns.prefix_invariance(m, TOKENS, lengths=[2])],
     generation.continue_text: [lambda m: generation.continue_text(m, TOKENS, 2, cached=False)],
     prompts.prediction: [lambda m: prompts.prediction(m, TOKENS)],
-    prompts.empty_prompt: [prompts.empty_prompt],
+    prompts.empty_prompt: [lambda m: prompts.empty_prompt(m, bos=0)],
 }
 """Calls that run the model, of every public function that does."""
 

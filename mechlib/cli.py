@@ -169,9 +169,7 @@ def release_(
 
 @app.command("grade")
 def grade_(
-    submissions: Annotated[
-        Path, typer.Argument(help="A folder of notebooks, or the zip of Canvas, Moodle, Gradescope.")
-    ],
+    submissions: Annotated[Path, typer.Argument(help="A folder of notebooks, or the zip of a learning platform.")],
     out: Annotated[Path, typer.Option(help="The folder of the grades.")],
     secret: Annotated[Path | None, typer.Option(help="The file that draws the hidden cases.")] = None,
     roster: Annotated[
@@ -213,6 +211,7 @@ def grade_(
         resume=resume,
         engine="none" if trust else engine.value,
         write=reports.write,
+        known=[key for student in students for key in student.keys],
     )
     reports.clear(out)
     shown = tqdm(grading, total=len(grading), unit="notebook", disable=quiet)

@@ -8,7 +8,7 @@ import re
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from mechlib.grading.assignment import Assignment, read_secret
 from mechlib.grading.bench import bench
 from mechlib.grading.marking import Marking, graded
 from mechlib.grading.notebook import Handed, read
-from mechlib.grading.results import QuestionGrade, SubmissionGrade
+from mechlib.grading.results import QuestionGrade, SubmissionGrade, Ungraded
 from mechlib.grading.sandbox import Engine
 from mechlib.grading.state import State
 from mechlib.grading.submissions import Submission, collect, later_counts
+from mechlib.grading.versions import version
 from mechlib.grading.worker.rooms import Limits
 
 __all__ = ["Grading", "grade", "grade_one"]
@@ -54,6 +55,7 @@ def grade(
     resume: bool = False,
     engine: Engine = "bubblewrap",
     write: Writer | None = None,
+    known: Iterable[str] = (),
 ) -> Grading:
     """Prepare to grade a class. The grades come, in the order in which they are ready, from iterating over the result.
 
@@ -64,9 +66,11 @@ def grade(
         secret: a file whose content draws the hidden cases; ``None`` draws a new secret and keeps it in ``out``.
         jobs: notebooks at a time; ``None`` takes as many as there are processors.
         timeout: seconds for a cell or an answer; a notebook as a whole has ten times as much.
-        resume: go on with a run that was stopped: what is graded already, with the same secret, is not graded again.
+        resume: go on with a run that was stopped: what is graded already, with the same secret, is not graded again,
+            but for questions that were changed since.
         engine: what builds the sandbox; ``"none"`` trusts the submissions.
         write: is given every grade and the folder, not made yet, that its files belong in.
+        known: what the students of the course may be called by, see ``collect``.
 
     Raises:
         ValueError: for no submissions, a chapter without questions or no majority of one, a secret too short or visible
@@ -78,7 +82,7 @@ def grade(
     if engine != "none":
         sandbox.refuse_if_visible((path, out, secret))
     sandbox.require(engine)
-    papers = [_paper(submission) for submission in collect(path)]
+    papers = [_paper(submission) for submission in collect(path, known)]
     state = State(out, resume=resume, secret=read_secret(secret) if secret else None)
     assignment = Assignment.of(chapter or _majority(papers), state.secret)
     counted = _counted(papers, assignment.chapter)
@@ -127,22 +131,30 @@ class Grading:
 
     def __iter__(self) -> Iterator[SubmissionGrade]:
         self.state.begin()
-        folders = self.folders
-        todo = []
+        folders, todo = self.folders, []
+        versions = {asked.question.id: version(asked.question) for asked in self.assignment.asked.values()}
         for paper in self.papers:
-            if (done := self.state.grade(self._key(paper))) is None:
-                todo.append(paper)
+            done, stale = self._done(paper, versions)
+            if done is None or stale:
+                todo.append((paper, done, stale))
             else:
                 yield self._kept(_named(done, paper.submission), folders)
-        tasks = (delayed(_graded)(paper, self.assignment, self.timeout, self.engine) for paper in todo)
+        tasks = (delayed(_graded_again)(*each, self.assignment, self.timeout, self.engine) for each in todo)
         jobs = self.jobs or len(os.sched_getaffinity(0))
         try:
-            for paper, grade, failed in Parallel(jobs, prefer="threads", return_as="generator_unordered")(tasks):
-                if not failed:
-                    self.state.add(self._key(paper), grade)
+            for paper, grade in Parallel(jobs, prefer="threads", return_as="generator_unordered")(tasks):
+                if grade.ungraded != "grader":
+                    self.state.add(self._key(paper), grade, versions)
                 yield self._kept(grade, folders)
         finally:
             bench(Limits(), self.engine).close()
+
+    def _done(self, paper: Paper, versions: dict[str, str]) -> tuple[SubmissionGrade | None, set[str]]:
+        """The grade of an earlier run, and the ids of the questions that are not those that were asked then."""
+        done, before = self.state.grade(self._key(paper)), self.state.versions(self._key(paper))
+        if done is not None:
+            done = replace(done, questions=tuple(q for q in done.questions if q.id in versions))
+        return done, {name for name, now in versions.items() if before.get(name) != now}
 
     def _key(self, paper: Paper) -> str:
         """What the grade of a paper depends on."""
@@ -170,15 +182,17 @@ def grade_one(
         paper = Paper(submission, read(content))
     except ValueError as error:
         paper = Paper(submission, None, str(error))
-    return _graded(paper, assignment, timeout, engine)[1]
+    return _graded(paper, assignment, timeout, engine)
 
 
 def _paper(submission: Submission) -> Paper:
+    digest = ""
     try:
         content = submission.notebook_bytes
-        return Paper(submission, read(content), "", hashlib.sha256(content).hexdigest())
+        digest = hashlib.sha256(content).hexdigest()
+        return Paper(submission, read(content), "", digest)
     except ValueError as error:
-        return Paper(submission, None, str(error))
+        return Paper(submission, None, str(error), digest)
 
 
 def _majority(papers: Sequence[Paper]) -> str:
@@ -200,11 +214,12 @@ def _majority(papers: Sequence[Paper]) -> str:
 def _counted(papers: Sequence[Paper], chapter: str) -> list[Paper]:
     """The papers, with the last one of every student marked as the one that counts, as far as it is on the chapter."""
     fitting = [paper for paper in papers if not _elsewhere(paper, chapter)]
-    marked = {s.source: s for s in later_counts(paper.submission for paper in fitting)}
+    content = {paper.submission.source: paper.digest or paper.submission.source for paper in papers}
+    marked = {s.source: s for s in later_counts((p.submission for p in fitting), lambda s: content[s.source])}
     served = {paper.submission.student for paper in fitting}
     for paper in papers:
         if paper.submission.source not in marked:
-            replaced = replace(paper.submission, superseded=paper.submission.student in served)
+            replaced = replace(paper.submission, superseded=paper.submission.student in served, tied=False)
             marked[paper.submission.source] = replaced
     return [replace(paper, submission=marked[paper.submission.source]) for paper in papers]
 
@@ -213,21 +228,46 @@ def _elsewhere(paper: Paper, chapter: str) -> bool:
     return paper.handed is not None and paper.handed.chapter not in (None, chapter)
 
 
-def _graded(
-    paper: Paper, assignment: Assignment, timeout: float, engine: Engine
-) -> tuple[Paper, SubmissionGrade, bool]:
-    """The grade of a paper, and whether the grader failed on it, so that it should be tried again."""
-    began, failed = time.monotonic(), False
+def _graded_again(
+    paper: Paper, done: SubmissionGrade | None, stale: Set[str], assignment: Assignment, timeout: float, engine: Engine
+) -> tuple[Paper, SubmissionGrade]:
+    """The grade of a paper, where only the ``stale`` questions are asked if there is a grade of the others."""
+    if done is None or done.ungraded:
+        return paper, _graded(paper, assignment, timeout, engine)
+    asked = {name: asked for name, asked in assignment.asked.items() if name in stale}
+    grade = _graded(paper, replace(assignment, asked=asked), timeout, engine)
+    if grade.ungraded:
+        return paper, replace(grade, questions=_nothing(assignment, "the grader failed"))
+    return paper, _together(done, grade, assignment)
+
+
+def _together(before: SubmissionGrade, now: SubmissionGrade, assignment: Assignment) -> SubmissionGrade:
+    """The grade of a paper some of whose questions were asked again, ``now``."""
+    found = {question.id: question for question in (*before.questions, *now.questions)}
+    again = re.compile("|".join(rf"\b{re.escape(question.id)}\b" for question in now.questions))
+    kept = [problem for problem in before.problems if not again.search(problem)]
+    look = now.needs_human or (before.needs_human and (bool(kept) or any(q.needs_human for q in found.values())))
+    questions = tuple(found[name] for name in assignment.asked)
+    return replace(now, questions=questions, problems=tuple(dict.fromkeys((*kept, *now.problems))), needs_human=look)
+
+
+def _graded(paper: Paper, assignment: Assignment, timeout: float, engine: Engine) -> SubmissionGrade:
+    """The grade of a paper; where the grader fails on it, that is said in place of a grade."""
+    began = time.monotonic()
+    ungraded: Ungraded = ""
+    if paper.handed is None:
+        ungraded = "file"
+    elif _elsewhere(paper, assignment.chapter):
+        ungraded = "chapter"
     try:
         questions, problems, look = _answered(paper, assignment, timeout, engine)
     except Exception as error:  # whatever one notebook brings about, the others are graded
-        failed = True
-        questions = _nothing(assignment, "the grader failed")
+        ungraded, questions = "grader", _nothing(assignment, "the grader failed")
         problems, look = (f"The grader failed on this notebook: {type(error).__name__}: {error}",), True
     written = paper.handed.written if paper.handed else ()
     seconds = round(time.monotonic() - began, 3)
-    grade = SubmissionGrade("", "", assignment.chapter, questions, written, problems, look, seconds)
-    return paper, _named(grade, paper.submission), failed
+    grade = SubmissionGrade("", "", assignment.chapter, questions, written, problems, look, seconds, ungraded=ungraded)
+    return _named(grade, paper.submission)
 
 
 def _answered(
@@ -252,8 +292,8 @@ def _nothing(assignment: Assignment, why: str) -> tuple[QuestionGrade, ...]:
 
 
 def _named(grade: SubmissionGrade, submission: Submission) -> SubmissionGrade:
-    names = {name: getattr(submission, name) for name in ("student", "source", "number", "superseded")}
-    return replace(grade, **names)
+    about = ("student", "source", "number", "superseded", "tied", "platform", "late")
+    return replace(grade, **{name: getattr(submission, name) for name in about})
 
 
 def _sentence(text: str) -> str:

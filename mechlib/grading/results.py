@@ -10,9 +10,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-__all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "WrittenAnswer"]
+__all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "Ungraded", "WrittenAnswer"]
 
 GradeStatus = Literal["right", "misconception", "wrong", "unanswered", "error", "timeout"]
+
+Ungraded = Literal["", "file", "chapter", "grader"]
+"""Why a submission was not graded: the file cannot be read, it is on another chapter, or the grader failed; empty if it
+was. Where it was not, a score of 0 says nothing."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,18 @@ class SubmissionGrade:
     """The student's number in the learning platform, where the name of the file shows it."""
     superseded: bool = False
     """Whether a later submission of the same student counts instead of this one."""
+    tied: bool = False
+    """Whether another file of the same student came at the same time, so that nothing says which of them counts."""
+    platform: str = ""
+    """What gave the file its name and the number, see ``platforms.Owner``; empty if no platform did."""
+    late: bool = False
+    """Whether the platform says that it came late."""
+    ungraded: Ungraded = ""
+    """Why it was not graded; empty if it was."""
 
     @property
     def score(self) -> float:
-        """Points given in all."""
+        """Points given in all; 0 too where nothing was graded, see ``ungraded``."""
         return sum(question.score for question in self.questions)
 
     @property
@@ -97,6 +109,8 @@ class SubmissionGrade:
             grade = cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"not the JSON of a submission's grade ({error}): {text[:80]!r}") from None
-        if unknown := {question.status for question in grade.questions} - set(get_args(GradeStatus)):
+        unknown = {question.status for question in grade.questions} - set(get_args(GradeStatus))
+        unknown |= {grade.ungraded} - set(get_args(Ungraded))
+        if unknown:
             raise ValueError(f"not the JSON of a submission's grade: unknown status {', '.join(sorted(unknown))}")
         return grade

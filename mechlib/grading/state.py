@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import mechlib
 from mechlib.grading.assignment import new_secret
@@ -36,7 +38,7 @@ class State:
             raise ValueError(f"there is nothing to resume in {folder}")
         lines = self._lines() if resume else []
         self.secret = secret or (lines[0]["secret"].encode() if lines and lines[0].get("secret") else new_secret())
-        self._done = {line["key"]: line["grade"] for line in lines[1:]}
+        self._done = {line["key"]: line for line in lines[1:]}
         self._drawn = secret is None
 
     def begin(self) -> None:
@@ -45,10 +47,10 @@ class State:
         partial = self.path.with_name(f".{NAME}.partial")
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(json.dumps({"secret": self.secret.decode() if self._drawn else None}) + "\n")
-            file.writelines(json.dumps({"key": key, "grade": grade}) + "\n" for key, grade in self._done.items())
+            file.writelines(json.dumps(line) + "\n" for line in self._done.values())
         os.replace(partial, self.path)
 
-    def _lines(self) -> list[dict[str, str]]:
+    def _lines(self) -> list[dict[str, Any]]:
         """The lines that were written whole."""
         lines = []
         for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -64,11 +66,16 @@ class State:
 
     def grade(self, key: str) -> SubmissionGrade | None:
         """The grade of an earlier run."""
-        return SubmissionGrade.from_json(self._done[key]) if key in self._done else None
+        return SubmissionGrade.from_json(self._done[key]["grade"]) if key in self._done else None
 
-    def add(self, key: str, grade: SubmissionGrade) -> None:
-        """Keep a grade."""
+    def versions(self, key: str) -> dict[str, str]:
+        """The versions that the questions had then, by id."""
+        return self._done.get(key, {}).get("versions", {})
+
+    def add(self, key: str, grade: SubmissionGrade, versions: Mapping[str, str] | None = None) -> None:
+        """Keep a grade, with the versions of its questions by id."""
+        line = {"key": key, "grade": grade.to_json(), "versions": dict(versions or {})}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "grade": grade.to_json()}) + "\n")
+            file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())

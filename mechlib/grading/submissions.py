@@ -1,4 +1,4 @@
-"""The notebooks of a class: a folder or the zip that Canvas, Moodle or Gradescope gives to download.
+"""The notebooks of a class: a folder or the zip that Canvas, Moodle, Gradescope or Brightspace gives to download.
 
 Nothing is unpacked and no link is followed: a file is read where it lies, as far as a limit, when it is graded.
 """
@@ -13,11 +13,11 @@ import stat
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mechlib.grading.platforms import GRADESCOPE, METADATA, PATTERNS, gradescope_students, who
+from mechlib.grading.platforms import GRADESCOPE, METADATA, Owner, folded, gradescope_students, owners
 
 __all__ = ["LARGEST", "Submission", "collect", "later_counts"]
 
@@ -29,6 +29,9 @@ LONGEST = 2**20
 
 UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
 """What reading a file may raise, in a zip or not."""
+
+LISTING = "index.html"
+"""What Brightspace puts beside the students' folders."""
 
 OUTSIDE = re.compile(r"\\|^[^/]*:")
 SKIPPED = {"__MACOSX", METADATA, "Thumbs.db", "desktop.ini"}
@@ -47,12 +50,18 @@ class Submission:
     """Its name in the zip; ``None`` for a file."""
     number: str = ""
     """The student's number in the learning platform, where the name of the file shows it."""
-    order: tuple[int, float, str] = (0, 0.0, "")
-    """Attempt, seconds and name; what was handed in later compares as larger."""
+    order: tuple[int, float] = (0, 0.0)
+    """Attempt and seconds; what was handed in later compares as larger, and what is equal is not told apart."""
     error: str | None = None
     """Why it is not read, as a sentence; ``None`` if there is no reason."""
     superseded: bool = False
     """Whether a later submission of the same student counts instead."""
+    tied: bool = False
+    """Whether another file of the same student came at the same time, so that nothing says which of them counts."""
+    platform: str = ""
+    """What gave the file its name and the number, see ``platforms.Owner``; empty if no platform did."""
+    late: bool = False
+    """Whether the platform says that it came late."""
 
     @property
     def notebook_bytes(self) -> bytes:
@@ -79,15 +88,18 @@ class Submission:
             return file.read(LARGEST + 1)
 
 
-def collect(path: str | Path) -> list[Submission]:
+def collect(path: str | Path, known: Iterable[str] = ()) -> list[Submission]:
     """Everything that was handed in, in the order of the students' names; one student's from first to last.
 
     A student is named by the platform's pattern (Canvas ``name_12_34_file``, Moodle ``Name_12_assignsubmission_file``,
-    Gradescope ``submission_12/file``), else by the first folder, else by the file. Beside a student's notebooks other
-    files are left out; where there is no notebook, they are listed with an error.
+    Gradescope ``submission_12/file``, Brightspace ``12-34 - Name - Nov 3, 2026 1105 AM/file``), else by the first
+    folder, else by the file. Beside a student's notebooks other files are left out; where there is no notebook, they
+    are listed with an error.
 
     Args:
-        path: a folder or a zip file.
+        path: a folder or a zip file; the same tree gives the same students.
+        known: what the students of the course may be called by; a file of just this name is that student's, whatever
+            platform it looks like.
 
     Raises:
         ValueError: if there is no such folder or zip, or nothing in it.
@@ -101,41 +113,58 @@ def collect(path: str | Path) -> list[Submission]:
         raise ValueError(f"{path} is neither a folder nor a zip file of submissions")
     if not found:
         raise ValueError(f"{path} holds no submissions: no file at all")
-    kept = _without_attachments(_told_apart(_named(found, gradescope_students(_metadata(path)))))
-    return later_counts(sorted(kept, key=lambda submission: (submission.student, submission.order)))
+    of = owners([name for name, _ in found], {folded(each) for each in known})
+    owned = [_owned(submission, owner) for (_, submission), owner in zip(found, of, strict=True)]
+    if any(owner.platform == "brightspace" for owner in of):
+        owned = [each for each in owned if each.platform or PurePosixPath(each.source).name != LISTING]
+    kept = _without_attachments(_told_apart(_named(owned, gradescope_students(_metadata(path)))))
+    return later_counts(sorted(kept, key=lambda each: (each.student, each.order, each.source)))
 
 
-def later_counts(submissions: Iterable[Submission]) -> list[Submission]:
-    """The same submissions, all but the last of every student marked as superseded."""
+def later_counts(
+    submissions: Iterable[Submission], alike: Callable[[Submission], object] = lambda each: each.source
+) -> list[Submission]:
+    """The same submissions, all but the last of every student marked as superseded.
+
+    Of several that came last at one time none is superseded: they are tied, unless they are ``alike``.
+    """
     submissions = list(submissions)
-    last = {submission.student: submission.source for submission in sorted(submissions, key=lambda s: s.order)}
-    return [replace(s, superseded=s.source != last[s.student]) for s in submissions]
+    of: dict[str, list[Submission]] = defaultdict(list)
+    for submission in submissions:
+        of[submission.student].append(submission)
+    last, tied = set(), set()
+    for own in of.values():
+        order = max(each.order for each in own)
+        latest = [each for each in own if each.order == order]
+        if len({alike(each) for each in latest}) > 1:
+            tied |= {each.source for each in latest}
+        else:
+            last.add(latest[0].source)
+    return [replace(s, superseded=s.source not in last | tied, tied=s.source in tied) for s in submissions]
 
 
-def _in_folder(folder: Path) -> Iterator[Submission]:
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
-    names = {path: PurePosixPath(path.relative_to(folder).as_posix()) for path in paths}
-    names = {path: name for path, name in names.items() if not _skipped(name.parts)}
-    around = _around(names.values())
-    for path, name in names.items():
+def _in_folder(folder: Path) -> Iterator[tuple[PurePosixPath, Submission]]:
+    """Every file by its path, its owner not known yet."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = PurePosixPath(path.relative_to(folder).as_posix())
         error = None
         if path.is_symlink():
             error = "the file is a link, which is not followed"
         elif not path.is_file():
             error = "this is not an ordinary file"
-        inner = PurePosixPath(*name.parts[1:]) if around else name
-        known = around and any(pattern.fullmatch(inner.parts[0]) for pattern in PATTERNS)
-        yield _submission(inner if known else name, str(name), path, None, path.lstat().st_mtime, error)
+        if not _skipped(name.parts):
+            yield name, Submission("", str(name), path, order=(0, path.lstat().st_mtime), error=error)
 
 
-def _in_zip(path: Path) -> Iterator[Submission]:
+def _in_zip(path: Path) -> Iterator[tuple[PurePosixPath, Submission]]:
+    """The same for a zip."""
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     counts = Counter(entry.filename for entry in entries)
-    names = [(entry, PurePosixPath(entry.filename)) for entry in entries]
-    names = [(entry, name) for entry, name in names if name.parts and not _skipped(name.parts)]
-    around = _around([name for _, name in names])
-    for entry, name in names:
+    for entry in entries:
+        name = PurePosixPath(entry.filename)
         error = None
         if name.is_absolute() or ".." in name.parts or OUTSIDE.search(entry.filename):
             error = "its name in the zip leads out of the folder"
@@ -143,17 +172,15 @@ def _in_zip(path: Path) -> Iterator[Submission]:
             error = "the zip's entry is a link or no ordinary file, which is not followed"
         elif counts[entry.filename] > 1:
             error = f"the zip holds {counts[entry.filename]} files of this name"
-        inner = PurePosixPath(*name.parts[1:]) if around else name
-        yield _submission(inner, entry.filename, path, entry.filename, _seconds(entry), error)
+        if name.parts and not _skipped(name.parts):
+            yield name, Submission("", entry.filename, path, entry.filename, "", (0, _seconds(entry)), error)
 
 
-def _around(names: Collection[PurePosixPath]) -> bool:
-    """Whether everything lies in one folder that no platform named after a student."""
-    tops = {name.parts[0] for name in names}
-    if len(tops) != 1 or any(len(name.parts) < 2 for name in names):
-        return False
-    (top,) = tops
-    return not any(pattern.fullmatch(top) for pattern in PATTERNS)
+def _owned(submission: Submission, owner: Owner) -> Submission:
+    """The submission with what its name tells of it; where that is no time, it has the file's."""
+    seconds = submission.order[1] if owner.seconds is None else owner.seconds
+    about = {name: getattr(owner, name) for name in ("student", "number", "platform", "late")}
+    return replace(submission, order=(owner.attempt, seconds), **about)
 
 
 def _seconds(entry: zipfile.ZipInfo) -> float:
@@ -167,35 +194,34 @@ def _skipped(parts: Iterable[str]) -> bool:
     return any(part in SKIPPED or (part.startswith(".") and part != "..") for part in parts)
 
 
-def _submission(
-    name: PurePosixPath, source: str, file: Path, member: str | None, seconds: float, error: str | None
-) -> Submission:
-    """A submission of whoever ``name`` shows, without a folder around the class."""
-    student, number, attempt = who(name)
-    return Submission(student, source, file, member, number, (attempt, seconds, source), error)
-
-
 def _metadata(path: Path) -> str:
     """The text of Gradescope's metadata file; empty where there is none. It lies beside the students' folders: a file
     of that name that a student handed in lies in one of them."""
     if path.is_dir():
-        files = [file for pattern in (METADATA, f"*/{METADATA}") for file in sorted(path.glob(pattern))]
-        found = [f for f in files if f.is_file() and not f.is_symlink() and not GRADESCOPE.fullmatch(f.parent.name)]
-        return found[0].read_bytes()[:LONGEST].decode(errors="replace") if found else ""
+        files = [file.relative_to(path) for file in path.rglob(METADATA) if file.is_file() and not file.is_symlink()]
+        found = _outermost(PurePosixPath(file.as_posix()) for file in files)
+        return (path / found).read_bytes()[:LONGEST].decode(errors="replace") if found else ""
     with zipfile.ZipFile(path) as archive:
-        names = [PurePosixPath(name) for name in archive.namelist()]
-        found = [n for n in names if n.name == METADATA and not any(GRADESCOPE.fullmatch(part) for part in n.parts)]
+        found = _outermost(PurePosixPath(name) for name in archive.namelist() if PurePosixPath(name).name == METADATA)
         with contextlib.suppress(*UNREADABLE):
-            return archive.open(str(found[0])).read(LONGEST).decode(errors="replace") if found else ""
+            return archive.open(str(found)).read(LONGEST).decode(errors="replace") if found else ""
     return ""
+
+
+def _outermost(names: Iterable[PurePosixPath]) -> PurePosixPath | None:
+    """The one nearest to the top that lies in no student's folder."""
+    found = (name for name in names if not any(GRADESCOPE.fullmatch(part) for part in name.parts))
+    return min(found, key=lambda name: (len(name.parts), name), default=None)
 
 
 def _named(submissions: list[Submission], students: dict[str, tuple[str, str]]) -> list[Submission]:
     """The submissions under the students' names, where Gradescope gives them."""
     named = []
     for submission in submissions:
-        name, number = students.get(submission.student, (submission.student, submission.number))
-        named.append(replace(submission, student=name, number=number))
+        if submission.platform == "unnamed" and submission.student in students:
+            name, number = students[submission.student]
+            submission = replace(submission, student=name, number=number, platform="gradescope")
+        named.append(submission)
     return named
 
 

@@ -1,5 +1,6 @@
 """A generated class, graded: every file has its grade, and earns what it must."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from mechlib.authoring import checkout
+from mechlib.checks import registry
 from mechlib.checks.registry import chapters
-from mechlib.grading import NoSandbox, grade, grade_one, sandbox
+from mechlib.grading import NoSandbox, grade, grade_one, sandbox, versions
 from mechlib.grading.assignment import Assignment
 from mechlib.grading.marking import Marking
 from mechlib.grading.notebook import read
+from mechlib.grading.versions import version
 from tests.grading import class_of, toys
 from tests.grading.hostile import DISRUPTIVE
 
@@ -223,6 +226,7 @@ def test_another_chapter_and_a_damaged_file_are_listed_for_a_human(small, tmp_pa
     assert grades["cleo"].problems == ("The notebook is on ch01, not on ch02.",)
     assert grades["anna"].problems[0].startswith("The file is not a notebook, or is cut off")
     assert all(each.needs_human and (each.score, each.points) == (0, 8) for each in grades.values())
+    assert {name: each.ungraded for name, each in grades.items()} == {"anna": "file", "ben": "file", "cleo": "chapter"}
     assert [(w.cell, w.text) for w in grades["cleo"].written] == [("why", "So.")]
 
 
@@ -242,6 +246,30 @@ def test_of_two_submissions_the_later_counts_and_both_are_graded(tmp_path, no_sa
         "doejane_LATE_77_124_lens-1.ipynb": "students/doejane",
         "doejane_77_123_lens.ipynb": "students/doejane~2",
     }
+
+
+def test_of_two_files_of_one_time_neither_counts_unless_they_are_the_same(tmp_path, no_sandbox_asked):
+    folder = tmp_path / "submissions"
+    for name, text in {"anna/a": "{", "anna/b": "[", "ben/a": "{", "ben/b": "{"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.ipynb").write_text(text)
+        os.utime(folder / f"{name}.ipynb", (1e9, 1e9))
+    grades = {each.source: each for each in grade(folder, tmp_path / "grades", chapter="ch02")}
+    assert {name: (each.superseded, each.tied) for name, each in grades.items()} == {
+        "anna/a.ipynb": (False, True),
+        "anna/b.ipynb": (False, True),
+        "ben/a.ipynb": (False, False),
+        "ben/b.ipynb": (True, False),
+    }
+
+
+def test_a_file_that_the_roster_knows_is_its_owner_s(tmp_path, no_sandbox_asked):
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    (folder / "doe_4711_12399_a.ipynb").write_bytes(b"{")
+    for known, student in (((), "doe"), (("doe_4711_12399_a",), "doe_4711_12399_a")):
+        (each,) = grade(folder, tmp_path / "grades", chapter="ch02", known=known)
+        assert (each.student, each.platform) == (student, "" if known else "canvas")
 
 
 def test_folders_are_named_after_students_in_any_script(tmp_path, no_sandbox_asked):
@@ -318,6 +346,76 @@ def test_what_fails_on_one_notebook_fails_on_no_other_and_is_tried_again(tmp_pat
     grades = {each.student: each for each in grade(folder, tmp_path / "grades", chapter="ch02", jobs=1)}
     assert grades["ben"].problems == ("The grader failed on this notebook: RuntimeError: a bug",)
     assert grades["ben"].needs_human and "cut off" in grades["anna"].problems[0]
+    assert grades["ben"].ungraded == "grader"
     monkeypatch.setattr(Marking, "run", lambda *_: None)
     again = {each.student: each for each in grade(folder, tmp_path / "grades", chapter="ch02", resume=True)}
     assert again["ben"].problems == () and again["anna"] == grades["anna"]
+
+
+@pytest.fixture
+def toy_class(tmp_path, monkeypatch, no_sandbox_asked):
+    """``toy_class(questions, resume)``: the grades by student, and every question that was put to a notebook."""
+    folder, asked = tmp_path / "submissions", []
+    folder.mkdir()
+    for name, answer in {"anna": toys.RIGHT_TOTAL, "ben": toys.WRONG_TOTAL}.items():
+        (folder / f"{name}.ipynb").write_bytes(toys.notebook(toys.IMPORTS, answer, toys.RIGHT_ENDS, toys.CHECK_ENDS))
+    (folder / "cleo.ipynb").write_bytes(b"{")
+    run, of = Marking.run, Assignment.of
+
+    def noted(marking, workshop):
+        asked.extend(marking.assignment.asked)
+        run(marking, workshop)
+
+    def graded(questions, resume):
+        asked.clear()
+        monkeypatch.setattr(Marking, "run", noted)
+        monkeypatch.setattr(Assignment, "of", lambda chapter, secret: of(chapter, secret, only=questions))
+        grading = grade(folder, tmp_path / "grades", chapter="ch02", resume=resume, engine="none", jobs=1)
+        found = {
+            each.student: {q.id.partition(".")[2]: (q.score, q.points) for q in each.questions} for each in grading
+        }
+        return found, sorted(asked)
+
+    return graded
+
+
+def test_a_resumed_run_asks_a_repaired_question_again_and_no_other(toy_class):
+    """The first version of a question wants one more than its text says; ``ends`` is the same in both."""
+    broken = dataclasses.replace(toys.TOTAL, reference=lambda x, factor: toys.total(x, factor) + 1)
+    first, asked = toy_class((broken, toys.ENDS), resume=False)
+    assert asked == ["ch02.ends"] * 2 + ["ch02.total"] * 2
+    assert (first["anna"]["total"], first["ben"]["total"]) == ((0, 2), (2, 2))
+    assert toy_class((broken, toys.ENDS), resume=True) == (first, [])
+    second, asked = toy_class((toys.TOTAL, toys.ENDS), resume=True)
+    assert asked == ["ch02.total"] * 2
+    assert second["anna"] == {"total": (2, 2), "ends": (3, 3)} and second["ben"] == {"total": (0, 2), "ends": (3, 3)}
+    assert toy_class((toys.TOTAL, toys.ENDS), resume=True) == (second, [])
+    third, asked = toy_class((toys.ENDS,), resume=True)
+    assert asked == [] and third["anna"] == {"ends": (3, 3)} and third["cleo"] == {"ends": (0, 3)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"points": 3},
+        {"title": "Another"},
+        {"fields": (dataclasses.replace(toys.TOTAL.fields[0], atol=0.1),)},
+        {"reference": lambda x, factor: toys.total(x, factor) * 1.01},
+        {"cases": lambda generator: toys.cases(generator)[:2]},
+        {"misconceptions": {}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_of_a_question_decides_a_grade_is_in_its_version(change):
+    assert version(toys.TOTAL) == version(dataclasses.replace(toys.TOTAL)) != version(toys.ENDS)
+    assert version(dataclasses.replace(toys.TOTAL, **change)) != version(toys.TOTAL)
+
+
+def test_the_version_follows_the_source_of_what_a_question_is_made_from(monkeypatch):
+    """Of its own module, of what that imports, and of the judging; not of its neighbours in the chapter."""
+    question = registry.find("ch06.induction_score")
+    before, source = version(question), versions._source
+    for name, same in {"ch06.patterns": False, "judging": False, "ch06.copying_score": True, "ch01.work": True}.items():
+        changed = f"mechlib.checks.{name}"
+        monkeypatch.setattr(versions, "_source", lambda n, c=changed: source(n) + "\n# changed" * (n == c))
+        assert (version(question) == before) is same, name

@@ -1,0 +1,99 @@
+"""Whether a question is still the one that was asked: its version is another once its text, code or numbers change."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import mechlib
+from mechlib.checks.judging import Trial
+from mechlib.checks.question import Question
+
+__all__ = ["version"]
+
+SEED = 0
+"""Draws the cases whose right answers are compared."""
+
+DIGITS = 12
+"""Binary digits of them that are: what sums in another order change is not a change of the question."""
+
+JUDGE = "mechlib.checks.judging"
+"""The module that, with what it imports, decides on every question."""
+
+
+def version(question: Question) -> str:
+    """One word for all that decides how an answer to the question is judged.
+
+    That is its text and points; the source of its module, of those of mechlib that this imports, directly or not, and
+    of the judging; and what its reference returns on the cases of one seed.
+    """
+    digest = hashlib.sha256()
+    for part in (*_text(question), *_sources(question), *_numbers(question)):
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()
+
+
+def _text(question: Question) -> Iterator[str]:
+    yield repr((question.id, question.points, question.title, question.fields))
+    yield from (repr((name, each.sentence)) for name, each in question.misconceptions.items())
+
+
+def _sources(question: Question) -> Iterator[str]:
+    modules = {getattr(part, "__module__", JUDGE) for part in (question.reference, question.cases)}
+    for name in sorted(_reached(frozenset(modules | {JUDGE}))):
+        yield name
+        yield _source(name) or ""
+
+
+def _numbers(question: Question) -> Iterator[str]:
+    trial = Trial(question, SEED)
+    for case, readings in zip(trial.cases, trial.expected, strict=True):
+        yield case.description
+        for reading in readings:
+            mantissa, exponent = reading.values.frexp()
+            yield repr((mantissa.mul(2**DIGITS).round().tolist(), exponent.tolist()))
+
+
+def _reached(modules: frozenset[str]) -> set[str]:
+    """Those modules and all of mechlib that they import, directly or not."""
+    found: set[str] = set()
+    todo = set(modules)
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        todo |= _imported(name) - found
+    return found
+
+
+@cache
+def _imported(name: str) -> frozenset[str]:
+    """The modules of mechlib that a module imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(_source(name) or "")):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {part for part in parts if _file(part)}
+            found |= modules if modules == parts else {node.module, *modules}
+    return frozenset(each for each in found if _file(each))
+
+
+@cache
+def _source(name: str) -> str | None:
+    """The text of a module; ``None`` where there is none to read."""
+    file = _file(name) or getattr(sys.modules.get(name), "__file__", None)
+    return Path(file).read_text(encoding="utf-8") if file else None
+
+
+def _file(name: str) -> Path | None:
+    """The file of a module of mechlib; ``None`` if that is no name of one."""
+    top, *rest = name.split(".")
+    if top != "mechlib":
+        return None
+    path = Path(mechlib.__file__).parent.joinpath(*rest)
+    return next((file for file in (path / "__init__.py", path.with_name(f"{path.name}.py")) if file.is_file()), None)

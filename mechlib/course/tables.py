@@ -42,7 +42,7 @@ def _grade_row(grade: SubmissionGrade, ids: Sequence[str]) -> tuple[str, ...]:
 
 def counting(all_grades: Iterable[SubmissionGrade]) -> dict[tuple[str, str], SubmissionGrade]:
     """The submissions that count, by student and chapter."""
-    return {(grade.student, grade.chapter): grade for grade in all_grades if not grade.superseded}
+    return {(grade.student, grade.chapter): grade for grade in all_grades if not grade.superseded and not grade.tied}
 
 
 def missing(all_grades: Iterable[SubmissionGrade], students: Sequence[Student]) -> list[Student]:

@@ -142,7 +142,7 @@ def continue_text(
         prompt: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
         cached: with a cache, the prompt's columns are computed once and every new token adds one column
             (:func:`extend`). Without, every new token takes the model's own run on the whole text so far, in which
-            hooks act.
+            hooks act; those on the final norm and the unembedding are refused, as by ``mechlib.lens.read_out``.
         generator: draws each token from the model's distribution; the same state gives the same tokens for the same
             logits. The most probable token is taken when left out.
 

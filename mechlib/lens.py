@@ -20,7 +20,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
-from mechlib.running import at_rest, checked_tokens, few_sequences, hook_name, require_ids, run_reading, slices
+from mechlib.running import (
+    at_rest,
+    checked_tokens,
+    few_sequences,
+    hook_name,
+    hooked_points,
+    require_ids,
+    run_reading,
+    slices,
+)
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens", "read_out", "residual_entries"]
 
@@ -40,7 +49,8 @@ class LensResult:
     entropy: Float[Tensor, "entry batch pos"]
     """Entropy of each entry's distribution in nats, ``[entry, batch, pos]``; from 0 to ``log(d_vocab)``."""
     kl_to_final: Float[Tensor, "entry batch pos"]
-    """KL(final || entry) in nats, ``[entry, batch, pos]``: at least 0 up to rounding, exactly 0 at the last entry."""
+    """KL(final || entry) in nats, ``[entry, batch, pos]``: at least 0 up to rounding, exactly 0 at the last entry, and
+    infinite where the entry rules out a token, with a logit of minus infinity, that the final distribution does not."""
     top_ids: Int[Tensor, "entry batch pos k"]
     """The ``top_k`` most probable tokens, ``[entry, batch, pos, k]``, most probable first."""
     top_log_prob: Float[Tensor, "entry batch pos k"]
@@ -80,8 +90,29 @@ def logit_lens(
         ValueError: if ``tokens`` is empty, longer than the context, of another number of axes or outside the
             vocabulary; if ``targets`` is of another shape than ``tokens`` or outside the vocabulary; if ``positions``
             is empty or out of range; if ``top_k`` is out of range; if ``lens`` changes the shape; if the model's
-            logits are not the final norm and unembedding of the last entry.
+            logits are not the final norm and unembedding of the last entry, or hooks are on these two, which here
+            take a few vectors from anywhere at a time; if an entry's logits are NaN or have no finite largest one.
     """
+    result = readings(model, tokens, targets=targets, top_k=top_k, positions=positions, lens=lens)
+    if len(without := result.entropy.isnan().nonzero()):
+        entry, row, position = without[0].tolist()
+        raise ValueError(
+            f"entry {entry} gives no distribution for row {row} at position {int(result.positions[position])}: its "
+            f"logits are NaN or have no finite largest one, there and at {len(without) - 1} other places"
+        )
+    return result
+
+
+def readings(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    targets: Int[Tensor, "batch pos"] | int | None = None,
+    top_k: int = 5,
+    positions: Positions = None,
+    lens: Lens | None = None,
+) -> LensResult:
+    """What :func:`logit_lens` reads; where an entry gives no distribution its numbers are NaN and its ids arbitrary."""
     tokens = checked_tokens(model, tokens)
     targets = _checked_targets(model, targets, tokens)
     selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
@@ -90,6 +121,7 @@ def logit_lens(
         raise ValueError(f"top_k is from 0 to {d_vocab} (d_vocab), not {top_k}")
 
     parts = []
+    _require_own_readout(model)
     with at_rest(model):
         for sequences in few_sequences(tokens):
             entries = _translated(lens, _entries(model, tokens[sequences]))[:, :, selected].flatten(1, 2)
@@ -112,6 +144,7 @@ def layer_log_probs(
     Arguments and errors are those of :func:`logit_lens`.
     """
     tokens = checked_tokens(model, tokens)
+    _require_own_readout(model)
     shape = (model.cfg.n_layers + 1, *tokens.shape, model.cfg.d_vocab)
     result = torch.empty(shape, dtype=_at_least_single(model.W_U.dtype), device=tokens.device)
     with at_rest(model):
@@ -120,7 +153,7 @@ def layer_log_probs(
             into = result[:, sequences].view(*entries.shape[:2], -1)
             for rows in _few_rows(entries):
                 for entry in range(len(entries)):
-                    into[entry, rows] = read_out(model, entries[entry, rows]).log_softmax(-1)
+                    into[entry, rows] = _logits(model, entries[entry, rows]).log_softmax(-1)
     return result
 
 
@@ -143,16 +176,30 @@ def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"])
     at least. They take ``d_vocab / d_model`` times the room of ``residual``.
 
     Raises:
-        ValueError: if the last axis of ``residual`` is not ``d_model``.
+        ValueError: if the last axis of ``residual`` is not ``d_model``; if hooks are on the model's final norm or its
+            unembedding, which would take these vectors for positions of a text.
     """
     require_bridge(model)
     if residual.dim() == 0 or residual.shape[-1] != model.cfg.d_model:
         raise ValueError(
             f"the last axis of residual is d_model = {model.cfg.d_model}; its shape is {tuple(residual.shape)}"
         )
+    _require_own_readout(model)
+    return _logits(model, residual)
+
+
+def _logits(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
     rows = residual.reshape(1, -1, residual.shape[-1])
     logits = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(rows)))
     return logits.to(_at_least_single(logits.dtype)).reshape(*residual.shape[:-1], -1)
+
+
+def _require_own_readout(model: TransformerBridge) -> None:
+    if points := hooked_points(model, "ln_final", "unembed"):
+        raise ValueError(
+            f"there are hooks on the model's final norm or unembedding, which take residual stream vectors by the row "
+            f"here and not as positions of a text: {', '.join(points)}. Remove them, or run the model itself"
+        )
 
 
 def _summary(
@@ -165,11 +212,12 @@ def _summary(
 
     With logits ``z`` shifted so that the largest is 0, and ``Z = sum exp z``: an entry's entropy is
     ``log Z - sum p z`` and the final distribution's cross-entropy relative to it ``log Z - sum p_final z``. Their
-    difference at the last entry is exactly 0.
+    difference at the last entry is exactly 0. A logit of minus infinity makes both NaN, as ``0 * inf``; they are then
+    summed again with ``0 log 0 = 0``.
     """
     last_first, final = [], None
     for entry in reversed(entries.unbind()):
-        logits = read_out(model, entry)
+        logits = _logits(model, entry)
         largest = logits.amax(-1, keepdim=True)
         shifted = logits - largest
         probs = shifted.exp()
@@ -190,8 +238,27 @@ def _summary(
             fields["target_rank"] = (logits - wanted).gt_(0).sum(-1).long()
         last_first.append(fields)
     stacked = {name: torch.stack([fields[name] for fields in reversed(last_first)]) for name in last_first[0]}
+    if stacked["entropy"].isnan().any():
+        stacked["entropy"], stacked["kl_to_final"] = _with_ruled_out(model, entries)
     stacked["kl_to_final"] -= stacked["entropy"][-1]
     return stacked
+
+
+def _with_ruled_out(
+    model: TransformerBridge, entries: Float[Tensor, "entry row d_model"]
+) -> tuple[Float[Tensor, "entry row"], Float[Tensor, "entry row"]]:
+    """Entropy and cross-entropy as in :func:`_summary`, where some tokens have logits of minus infinity.
+
+    A product counts 0 where the probability is exactly 0, not where it is only too small for a floating-point number.
+    """
+    final = _logits(model, entries[-1]).log_softmax(-1)
+    found = []
+    for entry in entries:
+        log_probs = _logits(model, entry).log_softmax(-1)
+        for weights in (log_probs, final):
+            products = torch.where(log_probs == -torch.inf, log_probs, weights.exp() * log_probs)
+            found.append(-products.masked_fill(weights == -torch.inf, 0.0).sum(-1))
+    return torch.stack(found[::2]), torch.stack(found[1::2])
 
 
 def _entries(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "entry batch pos d_model"]:
@@ -203,14 +270,19 @@ def _entries(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Floa
 
     hooks = [(hook_name(model, entry), catch) for entry in range(model.cfg.n_layers + 1)]
     logits = run_reading(model, tokens, hooks)
-    _require_direct_readout(logits, read_out(model, caught[-1][:1, :1]))
+    _require_direct_readout(logits, _logits(model, caught[-1][:1, :1]))
     return torch.stack(caught)
 
 
 def _require_direct_readout(own: Tensor, ours: Tensor) -> None:
     """Refuse models that do more to the last entry than norm and unembedding; rounding is far below the tolerance."""
+    finite = own.isfinite()
+    if torch.equal(finite, ours.isfinite()):
+        if not finite.any():
+            return
+        own, ours = own[finite], ours[finite]
     gap, spread = (own - ours).abs().max(), (own - own.mean()).abs().max()
-    if gap > 0.1 * spread + 1e-3:
+    if not gap <= 0.1 * spread + 1e-3:
         raise ValueError(
             f"the final norm and unembedding of the last entry miss the model's own logits by {gap:.3g}, "
             f"where logits spread over {spread:.3g}: the logit lens does not fit this model"

@@ -25,7 +25,12 @@ class LeastSquaresProbe:
     def accuracy(
         self, activations: Float[Tensor, "*rest d_model"], labels: Int[Tensor, "*rest"], *, batch: int = 4096
     ) -> Float[Tensor, "*rest"]:
-        """1.0 where the class with the highest score is the label, else 0.0."""
+        """1.0 where the class with the highest score is the label, else 0.0.
+
+        Raises:
+            ValueError: if an activation is NaN or infinite.
+        """
+        _require_finite(activations)
         flat = activations.flatten(0, -2)
         best = torch.cat([self(rows).argmax(-1) for rows in flat.split(batch)])
         return (best.view(labels.shape) == labels).float()
@@ -40,13 +45,14 @@ def fit_least_squares(
     strength could be doubted. It is a lower bound on what a linear classifier can read.
 
     Raises:
-        ValueError: if labels and activations do not match, or a label is no class.
+        ValueError: if labels and activations do not match, a label is no class, or an activation is NaN or infinite.
     """
     if labels.shape != activations.shape[:-1]:
         raise ValueError(f"labels {tuple(labels.shape)} do not match activations {tuple(activations.shape)}")
     if labels.numel() == 0 or labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(f"labels must lie in 0..{n_classes - 1} and not be empty")
-    x, y = activations.flatten(0, -2).double(), labels.flatten()
+    _require_finite(activations)
+    x, y = activations.flatten(0, -2).double(), labels.flatten().long()
     mean, scale = x.mean(0), x.std(0).clamp_min(1e-8)
     x = (x - mean) / scale
     sums = torch.zeros(n_classes, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, y, x)
@@ -54,3 +60,9 @@ def fit_least_squares(
     weight = torch.linalg.solve(gram, sums.T) / scale[:, None]
     share = torch.bincount(y, minlength=n_classes).to(x) / len(y)
     return LeastSquaresProbe(weight.to(activations), (share - mean @ weight).to(activations))
+
+
+def _require_finite(activations: Float[Tensor, "*rest d_model"]) -> None:
+    if len(bad := activations.isfinite().logical_not().nonzero()):
+        at = bad[0].tolist()
+        raise ValueError(f"the activation at {at} is {activations[tuple(at)]:.3g}; nothing can be read from it")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from jaxtyping import Float, Int
@@ -75,14 +76,16 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
         )
 
 
-def hooked_points(model: TransformerBridge) -> list[str]:
-    """Every name of the hook points and modules at which a caller's forward hooks act.
+def hooked_points(model: TransformerBridge, *parts: str) -> list[str]:
+    """Every name of the hook points and modules at which a caller's forward hooks act, in the model or its ``parts``.
 
     What computes a pass by hand, from the weights, has no such points and asks here before it starts. The hooks that
     TransformerLens and transformers set for themselves are no caller's.
     """
     require_bridge(model)
-    hooked = {m: name.replace("._original_component", "") for name, m in model.named_modules() if _hooked(m)}
+    named = chain.from_iterable(getattr(model, part).named_modules(prefix=part) for part in parts)
+    modules = named if parts else model.named_modules()
+    hooked = {module: name.replace("._original_component", "") for name, module in modules if _hooked(module)}
     if not hooked:
         return []
     points = model.hook_dict

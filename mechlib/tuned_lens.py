@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from mechlib.bridge import TransformerBridge
-from mechlib.lens import logit_lens, read_out, residual_entries
+from mechlib.lens import logit_lens, read_out, readings, residual_entries
 
 __all__ = ["TunedLens", "fit_tuned_lens"]
 
@@ -81,7 +81,7 @@ def fit_tuned_lens(
     """
     if steps < 1 or rows < 1:
         raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
-    before = _training_kl(model, tokens, None)
+    before = logit_lens(model, tokens, top_k=0).kl_to_final[:-1].mean((1, 2))
     entries = residual_entries(model, tokens).flatten(1, 2)
     weight = entries.new_zeros(len(before), entries.shape[-1], entries.shape[-1], requires_grad=True)
     bias = entries.new_zeros(weight.shape[:2], requires_grad=True)
@@ -101,14 +101,15 @@ def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entri
     """Of the final distribution relative to the readings: KL(final || entry) plus a constant, mean over rows."""
     with torch.no_grad():
         final = read_out(model, entries[-1]).softmax(-1)
-    readings = read_out(model, _affine(weight, bias, entries[:-1])).log_softmax(-1)
-    return -torch.einsum("rv,lrv->", final, readings) / len(final)
+    log_probs = read_out(model, _affine(weight, bias, entries[:-1])).log_softmax(-1)
+    return -torch.einsum("rv,lrv->", final, log_probs.where(final > 0, 0.0)) / len(final)
 
 
 def _kept_where_better(
     model: TransformerBridge, tokens: Tensor, weight: Tensor, bias: Tensor, before: Float[Tensor, " layer"]
 ) -> TunedLens:
-    after = _training_kl(model, tokens, TunedLens(weight, bias, before, before))
+    translated = readings(model, tokens, top_k=0, lens=TunedLens(weight, bias, before, before))
+    after = translated.kl_to_final[:-1].mean((1, 2))
     better = after < before
     return TunedLens(
         weight=weight.where(better[:, None, None], 0.0),
@@ -116,10 +117,6 @@ def _kept_where_better(
         kl_before=before,
         kl_after=after.where(better, before),
     )
-
-
-def _training_kl(model: TransformerBridge, tokens: Tensor, lens: TunedLens | None) -> Float[Tensor, " layer"]:
-    return logit_lens(model, tokens, top_k=0, lens=lens).kl_to_final[:-1].mean((1, 2))
 
 
 def _affine(weight: Tensor, bias: Tensor, entries: Tensor) -> Tensor:

@@ -129,7 +129,6 @@ def test_a_model_of_another_form_is_refused(tmp_path):
         ("hook_embed", lambda embedding: -embedding),
         ("blocks.0.ln1.hook_normalized", lambda normed: normed + 1),
         ("blocks.1.attn.hook_v", lambda value: value.roll(1, 1)),
-        ("unembed.hook_in", lambda residual: residual[:, :, :]),
     ],
 )
 def test_hooks_are_refused_by_name_beside_a_cache_and_act_without_one(model, tokens, point, edit):
@@ -143,6 +142,15 @@ def test_hooks_are_refused_by_name_beside_a_cache_and_act_without_one(model, tok
         hooked = continue_text(model, tokens[:, :6], 1, cached=False)
         torch.testing.assert_close(hooked.logits[:, 0], model(tokens[:, :6])[:, -1].detach(), atol=1e-4, rtol=1e-4)
     continue_text(model, tokens[:, :6], 2)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_hooks_on_the_unembedding_are_refused_either_way(model, tokens, cached):
+    with (
+        model.hooks(fwd_hooks=[("unembed.hook_out", lambda logits, hook: -logits)]),
+        pytest.raises(ValueError, match=r"hooks on the model.*unembed\.hook_out"),
+    ):
+        continue_text(model, tokens[:, :6], 2, cached=cached)
 
 
 def test_a_head_that_is_ablated_is_ablated_or_the_call_refused(model, tokens):

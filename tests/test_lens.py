@@ -1,7 +1,10 @@
 """The logit lens against TransformerLens's own, against float64 by brute force, and against what it must satisfy."""
 
+import copy
+
 import numpy as np
 import pytest
+import scipy.special
 import torch
 import transformers
 from torch import Tensor
@@ -109,6 +112,81 @@ class TestAgainstBruteForce:
         with torch.no_grad():
             own = model(tokens).log_softmax(-1)
         torch.testing.assert_close(layer_log_probs(model, tokens)[-1], own, atol=1e-5, rtol=0)
+
+
+class TestTokensThatAreRuledOut:
+    """Logits of minus infinity, against SciPy in double precision."""
+
+    @pytest.fixture
+    def ruling(self, monkeypatch) -> TransformerBridge:
+        """Tokens from 60 on are always ruled out, token 5 where token 0 has a larger logit than token 1.
+
+        Where it is not, its probability of about ``exp(-300)`` is 0 in single precision.
+        """
+        model = random_native()
+        forward, token = model.forward, torch.arange(SHAPE.d_vocab)
+
+        def rule_out(logits: Tensor) -> Tensor:
+            here_and_there = (token == 5) & (logits[..., :1] > logits[..., 1:2])
+            return (logits - 300.0 * (token == 5)).masked_fill(here_and_there | (token >= 60), -torch.inf)
+
+        monkeypatch.setattr(model.adapter, "apply_output_logits_transform", rule_out)
+        model.forward = lambda *arguments, **options: rule_out(forward(*arguments, **options))
+        return model
+
+    @pytest.fixture
+    def exact(self, ruling, tokens) -> Tensor:
+        """Probabilities in double precision."""
+        with torch.no_grad():
+            return read_out(ruling, residual_entries(ruling, tokens)).double().softmax(-1)
+
+    def test_entropy_and_kl(self, ruling, exact, tokens):
+        result = logit_lens(ruling, tokens)
+        expected = torch.from_numpy(scipy.special.entr(exact.numpy()).sum(-1))
+        torch.testing.assert_close(result.entropy.double(), expected, atol=2e-5, rtol=1e-5)
+        expected = torch.from_numpy(scipy.special.rel_entr(exact[-1].numpy(), exact.numpy()).sum(-1))
+        assert expected.isinf().any() and expected[:-1].isfinite().any()
+        torch.testing.assert_close(result.kl_to_final.double(), expected, atol=2e-5, rtol=1e-5)
+        assert (result.kl_to_final[-1] == 0).all()
+
+    def test_ranks_and_log_probs(self, ruling, exact, tokens):
+        for target in (5, 60, 3):
+            result = logit_lens(ruling, tokens, targets=target, top_k=SHAPE.d_vocab)
+            assert torch.equal(result.target_rank, (exact > exact[..., target, None]).sum(-1))
+            for ours, theirs in (
+                (result.target_log_prob, exact[..., target].log()),
+                (result.top_log_prob, exact.log().sort(-1, descending=True).values),
+            ):
+                torch.testing.assert_close(ours.double(), theirs, atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(layer_log_probs(ruling, tokens).double(), exact.log(), atol=2e-5, rtol=1e-5)
+
+    def test_a_model_that_rules_out_other_tokens_than_its_unembedding_is_refused(self, ruling, tokens):
+        forward = ruling.forward
+        ruling.forward = lambda *arguments, **options: forward(*arguments, **options).nan_to_num(neginf=0.0)
+        with pytest.raises(ValueError, match="the logit lens does not fit this model"):
+            logit_lens(ruling, tokens)
+
+
+class TestNoDistribution:
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf])
+    def test_the_first_place_is_named(self, small, tokens, value):
+        def lens(entries):
+            spoilt_entries = entries.clone()
+            spoilt_entries[1:3, -1, 4] = value
+            return spoilt_entries
+
+        message = r"entry 1 gives no distribution for row 1 at position 4: .* at 5 other places"
+        with pytest.raises(ValueError, match=message):
+            logit_lens(small, tokens, lens=lens, positions=[6, 4])
+        logit_lens(small, tokens, lens=lens, positions=[6, 5])
+
+    def test_of_the_model_itself(self, small, tokens):
+        broken = copy.deepcopy(small)
+        with torch.no_grad():
+            broken.pos_embed.weight[9] = torch.nan
+        with pytest.raises(ValueError, match="entry 0 gives no distribution for row 0 at position 9"):
+            logit_lens(broken, tokens)
+        assert layer_log_probs(broken, tokens)[:, :, 9].isnan().all()
 
 
 class TestAgainstTransformerLens:
@@ -329,6 +407,17 @@ class TestOtherStatesOfTheModel:
     def test_hooks_of_the_caller_take_part(self, small, tokens):
         with small.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", lambda residual, hook: torch.zeros_like(residual))]):
             assert (residual_entries(small, tokens)[0] == 0).all()
+
+    @pytest.mark.parametrize("point", ["ln_final.hook_in", "ln_final.hook_scale", "unembed.hook_in", "hook_unembed"])
+    def test_hooks_that_would_take_vectors_for_positions_are_refused(self, small, tokens, point):
+        def hook(tensor, hook):
+            return 2 * tensor
+
+        with small.hooks(fwd_hooks=[(point, hook)]):
+            entries = residual_entries(small, tokens)
+            for read in (logit_lens, layer_log_probs, lambda model, tokens: read_out(model, entries)):
+                with pytest.raises(ValueError, match=f"hooks on the model's final norm or unembedding.*{point}"):
+                    read(small, tokens)
 
 
 class TestMemory:

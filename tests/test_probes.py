@@ -42,3 +42,19 @@ def test_accuracy_has_the_shape_of_the_labels():
 def test_labels_that_do_not_fit_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         fit_least_squares(data()[0], labels, n_classes=5)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_no_class_is_read_from_what_is_no_number(value):
+    x, y = data()
+    probe = fit_least_squares(x, y, n_classes=5)
+    x[3, 2] = value
+    for read in (lambda: fit_least_squares(x, y, n_classes=5), lambda: probe.accuracy(x, y)):
+        with pytest.raises(ValueError, match=rf"the activation at \[3, 2\] is {value}"):
+            read()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    x, y = data()
+    assert torch.equal(fit_least_squares(x, y.to(dtype), n_classes=5)(x), fit_least_squares(x, y, n_classes=5)(x))

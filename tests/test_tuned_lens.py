@@ -1,5 +1,7 @@
 """The tuned lens on a layer that is an affine map, where the best lens is known in closed form."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -105,6 +107,26 @@ class TestFit:
     def test_training_helps_a_random_model(self, model, tokens):
         tuned = fit_tuned_lens(model, tokens, steps=100, rows=64, progress=False)
         assert (tuned.kl_after < 0.8 * tuned.kl_before).all()
+
+    def test_tokens_that_are_ruled_out_count_nothing(self, model, tokens):
+        """As where their logits are so low that nothing of their probability is left."""
+        fits = []
+        for low in (-torch.inf, -1e4):
+            ruled = copy.deepcopy(model)
+            with torch.no_grad():
+                ruled.unembed.b_U[20:] = low
+            fits.append(fit_tuned_lens(ruled, tokens, steps=20, rows=64, progress=False))
+        out, low = fits
+        assert (out.kl_after < 0.9 * out.kl_before).all()
+        for name in ("weight", "bias", "kl_before", "kl_after"):
+            torch.testing.assert_close(getattr(out, name), getattr(low, name), atol=1e-5, rtol=1e-4)
+
+    def test_a_model_without_a_distribution_is_refused(self, model, tokens):
+        broken = copy.deepcopy(model)
+        with torch.no_grad():
+            broken.pos_embed.weight[7] = torch.nan
+        with pytest.raises(ValueError, match="entry 0 gives no distribution for row 0 at position 7"):
+            fit_tuned_lens(broken, tokens, progress=False)
 
     def test_the_last_entry_is_left_to_the_bit(self, model, tokens):
         entries = residual_entries(model, tokens)

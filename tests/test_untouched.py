@@ -40,6 +40,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.find_heads: [lambda m: heads.find_heads(m, "induction", seeds=2, batch=1)],
     heads.ablate: [lambda m, mode=mode: ablated_run(m, mode) for mode in ("mean", "zero", "resample")],
     lens.logit_lens: [lambda m: lens.logit_lens(m, TOKENS, targets=TOKENS)],
+    lens.readings: [lambda m: lens.readings(m, TOKENS, top_k=0)],
     lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS)],
     lens.residual_entries: [lambda m: lens.residual_entries(m, TOKENS)],
     tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],

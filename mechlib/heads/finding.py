@@ -81,7 +81,7 @@ def find_heads(
 
     Raises:
         ValueError: if ``kind`` is unknown, ``threshold`` is not from 0 to 1, there are fewer than two seeds, a period
-            is below 1 or longer than the context allows, or the model has no attention patterns.
+            is below 1 or longer than the context allows, or the model has no attention patterns, or some that are NaN.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
@@ -98,6 +98,9 @@ def find_heads(
         tokens = repeated_tokens(batch, drawn[-1], model.cfg.d_vocab, bos=bos, generator=generator)
         scores.append(head_scores(model, tokens).attained(kind))
         control.append(head_scores(shuffled(model, seed=seed), tokens).attained(kind))
+        if len(nowhere := scores[-1].isnan().nonzero()):
+            layer, head = nowhere[0].tolist()
+            raise ValueError(f"the attention of head {head} in layer {layer} is NaN on the sequences of seed {seed}")
     return _found(kind, threshold, torch.tensor(drawn), torch.stack(scores), torch.stack(control), level)
 
 

@@ -71,13 +71,17 @@ def percentages(model: TransformerBridge, tokens: Int[Tensor, " pos"]) -> list[l
 
     Raises:
         ValueError: if ``tokens`` is not one passage that fits the model, or the model has no attention patterns to
-            read.
+            read, or some that are NaN.
     """
     if tokens.dim() != 1 or len(tokens) < 1:
         raise ValueError(f"one passage of at least one token is needed, shape [pos]; got {tuple(tokens.shape)}")
+    patterns = attention_patterns(model, tokens)
+    if len(nowhere := patterns.isnan().nonzero()):
+        layer, head, query = nowhere[0, :3].tolist()
+        raise ValueError(f"the attention of head {head} in layer {layer} from position {query} is NaN")
     return [
         [[row[: query + 1] for query, row in enumerate(pattern)] for pattern in layer.tolist()]
-        for layer in (100 * attention_patterns(model, tokens)).round().int()
+        for layer in (100 * patterns).round().int()
     ]
 
 

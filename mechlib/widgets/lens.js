@@ -67,7 +67,7 @@ function buildTable(data, position, selectedEntry) {
   const lines = data.guesses.map((row, entry) => {
     const guesses = row[position].map((_, k) => guess(data, entry, position, k));
     const number = (key, label) => {
-      const value = cell("number", data[key][entry][position].toFixed(MEASURES[key].digits));
+      const value = cell("number", data[key][entry][position]?.toFixed(MEASURES[key].digits) ?? "∞");
       value.dataset.label = label;
       return value;
     };
@@ -141,10 +141,10 @@ function showColour({ model, data, map, controls }) {
   const top = largest(data[key]);
   map.cells.forEach((row, entry) => row.forEach((cell, position) => {
     const value = data[key][entry][position];
-    const share = top > 0 ? scale(value) / scale(top) : 0;
+    const share = value === null ? 1 : top > 0 ? scale(value) / scale(top) : 0;
     cell.style.background = shade(share);
     cell.classList.toggle("ml-dark", share > 0.5);
-    cell.setAttribute("aria-label", `${entryName(entry)}, after ${data.tokens[position]}: ${name} ${value} ${unit}`);
+    cell.setAttribute("aria-label", `${entryName(entry)}, after ${data.tokens[position]}: ${name} ${value ?? "∞"} ${unit}`);
   }));
   controls.select.value = key;
   const bar = element("span", { class: "ml-bar" });

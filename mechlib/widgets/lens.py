@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,7 +60,8 @@ def lens_explorer(
 def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings: TokenStrings) -> dict[str, Any]:
     """What ``LensExplorer`` shows, as plain lists; numbers have three significant digits.
 
-    ``vocabulary`` holds the strings of the guessed tokens, and ``guesses`` their places in it.
+    ``vocabulary`` holds the strings of the guessed tokens, and ``guesses`` their places in it. What is infinite is
+    ``None``, since JSON has no such number.
     """
     ids, places = result.top_ids[:, 0].unique(return_inverse=True)
     return {
@@ -78,4 +80,4 @@ def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings
 def _rounded(values: Tensor) -> list:
     if values.dim() > 1:
         return [_rounded(row) for row in values]
-    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
+    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values.tolist()]

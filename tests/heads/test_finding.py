@@ -1,5 +1,7 @@
 """What is found in the shipped models, what is not found without a second layer or without learning."""
 
+import copy
+
 import pytest
 import torch
 
@@ -132,6 +134,14 @@ class TestShuffledWeights:
 def test_bad_input(small, arguments, message):
     with pytest.raises(ValueError, match=message):
         find_heads(**{"model": small, "kind": "induction", **arguments})
+
+
+def test_attention_that_is_no_number_is_named(small):
+    broken = copy.deepcopy(small)
+    with torch.no_grad():
+        broken.blocks[1].attn.k.bias[0] = torch.nan
+    with pytest.raises(ValueError, match="the attention of head 0 in layer 1 is NaN on the sequences of seed 5"):
+        find_heads(broken, "induction", seeds=(5, 6), batch=1)
 
 
 def test_a_model_without_patterns(without_patterns):

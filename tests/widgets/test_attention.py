@@ -87,3 +87,10 @@ def test_a_position_out_of_range_is_told_what_there_is(model, tokens, position):
 def test_a_passage_longer_than_the_context_is_refused(model):
     with pytest.raises(ValueError, match="context of 64"):
         attention_explorer(model, torch.zeros(65, dtype=torch.long), token_strings=strings)
+
+
+def test_attention_that_is_no_number_is_named():
+    weights = Decoder(SHAPE, 1).state_dict()
+    weights["pos.weight"][4] = torch.nan
+    with pytest.raises(ValueError, match="the attention of head 0 in layer 0 from position 4 is NaN"):
+        percentages(native(SHAPE, weights, device="cpu"), torch.arange(9))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mechlib.bridge import Shape, native
-from mechlib.lens import layer_log_probs
+from mechlib.lens import layer_log_probs, logit_lens
 from mechlib.widgets import lens_explorer
+from mechlib.widgets.lens import explorer_data
 from mechlib.zoo.decoder import Decoder
 
 SHAPE = Shape(n_layers=3, d_model=16, n_heads=2, d_head=8, d_mlp=24, n_ctx=64, d_vocab=50)
@@ -70,3 +71,13 @@ def test_the_map_is_coloured_by_known_measures_only(model, tokens):
     widget = lens_explorer(model, tokens, token_strings=strings)
     with pytest.raises(Exception, match="colour"):
         widget.colour = "mood"
+
+
+def test_what_is_infinite_can_be_sent(model, tokens):
+    """KL is infinite where an entry rules out a token that the final distribution does not."""
+    result = logit_lens(model, tokens[:-1], targets=tokens[1:])
+    result.kl_to_final[1, 0, 3] = torch.inf
+    data = explorer_data(result, tokens, strings)
+    json.dumps(data, allow_nan=False)
+    assert data["kl"][1][3] is None
+    assert None not in data["kl"][0]

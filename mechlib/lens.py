@@ -22,11 +22,11 @@ from torch import Tensor
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.running import (
     at_rest,
+    checked_ids,
     checked_tokens,
     few_sequences,
     hook_name,
     hooked_points,
-    require_ids,
     run_reading,
     slices,
 )
@@ -86,7 +86,8 @@ def logit_lens(
             It gets a few sequences at a time. KL is to the last entry as the lens leaves it.
 
     Raises:
-        TypeError: if ``tokens`` or ``targets`` is no integer tensor, or ``positions`` holds no integers.
+        TypeError: if ``tokens`` or ``targets`` holds no integers, of whatever size, in a tensor or an array of NumPy,
+            or ``positions`` holds no integers.
         ValueError: if ``tokens`` is empty, longer than the context, of another number of axes or outside the
             vocabulary; if ``targets`` is of another shape than ``tokens`` or outside the vocabulary; if ``positions``
             is empty or out of range; if ``top_k`` is out of range; if ``lens`` changes the shape; if the model's
@@ -311,14 +312,14 @@ def _checked_targets(
 ) -> Int[Tensor, "batch pos"] | None:
     if targets is None:
         return None
-    if isinstance(targets, int):
+    if isinstance(targets, int | np.integer):
         targets = torch.full_like(tokens, targets)
-    require_ids("targets", targets, model.cfg.d_vocab)
+    targets = checked_ids("targets", targets, model.cfg.d_vocab)
     if torch.atleast_2d(targets).shape != tokens.shape:
         raise ValueError(
             f"targets have the shape {tuple(tokens.shape)} of tokens, one id per position, not {tuple(targets.shape)}"
         )
-    return torch.atleast_2d(targets).to(tokens.device, torch.long)
+    return torch.atleast_2d(targets).to(tokens.device)
 
 
 def _checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -138,37 +139,41 @@ def slices(n: int, step: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n, step))
 
 
-def checked_tokens(model: TransformerBridge, tokens: Tensor) -> Int[Tensor, "batch pos"]:
+def checked_tokens(model: TransformerBridge, tokens: Int[Tensor | np.ndarray, "*axes"]) -> Int[Tensor, "batch pos"]:
     """``tokens`` as ``[batch, pos]`` of long integers on the model's device; ``[pos]`` is a batch of one.
 
     Raises:
-        TypeError: if they are no integer tensor.
+        TypeError: if they are no integers in a tensor or an array.
         ValueError: if they are empty, of another number of axes, longer than the context or outside the vocabulary.
     """
     require_bridge(model)
-    require_ids("tokens", tokens, model.cfg.d_vocab)
-    shape = tuple(tokens.shape)
+    ids = checked_ids("tokens", tokens, model.cfg.d_vocab)
+    shape = tuple(ids.shape)
     if len(shape) not in (1, 2):
         raise ValueError(f"tokens have the axes [batch, pos], or [pos] alone; their shape is {shape}")
     if shape[-1] > model.cfg.n_ctx:
         raise ValueError(f"tokens of shape {shape} are longer than the model's context of {model.cfg.n_ctx}")
-    return torch.atleast_2d(tokens).to(model.W_U.device, torch.long)
+    return torch.atleast_2d(ids).to(model.W_U.device)
 
 
-def require_ids(name: str, ids: Tensor, d_vocab: int) -> None:
-    """Refuse what is not a tensor of token ids from 0 to ``d_vocab - 1``.
+def checked_ids(name: str, ids: Int[Tensor | np.ndarray, "*axes"], d_vocab: int) -> Int[Tensor, "*axes"]:
+    """``ids``, integers of any size in a tensor or an array of NumPy, as long integers from 0 to ``d_vocab - 1``.
 
     Raises:
-        TypeError: if it is no integer tensor.
-        ValueError: if it is empty or outside the vocabulary.
+        TypeError: if they are something else.
+        ValueError: if they are empty or outside the vocabulary.
     """
-    if not isinstance(ids, Tensor):
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+        ids = torch.from_numpy(ids.astype(np.int64))
+    if not isinstance(ids, Tensor | np.ndarray):
         raise TypeError(f"{name} are a tensor of token ids, not {type(ids).__name__}: {ids!r}")
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+    if isinstance(ids, np.ndarray) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{name} are integers; these, of shape {tuple(ids.shape)}, are {ids.dtype}")
     if ids.numel() == 0:
         raise ValueError(f"{name} of shape {tuple(ids.shape)} are empty")
+    ids = ids.long()  # d_vocab may be more than a narrow type can hold
     outside = ((ids < 0) | (ids >= d_vocab)).nonzero()
     if len(outside):
         where = outside[0].tolist()
         raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")
+    return ids

@@ -82,7 +82,7 @@ def pattern_mask(tokens: Int[Tensor, "batch pos"], kind: Kind) -> Bool[Tensor, "
     """
     if kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    tokens = torch.atleast_2d(tokens)
+    tokens = torch.atleast_2d(torch.as_tensor(tokens).long())
     batch, pos = tokens.shape
     if kind == "previous_token":
         return torch.ones(pos, pos, dtype=torch.bool, device=tokens.device).tril(-1).triu(-1).expand(batch, -1, -1)

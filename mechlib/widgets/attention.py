@@ -52,6 +52,7 @@ def attention_explorer(
         ValueError: if ``tokens`` is not one passage that fits the model, ``head`` or ``position`` is not there, or
             the model has no attention patterns to read.
     """
+    tokens = torch.as_tensor(tokens)
     patterns = percentages(model, tokens)
     layer, index = head
     shape = len(patterns), len(patterns[0])

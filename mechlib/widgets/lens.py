@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
+import torch
 import traitlets
 from jaxtyping import Int
 from torch import Tensor
@@ -50,6 +51,7 @@ def lens_explorer(
     Raises:
         ValueError: if ``tokens`` is not one passage of at least two tokens; otherwise as ``logit_lens``.
     """
+    tokens = torch.as_tensor(tokens)
     if tokens.dim() != 1 or len(tokens) < 2:
         raise ValueError(f"one passage of at least two tokens is needed, shape [pos]; got shape {tuple(tokens.shape)}")
     result = logit_lens(model, tokens[:-1], targets=tokens[1:], top_k=TOP_K, lens=lens)
@@ -69,7 +71,7 @@ def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings
         "vocabulary": list(token_strings(ids.tolist())),
         "guesses": places.tolist(),
         "probabilities": _rounded(result.top_log_prob[:, 0].exp()),
-        "right": (result.top_ids[:, 0] == tokens[1:, None].to(result.top_ids.device)).tolist(),
+        "right": (result.top_ids[:, 0] == tokens[1:, None].to(result.top_ids)).tolist(),
         "kl": _rounded(result.kl_to_final[:, 0].clamp(min=0)),
         "entropy": _rounded(result.entropy[:, 0]),
         "rank": result.target_rank[:, 0].tolist(),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
@@ -65,6 +66,7 @@ def training_explorer(
     """
     if len(steps) < 2 or list(steps) != sorted(set(steps)):
         raise ValueError(f"at least two steps in ascending order are needed, got {list(steps)}")
+    tokens = torch.as_tensor(tokens)
     patterns = [percentages(load(step), tokens) for step in steps]
     shape = len(steps), len(patterns[0]), len(patterns[0][0])
     layer, index = head

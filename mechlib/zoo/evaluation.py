@@ -20,7 +20,7 @@ def token_losses(model: nn.Module, rows: Int[Tensor, "row pos"], *, batch: int =
     """The loss in nats on every token of ``rows`` but the first, in full precision; ``model`` maps tokens to logits."""
     device = next(model.parameters()).device
     losses = []
-    for chunk in rows.to(device).split(batch):
+    for chunk in rows.to(device, torch.long).split(batch):
         logits = model(chunk[:, :-1]).float()
         losses.append(F.cross_entropy(logits.transpose(1, 2), chunk[:, 1:], reduction="none").cpu())
     return torch.cat(losses)

@@ -8,6 +8,7 @@ lens, and the last entry keeps it.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +40,7 @@ class TunedLens:
     """The same through this lens, ``[layer]``; never above ``kl_before``."""
 
     def __call__(self, entries: Float[Tensor, "entry *rest d_model"]) -> Float[Tensor, "entry *rest d_model"]:
-        """The translated entries.
+        """The translated entries, in the precision of ``entries``; a half-precision stream is translated in single.
 
         Raises:
             ValueError: if ``entries`` has another number of entries or another ``d_model`` than the lens.
@@ -65,9 +66,11 @@ def fit_tuned_lens(
 ) -> TunedLens:
     """Train a :class:`TunedLens` on KL(final || entry) over all positions of ``tokens``.
 
-    Adam from the identity, with a learning rate that falls linearly to zero. An entry that training has not brought
-    closer to the final distribution keeps the identity, so the lens is never worse than the logit lens on ``tokens``;
-    on other text it can be, if ``tokens`` are few. The model gets no gradient and is left as it was.
+    Adam from the identity, with a learning rate that falls linearly to zero. The maps are in single precision at least,
+    also those of a model in half precision, whose own norm and unembedding then round what they make of them. An entry
+    that training has not brought closer to the final distribution keeps the identity, so the lens is never worse than
+    the logit lens on ``tokens``; on other text it can be, if ``tokens`` are few. A warning says when all of them keep
+    it. The model gets no gradient and is left as it was.
 
     Args:
         steps: number of updates.
@@ -83,26 +86,30 @@ def fit_tuned_lens(
         raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
     before = logit_lens(model, tokens, top_k=0).kl_to_final[:-1].mean((1, 2))
     entries = residual_entries(model, tokens).flatten(1, 2)
-    weight = entries.new_zeros(len(before), entries.shape[-1], entries.shape[-1], requires_grad=True)
-    bias = entries.new_zeros(weight.shape[:2], requires_grad=True)
+    n_layers, d_model = len(before), entries.shape[-1]
+    weight = before.new_zeros(n_layers, d_model, d_model, requires_grad=True)
+    bias = before.new_zeros(n_layers, d_model, requires_grad=True)
     optimiser = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in trange(steps, desc="tuned lens", disable=not progress):
         drawn = torch.randint(entries.shape[1], (rows,), generator=generator).to(entries.device)
         loss = _cross_entropy(model, weight, bias, entries[:, drawn])
-        weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
+        weight.grad, bias.grad = (gradient / rows for gradient in torch.autograd.grad(loss, (weight, bias)))
         optimiser.step()
         schedule.step()
     return _kept_where_better(model, tokens, weight.detach(), bias.detach(), before)
 
 
 def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entries: Tensor) -> Float[Tensor, ""]:
-    """Of the final distribution relative to the readings: KL(final || entry) plus a constant, mean over rows."""
+    """Of the final distribution relative to the readings: KL(final || entry) plus a constant, summed over rows.
+
+    A sum, because the gradients of a mean fall below the smallest number of a half-precision model.
+    """
     with torch.no_grad():
         final = read_out(model, entries[-1]).softmax(-1)
     log_probs = read_out(model, _affine(weight, bias, entries[:-1])).log_softmax(-1)
-    return -torch.einsum("rv,lrv->", final, log_probs.where(final > 0, 0.0)) / len(final)
+    return -torch.einsum("rv,lrv->", final, log_probs.where(final > 0, 0.0))
 
 
 def _kept_where_better(
@@ -111,6 +118,12 @@ def _kept_where_better(
     translated = readings(model, tokens, top_k=0, lens=TunedLens(weight, bias, before, before))
     after = translated.kl_to_final[:-1].mean((1, 2))
     better = after < before
+    if not better.any():
+        warnings.warn(
+            "training brought no entry closer to the final distribution: this lens is the identity, and reads what the "
+            "logit lens reads",
+            stacklevel=4,
+        )
     return TunedLens(
         weight=weight.where(better[:, None, None], 0.0),
         bias=bias.where(better[:, None], 0.0),
@@ -121,5 +134,6 @@ def _kept_where_better(
 
 def _affine(weight: Tensor, bias: Tensor, entries: Tensor) -> Tensor:
     """``x + A x + b`` for every entry, ``[layer, ..., d_model]``."""
-    rows = entries.flatten(1, -2)
-    return torch.baddbmm(rows + bias[:, None], rows, weight.mT).view_as(entries)
+    rows = entries.flatten(1, -2).to(torch.promote_types(entries.dtype, weight.dtype))
+    translated = torch.baddbmm(rows + bias[:, None], rows, weight.mT.to(rows.dtype))
+    return translated.to(entries.dtype).view_as(entries)

@@ -90,6 +90,7 @@ def _direction(residual: Tensor) -> Tensor:
 
 
 class TestFit:
+    @pytest.mark.filterwarnings("ignore:training brought no entry closer")
     def test_no_entry_gets_worse(self, model, tokens):
         for learning_rate in (3e-3, 10.0):
             tuned = fit_tuned_lens(model, tokens, steps=20, rows=32, learning_rate=learning_rate, progress=False)
@@ -99,10 +100,33 @@ class TestFit:
 
     @pytest.mark.parametrize("learning_rate", [1e4, float("inf")])
     def test_an_entry_that_training_spoils_keeps_the_identity(self, model, tokens, learning_rate):
-        tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=learning_rate, progress=False)
+        with pytest.warns(UserWarning, match="this lens is the identity"):
+            tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=learning_rate, progress=False)
         assert (tuned.weight == 0).all()
         assert (tuned.bias == 0).all()
         assert torch.equal(tuned.kl_after, tuned.kl_before)
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.05)], ids=str)
+    def test_a_model_in_half_precision_is_fitted_as_in_single(self, model, tokens, dtype, tolerance):
+        """Up to the model's own rounding. In half precision itself a step of Adam divides by an epsilon that is 0."""
+        half = copy.deepcopy(model).to(dtype, print_details=False)
+        fits = [fit_tuned_lens(m, tokens, steps=40, rows=64, progress=False) for m in (model, half)]
+        single, ours = fits
+        assert ours.weight.dtype == ours.bias.dtype == torch.float32
+        assert (ours.kl_after < 0.9 * ours.kl_before).all()
+        torch.testing.assert_close(ours.kl_before, single.kl_before, atol=0, rtol=tolerance)
+        torch.testing.assert_close(ours.kl_after, single.kl_after, atol=0, rtol=tolerance)
+        entries = residual_entries(half, tokens)
+        assert ours(entries).dtype == dtype and torch.equal(ours(entries)[-1], entries[-1])
+        in_single = single(entries.float())
+        torch.testing.assert_close(ours(entries).float(), in_single, atol=tolerance * float(in_single.std()), rtol=0.05)
+
+    def test_a_model_in_double_precision_is_fitted_in_it(self, model, tokens):
+        double = copy.deepcopy(model).to(torch.float64, print_details=False)
+        single, ours = (fit_tuned_lens(m, tokens, steps=20, rows=64, progress=False) for m in (model, double))
+        assert ours.weight.dtype == torch.float64
+        torch.testing.assert_close(ours.kl_after.float(), single.kl_after, atol=1e-4, rtol=1e-3)
+        assert single(residual_entries(double, tokens)).dtype == torch.float64
 
     def test_training_helps_a_random_model(self, model, tokens):
         tuned = fit_tuned_lens(model, tokens, steps=100, rows=64, progress=False)

@@ -193,6 +193,7 @@ def grade_(
     from tqdm.auto import tqdm
 
     from mechlib.course import reports
+    from mechlib.course.matching import matches
     from mechlib.course.roster import read
     from mechlib.grading import grade, sandbox
 
@@ -223,6 +224,8 @@ def grade_(
     reports.write_class({folder: grades[source] for source, folder in grading.folders.items()}, out, students)
     looks = sum(each.needs_human for each in grades.values())
     print(f"{len(grades)} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
+    if undecided := sum(match.undecided for match in matches(list(grades.values()), students)):
+        print(f"{undecided} of them count for nobody until you decide: the same page says why.")
 
 
 @app.command("gradescope")

@@ -7,7 +7,7 @@ import json
 from mechlib.course.pages import Markup, element, page, printable, table
 from mechlib.grading.results import QuestionGrade, SubmissionGrade
 
-__all__ = ["STATES", "feedback", "gradescope_results"]
+__all__ = ["STATES", "feedback", "gradescope_results", "not_graded"]
 
 STATES = {
     "right": "right",
@@ -19,6 +19,9 @@ STATES = {
 }
 """A question's status in words."""
 
+ASK = "Ask your instructor, who sees this too."
+OURS = "The grader failed, through no fault of yours."
+
 
 def points(number: float) -> str:
     """A number of points without needless digits."""
@@ -27,27 +30,45 @@ def points(number: float) -> str:
 
 def feedback(grade: SubmissionGrade) -> str:
     """The page for one student. Everything that the student wrote is shown as text, whatever it holds."""
-    total = f"{points(grade.score)} of {points(grade.points)} points"
-    rows = [
-        (question.title, STATES[question.status], f"{points(question.score)} of {points(question.points)}")
-        for question in grade.questions
-    ]
+    total = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)} points"
     return page(
         f"Feedback on {grade.chapter or 'a submission'}: {total}",
         element("p", f"{grade.student}, {grade.source}", class_="muted"),
-        *_superseded(grade),
-        table("Your answers", ("question", "answer", "points"), rows, numbers=(2,)),
-        *_listed("What happened beside the answers", grade.problems),
-        element("h2", "What is to be said about each answer"),
-        *(part for question in grade.questions for part in _explained(question)),
+        *_which_counts(grade),
+        *(_ungraded(grade) if grade.ungraded else _answers(grade)),
         *_written(grade),
     )
 
 
-def _superseded(grade: SubmissionGrade) -> tuple[Markup, ...]:
-    if not grade.superseded:
-        return ()
-    return (element("p", element("strong", "A later submission counts instead of this one.")),)
+def _answers(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    rows = [
+        (question.title, STATES[question.status], f"{points(question.score)} of {points(question.points)}")
+        for question in grade.questions
+    ]
+    return (
+        table("Your answers", ("question", "answer", "points"), rows, numbers=(2,)),
+        *_listed("What happened beside the answers", grade.problems),
+        element("h2", "What is to be said about each answer"),
+        *(part for question in grade.questions for part in _explained(question)),
+    )
+
+
+def _ungraded(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    """What is said where nothing was graded. Why the grader failed is no matter of the student's."""
+    reason = (OURS,) if grade.ungraded == "grader" else grade.problems
+    return (
+        element("p", element("strong", "This was not graded, so it has no points yet. "), ASK),
+        *_listed("Why", reason),
+    )
+
+
+def _which_counts(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    if grade.superseded:
+        return (element("p", element("strong", "A later submission counts instead of this one.")),)
+    if grade.tied:
+        said = "Another file of yours came at the same time: it is not decided yet which of them counts. "
+        return (element("p", element("strong", said), ASK),)
+    return ()
 
 
 def _explained(question: QuestionGrade) -> tuple[Markup, ...]:
@@ -73,7 +94,12 @@ def _written(grade: SubmissionGrade) -> tuple[Markup, ...]:
 
 
 def gradescope_results(grade: SubmissionGrade) -> str:
-    """The grade in the format of Gradescope's autograder, every question one test."""
+    """The grade in the format of Gradescope's autograder, every question one test.
+
+    Where the grader failed there is no score, see ``not_graded``; what was handed in wrongly earns 0, and says why.
+    """
+    if grade.ungraded == "grader":
+        return not_graded(" ".join(grade.problems))
     tests = [
         {
             "name": question.title,
@@ -97,5 +123,28 @@ def gradescope_results(grade: SubmissionGrade) -> str:
         "stdout_visibility": "hidden",
         "tests": tests,
         "extra_data": {"source": printable(grade.source), "needs_human": grade.needs_human},
+    }
+    return json.dumps(result, indent=1) + "\n"
+
+
+def not_graded(why: str) -> str:
+    """Gradescope's results where the grader failed: no score, words for the student, and ``why`` for instructors alone.
+
+    Without a score Gradescope takes a submission for one that its autograder failed on, which it is.
+    """
+    result = {
+        "output": f"This was not graded, so it has no score. {OURS} {ASK} It can be graded again as it is.",
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": [
+            {
+                "name": "For the instructor: why nothing was graded",
+                "output": printable(why),
+                "output_format": "text",
+                "visibility": "hidden",
+            }
+        ],
+        "extra_data": {"needs_human": True},
     }
     return json.dumps(result, indent=1) + "\n"

@@ -16,6 +16,8 @@ __all__ = ["clear", "write", "write_class"]
 
 OF_EACH = ("results.json", "feedback.html")
 OF_CLASS = ("grades.csv", "canvas.csv", "moodle.csv", "written.csv", "summary.html")
+OF_BRIGHTSPACE = "brightspace.csv"
+"""Written where the class comes from Brightspace."""
 
 
 def clear(out: Path) -> None:
@@ -27,7 +29,7 @@ def clear(out: Path) -> None:
                 (folder / name).unlink(missing_ok=True)
             if not any(folder.iterdir()):
                 folder.rmdir()
-    for name in OF_CLASS:
+    for name in (*OF_CLASS, OF_BRIGHTSPACE):
         (out / name).unlink(missing_ok=True)
 
 
@@ -53,4 +55,7 @@ def write_class(grades: Mapping[str, SubmissionGrade], out: Path, students: Sequ
         tables.written(everything),
         summary(grades, students),
     )
-    return checkout.write_changed({out / name: text for name, text in zip(OF_CLASS, texts, strict=True)})
+    files = dict(zip(OF_CLASS, texts, strict=True))
+    if any(grade.platform == "brightspace" for grade in everything):
+        files[OF_BRIGHTSPACE] = tables.brightspace(everything, students)
+    return checkout.write_changed({out / name: text for name, text in files.items()})

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from mechlib.checks import registry
 from mechlib.course import tables
 from mechlib.course.feedback import STATES, points
+from mechlib.course.matching import Match, matches
 from mechlib.course.pages import Markup, element, page, table
 from mechlib.course.roster import Student
 from mechlib.grading.results import GradeStatus, QuestionGrade, SubmissionGrade
@@ -26,18 +27,22 @@ def summary(grades: Mapping[str, SubmissionGrade], students: Sequence[Student] =
 
     Args:
         grades: every submission by the folder of its feedback page, relative to the summary.
-        students: the roster; those who handed nothing in are listed.
+        students: the roster; those who handed nothing in are listed, and whose submissions are not certain.
     """
     counting = list(tables.counting(grades.values()).values())
-    chapters = sorted({grade.chapter for grade in counting if grade.questions})
+    graded = [grade for grade in counting if not grade.ungraded]
+    chapters = sorted({grade.chapter for grade in graded if grade.questions})
+    found = dict(zip(grades, matches(list(grades.values()), students), strict=True))
     title = f"{len(counting)} submissions that count" if len(counting) != 1 else "One submission that counts"
     return page(
         title,
-        *(part for chapter in chapters for part in _chapter(chapter, [g for g in counting if g.chapter == chapter])),
-        *_misconceptions(counting),
+        *(part for chapter in chapters for part in _chapter(chapter, [g for g in graded if g.chapter == chapter])),
+        *_misconceptions(graded),
+        *_undecided(found),
         *_to_look_at(grades),
+        *_strangers(found, students),
         *_not_in(tables.missing(list(grades.values()), students)),
-        *_everything(grades),
+        *_everything(found),
     )
 
 
@@ -94,6 +99,28 @@ def _sentence(question_id: str, name: str) -> str:
     return known[name].sentence if name in known else ""
 
 
+def _undecided(found: Mapping[str, Match]) -> tuple[Markup, ...]:
+    """The submissions whose points go to nobody until a person decides."""
+    rows = [(_link(m.grade.student, folder), m.grade.source, m.why) for folder, m in found.items() if m.undecided]
+    if not rows:
+        return ()
+    table_ = table("Submissions that count for nobody yet", ("student", "file", "why"), rows)
+    return element("h2", f"To be decided: {len(rows)}"), table_
+
+
+def _strangers(found: Mapping[str, Match], students: Sequence[Student]) -> tuple[Markup, ...]:
+    """The submissions of students whom the roster does not know."""
+    rows = [
+        (_link(match.grade.student, folder), match.grade.number, match.grade.source)
+        for folder, match in found.items()
+        if students and match.counts and match.student is None
+    ]
+    if not rows:
+        return ()
+    table_ = table("Submissions of students whom the roster does not know", ("student", "number", "file"), rows)
+    return element("h2", f"Not on the roster: {len(rows)}"), table_
+
+
 def _to_look_at(grades: Mapping[str, SubmissionGrade]) -> tuple[Markup, ...]:
     found = {folder: grade for folder, grade in grades.items() if grade.needs_human and not grade.superseded}
     rows = [(_link(grade.student, folder), grade.source, " ".join(_reasons(grade))) for folder, grade in found.items()]
@@ -116,18 +143,27 @@ def _not_in(students: Sequence[Student]) -> tuple[Markup, ...]:
     return element("h2", f"Nothing handed in: {len(students)}"), element("ul", *items)
 
 
-def _everything(grades: Mapping[str, SubmissionGrade]) -> tuple[Markup, ...]:
+def _everything(found: Mapping[str, Match]) -> tuple[Markup, ...]:
     rows = [
         (
-            _link(grade.student, folder),
-            grade.source,
-            grade.chapter,
-            "superseded by a later one" if grade.superseded else f"{points(grade.score)} of {points(grade.points)}",
+            _link(match.grade.student, folder),
+            match.grade.source,
+            match.grade.chapter,
+            "late" * match.grade.late,
+            _points_of(match),
         )
-        for folder, grade in grades.items()
+        for folder, match in found.items()
     ]
-    header = ("student", "file", "chapter", "points")
-    return element("h2", "All submissions"), table("Every submission, with its feedback page", header, rows, (3,))
+    header = ("student", "file", "chapter", "", "points")
+    return element("h2", "All submissions"), table("Every submission, with its feedback page", header, rows, (4,))
+
+
+def _points_of(match: Match) -> str:
+    grade = match.grade
+    if grade.superseded:
+        return "superseded by a later one"
+    given = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)}"
+    return f"{given}, undecided" if match.why else given
 
 
 def _link(student: str, folder: str) -> Markup:

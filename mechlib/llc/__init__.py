@@ -24,11 +24,12 @@ from mechlib.llc.exact import (
 from mechlib.llc.ladder import LadderResult, ladder
 from mechlib.llc.quadrature import Quadrature, quadrature
 from mechlib.llc.result import LLCResult, LLCWarning, Unreliable
-from mechlib.llc.sweeps import coefficients
+from mechlib.llc.sweeps import Failure, coefficients
 from mechlib.llc.verify import Verification, verify
 
 __all__ = [
     "CurvatureTrace",
+    "Failure",
     "LLCResult",
     "LLCWarning",
     "LadderResult",

@@ -9,32 +9,59 @@ takes no finished result with it, and the same call made again computes only wha
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 import os
-import re
+import pickle
 import tempfile
+import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import joblib
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mechlib import __version__
 from mechlib.llc.estimate import estimate_llc
+from mechlib.llc.keys import NoKey, key
 from mechlib.llc.result import Unreliable
 from mechlib.llc.surface import LossFn
 
-__all__ = ["coefficients"]
+__all__ = ["Failure", "coefficients"]
 
 Model = nn.Module | Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a sweep has in place of the result of a model for which there is none; prints as model and reason."""
+
+    name: str
+    """The model's."""
+    error: Exception
+    """What the estimator, or the function that makes the model, raised."""
+    traceback: str
+    """Where."""
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Failure:
+        """The failure with an error that can be sent, and holds on to nothing that was computed."""
+        try:
+            sent = pickle.loads(pickle.dumps(error))
+        except Exception:
+            sent = RuntimeError(f"{type(error).__name__}: {error}")
+        return cls(name, sent, "".join(traceback.format_exception(error)))
+
+    def __str__(self) -> str:
+        return f"{self.name}: {type(self.error).__name__}: {self.error}"
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        raise AttributeError(f"there is no {attribute}: no result for {self}")
 
 
 def coefficients(
@@ -51,11 +78,17 @@ def coefficients(
 ) -> dict[str, Any]:
     """``estimator(model, loss_fn, data, **options)`` for every model, by name.
 
-    A result is found again by everything that it depends on: the model as it prints, its tensors, which of them require
-    gradients and its modes; the data, the options, and the version of mechlib; the code of ``loss_fn`` and of the
-    estimator, with their defaults and what they enclose or are partially applied to. The code of the model, and what
-    ``loss_fn`` calls, is not looked into: after a change there, name another ``cache``. Ctrl-C keeps what is finished,
-    and leaves nothing of an estimate that was cut short.
+    A result is found again by everything that it depends on (:mod:`mechlib.llc.keys`): the model with its tensors,
+    attributes, modes, hooks and code; the samples of the data, the options; ``loss_fn`` and the estimator with what
+    they hold, enclose and call, down to the versions of installed packages, torch and mechlib. What a loss reads from
+    files, the network or the clock is not seen: after a change there, name another ``cache``. Where something that a
+    result depends on has no content to compare, an open file or a generator, a warning names it, and the result is
+    computed anew at each call. A loss that counts its calls, or data that come out otherwise every time, are other ones
+    at each call, too.
+
+    A model that cannot be loaded or estimated ends nothing: a :class:`Failure` stands in its place, a warning names it
+    with the reason, and the next call tries it again. Ctrl-C keeps what is finished, and leaves nothing of an estimate
+    that was cut short.
 
     Args:
         models: by name; a function without arguments that makes the model, such as one that loads a checkpoint, is
@@ -67,11 +100,12 @@ def coefficients(
         options: of the estimator, for all models.
 
     Returns:
-        The results in the order of ``models``. Every reason not to believe one is a Python warning of category
-        :class:`Unreliable` that names the model.
+        The results in the order of ``models``, a :class:`Failure` where there is none. Every reason not to believe one
+        is a Python warning of category :class:`Unreliable` that names the model.
 
     Raises:
         ValueError: if ``models`` is empty, or ``each`` names no model.
+        Exception: what the first model raised, if there is a result for none of them.
         joblib.externals.loky.process_executor.TerminatedWorkerError: if a process died; finished results are kept.
         KeyboardInterrupt: on Ctrl-C; finished results are kept.
     """
@@ -83,17 +117,44 @@ def coefficients(
     folder = Path(cache).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     settings = {name: {"progress": False, **options, **each.get(name, {})} for name in models}
-    task = _digest(__version__, loss_fn, data, estimator)
+    task = _task(loss_fn, data, estimator)
     calls = (
         joblib.delayed(_one)(name, model, loss_fn, data, estimator, settings[name], folder, task)
         for name, model in models.items()
     )
     done = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
-    found = dict(tqdm(done, total=len(models), desc="coefficients", disable=not progress))
-    for name in models:
-        for reason in getattr(found[name], "warnings", ()):
+    found = {name: rest for name, *rest in tqdm(done, total=len(models), desc="coefficients", disable=not progress)}
+    results = {name: found[name][0] for name in models}
+    failures = [result for result in results.values() if isinstance(result, Failure)]
+    if len(failures) == len(results):
+        _raise_first(failures)
+    for name, result in results.items():
+        if isinstance(result, Failure):
+            warnings.warn(f"no result for {result}", UserWarning, stacklevel=2)
+        if unkept := found[name][1]:
+            warnings.warn(f"{name}: the result is not kept: {unkept}", UserWarning, stacklevel=2)
+        for reason in getattr(result, "warnings", ()):
             warnings.warn(f"{name}: {reason}", Unreliable, stacklevel=2)
-    return {name: found[name] for name in models}
+    return results
+
+
+def _task(loss_fn: LossFn, data: Any, estimator: Callable) -> str | None:
+    """The key of what all models have in common; None, with a warning, if there is none."""
+    around = (torch.get_default_dtype(), torch.get_default_device(), torch.get_float32_matmul_precision())
+    try:
+        return key(
+            mechlib=__version__, torch=torch.__version__, around=around, loss_fn=loss_fn, data=data, estimator=estimator
+        )
+    except NoKey as error:
+        warnings.warn(f"the results are not kept, each call computes them anew: {error}", UserWarning, stacklevel=3)
+        return None
+
+
+def _raise_first(failures: list[Failure]) -> NoReturn:
+    error = failures[0].error
+    error.add_note("\n".join([f"There is a result for none of {len(failures)} models:", *map(str, failures)]))
+    error.add_note(failures[0].traceback)
+    raise error
 
 
 def _one(
@@ -104,23 +165,39 @@ def _one(
     estimator: Callable,
     options: dict[str, Any],
     folder: Path,
-    task: str,
-) -> tuple[str, Any]:
-    """The name and the result, from the cache where it is there, else computed and written to it.
+    task: str | None,
+) -> tuple[str, Any, str]:
+    """The name, the result, and why it could not be kept: from the cache where it is there, else computed and kept.
 
     Args:
-        task: the digest of loss, data and estimator.
+        task: the key of all but model and options; None if it has none.
     """
-    module = model if isinstance(model, nn.Module) else model()
-    file = folder / f"{_digest(task, module, options)}.joblib"
-    if not file.exists():
+    try:
+        module = model if isinstance(model, nn.Module) else model()
+        file, unkept = _place(folder, task, module, options)
+        if file is not None and file.exists():
+            return name, joblib.load(file), ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Unreliable)
             result = estimator(module, loss_fn, data, **options)
-        if any(reason.code == "interrupted" for reason in getattr(result, "warnings", ())):
-            raise KeyboardInterrupt
-        _write(result, file)
-    return name, joblib.load(file)
+    except Exception as error:
+        return name, Failure.of(name, error), ""
+    if any(reason.code == "interrupted" for reason in getattr(result, "warnings", ())):
+        raise KeyboardInterrupt
+    if file is None:
+        return name, result, unkept
+    _write(result, file)
+    return name, joblib.load(file), ""
+
+
+def _place(folder: Path, task: str | None, module: nn.Module, options: dict[str, Any]) -> tuple[Path | None, str]:
+    """The file of a result; or None, and why, if it cannot be found again by what it depends on."""
+    if task is None:
+        return None, ""
+    try:
+        return folder / f"{key(task=task, model=module, options=sorted(options.items()))}.joblib", ""
+    except NoKey as error:
+        return None, str(error)
 
 
 def _write(result: Any, file: Path) -> None:
@@ -129,57 +206,3 @@ def _write(result: Any, file: Path) -> None:
     with os.fdopen(handle, "wb") as stream:
         joblib.dump(result, stream)
     os.replace(partial, file)
-
-
-def _digest(*values: Any) -> str:
-    digest = hashlib.sha256()
-    for part in _parts(values):
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _parts(value: Any) -> Iterator[bytes]:
-    """What a value is made of, as bytes: arrays by type, shape and numbers, functions by code and what they hold."""
-    if isinstance(value, nn.Module):
-        yield repr(value).encode()
-        tensors = dict([*value.named_parameters(remove_duplicate=False), *value.named_buffers(remove_duplicate=False)])
-        modes = [module.training for module in value.modules()]
-        yield from _parts((tensors, [t.requires_grad for t in tensors.values()], modes))
-    elif isinstance(value, Tensor):
-        whole = value.detach().cpu().contiguous()
-        yield f"{whole.dtype} {tuple(whole.shape)}".encode()
-        yield whole.flatten().view(torch.uint8).numpy().tobytes()
-    elif isinstance(value, Mapping):
-        for name in sorted(value):
-            yield from _parts((name, value[name]))
-    elif isinstance(value, (tuple, list)):
-        yield f"{len(value)} parts".encode()
-        for part in value:
-            yield from _parts(part)
-    elif isinstance(value, functools.partial):
-        yield from _parts((value.func, value.args, value.keywords))
-    elif inspect.isfunction(value):
-        yield from _parts((value.__qualname__, value.__code__, _held(value)))
-    elif inspect.iscode(value):
-        yield value.co_code
-        yield from _parts((value.co_names, value.co_consts))
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype} {value.shape}".encode()
-        yield value.tobytes()
-    elif isinstance(value, (set, frozenset)):
-        yield from _parts(sorted(value, key=repr))
-    else:
-        yield _plain(value).encode()
-
-
-def _held(function: FunctionType) -> list[Any]:
-    """The defaults of a function and the values that it encloses; functions among these by their code alone."""
-    cells = inspect.getclosurevars(function).nonlocals.values()
-    values = [function.__defaults__, function.__kwdefaults__, *cells]
-    return [value.__code__ if inspect.isfunction(value) else value for value in values]
-
-
-def _plain(value: Any) -> str:
-    """As it prints, without where it lies in memory."""
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))

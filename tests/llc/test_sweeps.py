@@ -1,6 +1,11 @@
 import os
+import pickle
+import subprocess
+import sys
+import threading
 import warnings
 from functools import partial
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -9,12 +14,13 @@ import torch
 from distributed import Client, LocalCluster
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from mechlib.llc import run, sweeps
+from mechlib.llc import run
 from mechlib.llc.curvature import curvature_trace
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.result import Unreliable
-from mechlib.llc.sweeps import coefficients
+from mechlib.llc.sweeps import Failure, coefficients
 
 SHORT = {"nbeta": 20.0, "chains": 2, "draws": 20, "burnin": 5, "strategy": "serial"}
 
@@ -146,26 +152,221 @@ def test_a_change_of_what_the_result_depends_on_is_computed_anew(tmp_path, chang
     assert len(os.listdir(tmp_path / "calls")) == 2
 
 
-def scaled(f, x, factor):
-    return factor * f(x).square().sum(1)
+class Tempered(nn.Module):
+    def __init__(self, temperature):
+        super().__init__()
+        self.w, self.temperature = nn.Parameter(torch.ones(3)), temperature
+
+    def forward(self, x):
+        return (x @ self.w)[:, None] / self.temperature
+
+
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, f, x):
+        return self.factor * f(x)[:, 0].square()
+
+
+def read(model, loss_fn, data, **options):
+    """An estimator whose value says which loss and model it was given."""
+    return float(loss_fn(model, data).detach().mean())
+
+
+FACTOR = 1.0
+
+
+def of_global(f, x):
+    return FACTOR * f(x)[:, 0].square()
+
+
+def held(kind, factor, monkeypatch):
+    """A loss that holds a factor."""
+    scaled = Scaled(factor)
+    if kind == "object":
+        return scaled
+    if kind == "method":
+        return scaled.__call__
+    if kind == "partial":
+        return partial(scaled)
+    if kind == "enclosed":
+        return lambda f, x: scaled(f, x)
+    monkeypatch.setitem(globals(), "FACTOR", factor)
+    return of_global
+
+
+@pytest.mark.parametrize("kind", ["object", "method", "partial", "enclosed", "global"])
+def test_the_result_of_another_loss_is_not_handed_out(tmp_path, monkeypatch, kind):
+    values = [
+        sweep({"a": Tempered(1.0)}, tmp_path, held(kind, factor, monkeypatch), estimator=read)["a"]
+        for factor in (1.0, 10.0, 1.0)
+    ]
+    assert values[1] == pytest.approx(10 * values[0]) and values[2] == values[0]
+    assert len(os.listdir(tmp_path / "cache")) == 2
+
+
+def test_the_result_of_a_model_with_another_attribute_is_not_handed_out(tmp_path):
+    values = [sweep({"a": Tempered(t)}, tmp_path, Scaled(1.0), estimator=read)["a"] for t in (1.0, 3.0)]
+    assert values[0] == pytest.approx(9 * values[1])
 
 
 @pytest.mark.parametrize(
-    ("one", "same", "other"),
+    "change",
     [
-        (partial(scaled, factor=1), partial(scaled, factor=1), partial(scaled, factor=2)),
-        (nn.Linear(1, 1, bias=False), None, nn.Linear(1, 1)),
-        (np.arange(5000), np.arange(5000), np.where(np.arange(5000) == 2500, 0, np.arange(5000))),
-        ({"first", "second"}, {"second", "first"}, {"first", "third"}),
-        (lambda: 1, None, lambda: 2),
-        (lambda x: [abs(y) + 1 for y in x], None, lambda x: [abs(y) + 2 for y in x]),
-        (lambda x: abs(x), None, lambda x: len(x)),
-        (len, None, abs),
+        lambda data: {"x": data},
+        np.asarray,
+        TensorDataset,
+        lambda data: DataLoader(TensorDataset(data), batch_size=5),
     ],
-    ids=["partial", "module", "array", "set", "constant", "inner function", "name", "built in"],
+    ids=["dict", "array", "dataset", "loader"],
 )
-def test_what_is_told_apart(one, same, other):
-    assert sweeps._digest(one) == sweeps._digest(one if same is None else same) != sweeps._digest(other)
+def test_the_result_on_other_data_is_not_handed_out(tmp_path, change):
+    def estimator(model, loss_fn, data, **options):
+        return len(os.listdir(tmp_path / "cache"))
+
+    found = [
+        coefficients(models(1), squared(), change(x), cache=tmp_path / "cache", estimator=estimator, progress=False)
+        for x in (data(), data(), data() + 1)
+    ]
+    assert [result["seed 0"] for result in found] == [0, 0, 1]
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def in_a_session(tmp_path, order):
+    """A sweep in a process of its own; what it found and how many results are kept then."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\n"
+        "from tests.llc.test_sweeps import Scaled, Tempered, sweep, read\n"
+        f"print(sweep({{'a': Tempered(2.0)}}, Path({str(tmp_path)!r}), Scaled(2.0), estimator=read)['a'])"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": order, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def test_a_later_session_finds_what_an_earlier_one_kept(tmp_path):
+    first = in_a_session(tmp_path, order="1")
+    kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()}
+    assert in_a_session(tmp_path, order="2") == first
+    assert sweep({"a": Tempered(2.0)}, tmp_path, Scaled(2.0), estimator=read) == {"a": first}
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()} == kept and len(kept) == 1
+
+
+def test_processes_find_what_this_one_kept(tmp_path):
+    """Models and functions that are sent by value, because they are local, have the same keys where they arrive."""
+    (tmp_path / "calls").mkdir()
+
+    class Local(Tempered):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    several = {"a": Local(1.0), "b": lambda: Local(2.0), "c": nn.LSTM(3, 2), "d": nn.Linear(3, 2).double()}
+    loss, options = enclosing(squared()), {"estimator": always_one(str(tmp_path / "calls"))}
+    for processes in (1, 2):
+        sweep(several, tmp_path, loss, n_jobs=processes, **options)
+        assert len(os.listdir(tmp_path / "calls")) == 4
+
+
+def enclosing(loss):
+    return lambda f, x: loss(f, x)
+
+
+def always_one(folder):
+    def estimator(model, loss_fn, data, **options):
+        import tempfile
+
+        tempfile.mkstemp(dir=folder)
+        return 1.0
+
+    return estimator
+
+
+def broken():
+    model = models(1)["seed 0"]
+    with torch.no_grad():
+        model.weight[0, 0] = torch.nan
+    return model
+
+
+def missing():
+    raise FileNotFoundError("no checkpoint at step 300")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_model_that_fails_is_reported_beside_the_finished_ones(tmp_path, processes):
+    several = {"before": models(1)["seed 0"], "nan": broken(), "gone": missing, "after": models(2)["seed 1"]}
+    with pytest.warns(UserWarning) as said:
+        found = coefficients(several, squared(), data(), cache=tmp_path, progress=False, n_jobs=processes, **SHORT)
+    assert list(found) == list(several)
+    alone = sweep(models(2), tmp_path / "alone", **SHORT)
+    assert torch.equal(found["before"].trace, alone["seed 0"].trace)
+    assert torch.equal(found["after"].trace, alone["seed 1"].trace)
+    about = [str(w.message) for w in said if w.category is UserWarning]
+    assert about == [f"no result for {found[name]}" for name in ("nan", "gone")]
+    assert str(found["nan"]).startswith("nan: ValueError: w* is not finite")
+    assert str(found["gone"]) == "gone: FileNotFoundError: no checkpoint at step 300"
+    assert "missing" in found["gone"].traceback
+    with pytest.raises(AttributeError, match="there is no llc: no result for nan: ValueError: w"):
+        found["nan"].llc  # noqa: B018
+    assert sum(file.suffix == ".joblib" for file in tmp_path.iterdir()) == 2
+
+
+def test_a_model_that_failed_is_tried_again_and_a_failure_can_be_kept(tmp_path):
+    there = tmp_path / "there"
+
+    def make():
+        if not there.exists():
+            raise FileNotFoundError("not yet")
+        return models(2)["seed 1"]
+
+    with pytest.warns(UserWarning, match="no result for b: FileNotFoundError: not yet"):
+        first = sweep({"a": models(1)["seed 0"], "b": make}, tmp_path, estimator=read)
+    copied = pickle.loads(pickle.dumps(first["b"]))
+    assert isinstance(copied, Failure) and str(copied) == str(first["b"])
+    there.touch()
+    second = sweep({"a": models(1)["seed 0"], "b": make}, tmp_path, estimator=read)
+    assert second == {"a": first["a"], "b": read(models(2)["seed 1"], squared(), data())}
+
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_error_that_cannot_be_sent_is_reported_by_its_words():
+    failure = Failure.of("m", Odd(1, 2))
+    assert str(failure) == "m: RuntimeError: Odd: 1 and 2"
+
+
+def test_without_a_single_result_the_first_error_is_raised_and_all_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint at step 300") as caught:
+        sweep({"x": missing, "y": broken()}, tmp_path, **SHORT)
+    notes = "\n".join(caught.value.__notes__)
+    assert "There is a result for none of 2 models" in notes
+    assert "x: FileNotFoundError" in notes and "y: ValueError: w* is not finite" in notes
+
+
+def test_what_cannot_be_compared_is_named_and_computed_each_time(tmp_path):
+    lock = threading.Lock()
+
+    def loss(f, x):
+        with lock:
+            return f(x).square().sum(1)
+
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="results are not kept.*lock of loss_fn: a lock has no content"):
+            found = sweep(models(2), tmp_path, loss, estimator=read)
+        assert found == {name: pytest.approx(read(m, squared(), data())) for name, m in models(2).items()}
+    assert not os.listdir(tmp_path / "cache")
+    odd = models(2)
+    odd["seed 1"].lock = lock
+    with pytest.warns(UserWarning, match="seed 1: the result is not kept: lock of model: a lock has no content"):
+        assert sweep(odd, tmp_path, estimator=read) == found
+    assert len(os.listdir(tmp_path / "cache")) == 1
 
 
 def test_an_estimate_that_was_cut_short_is_not_kept(tmp_path, monkeypatch):

@@ -89,6 +89,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: lens.logit_lens(m, TOKENS, lens=fails),
         lambda m: lens.logit_lens(m, TOKENS, lens=lambda entries: entries[1:]),
     ],
+    lens.readings: [lambda m: lens.readings(m, TOKENS, lens=fails)],
     lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS, lens=fails)],
     lens.residual_entries: [lambda m: lens.residual_entries(m, TOO_LONG)],
     lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, 3))],

@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechlib.icl.predictors import X, Y
+from mechlib.icl.prefixes import spectra, sums_before
 from mechlib.icl.prompts import require_prompts
 
 MOST_TREES = 2**14
@@ -40,21 +41,23 @@ def sparse_posterior(x: X, y: Y, *, nonzero: int, noise_var: float = 1e-6) -> Y:
         raise ValueError(f"noise_var is a variance above 0, got {noise_var}; without noise take a small one")
     means, log_density = [], []
     for places in itertools.combinations(range(d), nonzero):
-        mean, variance = _ridge_on(x[..., places].double(), y.double(), noise_var)
+        mean, variance = _ridge_on(x[..., places].double(), y.double(), float(noise_var))
         means.append(mean)
         log_density.append(-0.5 * ((y - mean).square() / variance + variance.log()))
-    evidence = torch.stack(log_density).cumsum(-1).roll(1, -1)
-    evidence[..., 0] = 0
-    return (evidence.softmax(0) * torch.stack(means)).sum(0).to(y.dtype)
+    evidence = sums_before(torch.stack(log_density).movedim(0, -1))
+    return (evidence.softmax(-1) * torch.stack(means, -1)).sum(-1).to(y.dtype)
 
 
 def _ridge_on(x: X, y: Y, noise_var: float) -> tuple[Y, Y]:
     """Mean and variance of each ``y`` given the examples before it, for ``w ~ N(0, I)``."""
-    outer, product = x[..., :, None] * x[..., None, :], x * y[..., None]
-    precision = outer.cumsum(1) - outer + noise_var * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    spread = torch.linalg.solve(precision, x[..., None])[..., 0]
-    mean = (spread * (product.cumsum(1) - product)).sum(-1)
-    return mean, noise_var * (1 + (spread * x).sum(-1))
+    means, variances = [torch.zeros_like(y[:, 0])], [x[:, 0].square().sum(-1) + noise_var]
+    for k, spectrum in enumerate(spectra(x), start=1):
+        query, along = spectrum.coordinates(x[:, k], y[:, :k])
+        unseen = x[:, k] - (spectrum.right.mT @ query[..., None])[..., 0]
+        known = query.square() / (spectrum.values.square() + noise_var)
+        means.append((query * along * spectrum.gains(lambda values: 1 / (values + noise_var / values))).sum(-1))
+        variances.append(noise_var * (1 + known.sum(-1)) + unseen.square().sum(-1))
+    return torch.stack(means, 1), torch.stack(variances, 1)
 
 
 def tree_posterior(x: X, y: Y, *, depth: int) -> Y:
@@ -82,8 +85,8 @@ def tree_posterior(x: X, y: Y, *, depth: int) -> Y:
     for tree in itertools.product(range(x.shape[-1]), repeat=inner):
         leaf = _leaf(x > 0, tree)
         together = (leaf[:, :, None] == leaf[:, None, :]) & earlier
-        contradicted = (together != (same_value & earlier)).any(-1).to(y)
-        alive = (contradicted.cumsum(1) - contradicted == 0).to(y)
+        contradicted = (together != (same_value & earlier)).any(-1)
+        alive = (sums_before(contradicted.long()) == 0).to(y)
         seen = together.to(y)
         possible += alive
         total += alive * (seen @ y[..., None])[..., 0] / seen.sum(-1).clamp(min=1)

@@ -1,8 +1,13 @@
 """Algorithms that a transformer is compared with: each predicts ``y_k`` from the examples before ``k`` and ``x_k``.
 
 Every predictor maps ``x [batch, n_points, d]`` and ``y [batch, n_points]`` to predictions ``[batch, n_points]`` and is
-causal: entry ``k`` never changes with ``y`` from ``k`` on, nor with ``x`` after ``k``. Without examples, at ``k = 0``,
-the prediction is 0, or the prior's where there is a prior. All raise ``ValueError`` for what is no batch of prompts.
+causal: entry ``k`` never changes, not by a bit, with ``y`` from ``k`` on, nor with ``x`` after ``k``. Without examples,
+at ``k = 0``, the prediction is 0, or the prior's where there is a prior. All raise ``ValueError`` for what is no batch
+of prompts.
+
+What would lose digits in single precision is computed in double, and returned in the precision of ``y``. The gradient
+by the query and by ``y`` exists everywhere but for ``knn``; that of ``least_squares``, ``ridge`` and ``newton`` by the
+examples' ``x`` only where the singular values of ``x`` differ, and is NaN elsewhere.
 """
 
 from __future__ import annotations
@@ -15,42 +20,44 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad, vmap
 
+from mechlib.icl.prefixes import by_singular_values, sums_before
 from mechlib.icl.prompts import require_prompts
 
 X = Float[Tensor, "batch n_points d"]
 Y = Float[Tensor, "batch n_points"]
 
-POOL_CHUNK = 2**24
+POOL_CHUNK = 2**23
 """Most residuals that ``dmmse`` holds at once."""
+TIE = 1e-12
+"""Distances whose ratio is this near to 1 are equal, for ``knn``."""
 
 
 def least_squares(x: X, y: Y) -> Y:
-    """Least squares; of all solutions, the one of minimum norm (so singular Gram matrices are no exception)."""
-    require_prompts(x, y)
-    predictions = [torch.zeros_like(y[:, 0])]
-    for k in range(1, x.shape[1]):
-        weights = torch.linalg.pinv(x[:, :k]) @ y[:, :k, None]
-        predictions.append(torch.einsum("bd,bd->b", x[:, k], weights[..., 0]))
-    return torch.stack(predictions, dim=1)
+    """Least squares; of all solutions, the one of minimum norm (so singular Gram matrices are no exception).
 
-
-def ridge(x: X, y: Y, *, lam: float) -> Y:
-    """Ridge regression: ``w`` solves ``(X'X + lam I) w = X'y``. ``lam = 0`` is ``least_squares``.
-
-    With ``lam`` the variance of the noise it is the posterior mean for ``w ~ N(0, I)``.
-
-    Raises:
-        ValueError: if ``lam`` is negative.
+    A direction that the examples span by nothing but the rounding of ``x`` in its own precision is not seen.
     """
     require_prompts(x, y)
-    if not lam >= 0:
-        raise ValueError(f"lam is a penalty, at least 0, got {lam}")
-    if lam == 0:
+    return by_singular_values(x, y, torch.reciprocal, rounding=torch.finfo(x.dtype).eps)
+
+
+def ridge(x: X, y: Y, *, lam: float | Float[Tensor, ""]) -> Y:
+    """Ridge regression: ``w`` solves ``(X'X + lam I) w = X'y``. ``lam = 0`` is ``least_squares``.
+
+    With ``lam`` the variance of the noise it is the posterior mean for ``w ~ N(0, I)``. Computed from the singular
+    values ``s`` of ``X``, each of which ``y`` passes with the factor ``s / (s^2 + lam)``: as right for fewer examples
+    than dimensions and for small ``lam`` as elsewhere.
+
+    Raises:
+        ValueError: if ``lam`` is negative, or not one number.
+    """
+    require_prompts(x, y)
+    penalty = torch.as_tensor(lam, dtype=torch.float64, device=x.device)
+    if penalty.numel() != 1 or not penalty >= 0:
+        raise ValueError(f"lam is a penalty, one number, at least 0, got {lam}")
+    if penalty == 0:
         return least_squares(x, y)
-    gram, moment = _moments(x, y)
-    factor = torch.linalg.cholesky(gram + lam * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device))
-    weights = torch.cholesky_solve(moment[..., None], factor)[..., 0]
-    return _at_query(weights, x)
+    return by_singular_values(x, y, lambda values: 1 / (values + penalty.squeeze() / values))
 
 
 def gradient_descent(x: X, y: Y, *, eta: float, steps: int, weight_decay: float = 0.0) -> Y:
@@ -79,23 +86,30 @@ def newton(x: X, y: Y, *, steps: int) -> Y:
     It starts at ``M = S / |S|^2`` with the spectral norm, so each step squares the relative error: the prediction
     tends to ``least_squares``, the minimum norm included. At ``steps = 0`` the weights are ``S X'y / |S|^2``.
 
+    ``M`` is a polynomial in ``S`` throughout, so the iteration runs along the eigenvectors of ``S``, for
+    ``p``, the eigenvalues of ``M S``: ``p <- 2p - p^2``, and ``1 - p_n = (1 - p_0)^(2^n)`` after ``n`` steps. As a
+    matrix the same iteration doubles, at every step, what rounding has put into the null space of ``S``.
+
     Raises:
         ValueError: if ``steps`` is negative.
     """
     require_prompts(x, y)
     _require_steps(steps)
-    gram, moment = _moments(x, y)
-    largest = torch.linalg.eigvalsh(gram)[..., -1, None, None]
-    inverse = gram / largest.square().clamp(min=torch.finfo(x.dtype).tiny)
-    for _ in range(steps):
-        inverse = 2 * inverse - inverse @ gram @ inverse
-    return _at_query((inverse @ moment[..., None])[..., 0], x)
+
+    def gain(values: Float[Tensor, "batch r"]) -> Float[Tensor, "batch r"]:
+        passed = (values / values[:, :1]) ** 4
+        for _ in range(steps):
+            passed = 2 * passed - passed.square()
+        return passed / values
+
+    return by_singular_values(x, y, gain)
 
 
 def dmmse(x: X, y: Y, *, pool: Float[Tensor, "n_tasks d"], noise_var: float) -> Y:
     """The posterior mean for a task drawn evenly from ``pool``, at Gaussian noise (Raventós et al. 2023, Eq. 4).
 
     Weights of the tasks: softmax of ``-sum_i (y_i - w_m . x_i)^2 / (2 noise_var)``. At ``k = 0`` the mean task.
+    Computed in double precision: small noise makes large exponents, of which only differences count.
 
     Raises:
         ValueError: if ``pool`` is not ``[n_tasks, d]`` or empty, or ``noise_var`` is not positive.
@@ -105,22 +119,25 @@ def dmmse(x: X, y: Y, *, pool: Float[Tensor, "n_tasks d"], noise_var: float) -> 
         raise ValueError(f"the pool holds tasks [n_tasks, {x.shape[-1]}], got {tuple(pool.shape)}")
     if not noise_var > 0:
         raise ValueError(f"noise_var is a variance above 0, got {noise_var}; without noise take a small one")
-    peak = torch.full_like(y, -torch.inf)
-    total, weighted = torch.zeros_like(y), torch.zeros_like(y)
-    for tasks in pool.to(x).split(max(1, POOL_CHUNK // y.numel())):
-        values = x @ tasks.T
-        losses = (values - y[..., None]).square()
-        log_weight = -(losses.cumsum(1) - losses) / (2 * noise_var)
+    inputs, outputs = x.double(), y.double()
+    peak = torch.full_like(outputs, -torch.inf)
+    total, weighted = torch.zeros_like(outputs), torch.zeros_like(outputs)
+    for tasks in pool.to(inputs).split(max(1, POOL_CHUNK // y.numel())):
+        values = inputs @ tasks.T
+        log_weight = -sums_before((values - outputs[..., None]).square()) / (2 * noise_var)
         higher = torch.maximum(peak, log_weight.amax(-1))
         shrink, weight = (peak - higher).exp(), (log_weight - higher[..., None]).exp()
         total = total * shrink + weight.sum(-1)
         weighted = weighted * shrink + (weight * values).sum(-1)
         peak = higher
-    return weighted / total
+    return (weighted / total).to(y.dtype)
 
 
 def knn(x: X, y: Y, *, k: int) -> Y:
     """The mean ``y`` of the ``k`` nearest examples in Euclidean distance; of all examples while they are fewer.
+
+    Examples that tie for the last places share them evenly: the mean over all ways to choose among them. So the order
+    of the examples never matters. Distances are compared in double precision, equal within a relative 1e-12.
 
     Raises:
         ValueError: if ``k`` is below 1, or above the number of examples before the last point.
@@ -129,12 +146,16 @@ def knn(x: X, y: Y, *, k: int) -> Y:
     n_points = x.shape[1]
     if not 1 <= k <= n_points - 1:
         raise ValueError(f"k counts neighbours: 1 to {n_points - 1} in prompts of {n_points} points, got {k}")
-    unseen = torch.ones(n_points, n_points, dtype=torch.bool, device=x.device).triu()
-    distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").masked_fill(unseen, torch.inf)
-    nearest, index = distance.topk(k, dim=-1, largest=False)
-    found = torch.isfinite(nearest).to(y)
-    values = y[:, None].expand(-1, n_points, -1).gather(-1, index)
-    return (values * found).sum(-1) / found.sum(-1).clamp(min=1)
+    seen = torch.ones(n_points, n_points, dtype=torch.bool, device=x.device).tril(-1)
+    inputs = x.double()
+    distance = torch.cdist(inputs, inputs, compute_mode="donot_use_mm_for_euclid_dist").masked_fill(~seen, torch.inf)
+    farthest = distance.topk(k, dim=-1, largest=False).values[..., -1:]
+    inside = distance < farthest * (1 - TIE)
+    tied = seen & ~inside & (distance <= farthest * (1 + TIE))
+    places = seen.sum(-1, keepdim=True).clamp(max=k)
+    left = places - inside.sum(-1, keepdim=True)
+    weight = inside + tied * (left.double() / tied.sum(-1, keepdim=True).clamp(min=1))
+    return ((weight * y.double()[:, None]).sum(-1) / places[:, 0].clamp(min=1)).to(y.dtype)
 
 
 def averaging(x: X, y: Y) -> Y:
@@ -216,10 +237,7 @@ def _initial_network(d: int, hidden: int, generator: torch.Generator) -> list[Te
 
 def _moments(x: X, y: Y) -> tuple[Float[Tensor, "batch n_points d d"], Float[Tensor, "batch n_points d"]]:
     """``X'X`` and ``X'y`` over the examples before each point."""
-    outer, product = x[..., :, None] * x[..., None, :], x * y[..., None]
-    before = x.new_zeros(x.shape[0], 1, x.shape[-1])
-    gram = torch.cat([before[..., None, :].expand(-1, -1, x.shape[-1], -1), outer[:, :-1].cumsum(1)], dim=1)
-    return gram, torch.cat([before, product[:, :-1].cumsum(1)], dim=1)
+    return sums_before(x[..., :, None] * x[..., None, :]), sums_before(x * y[..., None])
 
 
 def _examples_seen(x: X, axes: int) -> Tensor:

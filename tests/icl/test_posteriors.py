@@ -2,6 +2,7 @@
 
 import itertools
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -34,6 +35,33 @@ def test_the_sparse_posterior_is_the_average_over_supports(nonzero, var):
     for b, k in itertools.product(range(len(x)), range(1, x.shape[1])):
         expected = sparse_by_hand(x[b, :k].numpy(), y[b, :k].numpy(), x[b, k].numpy(), nonzero, var)
         assert float(found[b, k]) == pytest.approx(expected, abs=1e-9)
+
+
+def sparse_in_many_digits(X, Y, query, nonzero, var):
+    total, weighted = mpmath.mpf(0), mpmath.mpf(0)
+    for S in itertools.combinations(range(X.shape[1]), nonzero):
+        part, at, values = (mpmath.matrix(a.tolist()) for a in (X[:, S], query[list(S)], Y))
+        covariance = part * part.T + mpmath.mpf(var) * mpmath.eye(len(Y))
+        solved = mpmath.lu_solve(covariance, values)
+        density = mpmath.exp(-(values.T * solved)[0] / 2) / mpmath.sqrt(mpmath.det(covariance))
+        total += density
+        weighted += density * (at.T * part.T * solved)[0]
+    return float(weighted / total)
+
+
+@pytest.mark.parametrize(("var", "far"), [(1e-4, 1.0), (1e-12, 1.0), (1e-2, 1e6)])
+def test_the_sparse_posterior_is_right_at_little_noise_and_beside_a_large_example(var, far):
+    """An input twice, with another value, and one ``far`` times the others; a point before them sees neither."""
+    sample = tasks.SparseLinear(4, noise=var**0.5, nonzero=2).sample(3, 6, generator=torch.Generator().manual_seed(1))
+    x, y = sample.x.clone(), sample.y.clone()
+    x[:, 2], y[:, 2] = x[:, 0], y[:, 0] + var**0.5
+    x[:, 3], y[:, 3] = far * x[:, 3], far * y[:, 3]
+    found = posteriors.sparse_posterior(x, y, nonzero=2, noise_var=var)
+    assert found.dtype == torch.float32
+    with mpmath.workdps(80):
+        for b, k in itertools.product(range(3), range(1, 6)):
+            expected = sparse_in_many_digits(x[b, :k].numpy(), y[b, :k].numpy(), x[b, k].numpy(), 2, var)
+            assert float(found[b, k]) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_all_coordinates_in_use_are_ridge_regression():
@@ -107,6 +135,19 @@ def test_no_rival_does_better_and_the_future_is_not_seen(name):
         assert (error[1:] < (rival - y).square().mean(0)[1:]).all()
     beginning = posterior(x[:, :6], y[:, :6])
     torch.testing.assert_close(posterior(x, y)[:, :6], beginning)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_comes_later_does_not_move_a_prediction_by_a_bit_however_large(name):
+    task, posterior = CASES[name]
+    sample = task.sample(20, 9, generator=torch.Generator().manual_seed(0))
+    x, y = sample.x, sample.y
+    before = posterior(x, y)
+    points = {"sparse": (0, 3, 8), "tree": (8,)}[name]  # no tree explains a value that was changed before the last
+    for k, factor in itertools.product(points, (1e4, 1e30)):
+        far_y = torch.where(torch.arange(9) >= k, factor * y, y)
+        far_x = torch.where((torch.arange(9) > k)[:, None], factor * x, x)
+        assert torch.equal(posterior(far_x, far_y)[:, : k + 1], before[:, : k + 1])
 
 
 def test_wrong_requests_are_refused():

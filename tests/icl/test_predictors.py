@@ -1,13 +1,15 @@
 """Predictors against the textbook formula for one prompt and one prefix, and against each other's limits."""
 
+import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-from mechlib.icl import predictors, tasks
+from mechlib.icl import predictors, shifts, tasks
 
 POOL = torch.randn(7, 3, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
 
@@ -59,6 +61,72 @@ def test_ridge_without_a_penalty_is_least_squares():
     torch.testing.assert_close(predictors.ridge(x, y, lam=1e-9), predictors.least_squares(x, y), atol=1e-5, rtol=1e-5)
 
 
+def awkward(kind):
+    """Prompts of more dimensions than most prefixes have examples, as they are or made singular or ill-scaled."""
+    x, y = prompts(batch=3, n_points=8, d=5)
+    if kind == "repeated":  # with another y, and once more times a number
+        x[:, 1], x[:, 4] = x[:, 0], -2 * x[:, 2]
+    if kind == "zero":
+        x[:, 1] = x[:, 3] = 0
+    if kind == "columns":
+        x *= torch.logspace(-3, 3, 5)
+    if kind == "rows":
+        x[:, 2] *= 1e4
+    return x.float(), y.float()
+
+
+@pytest.mark.parametrize("kind", ["plain", "repeated", "zero", "columns", "rows"])
+@pytest.mark.parametrize("lam", [0.0, 1e-20, 1e-12, 1e-8, 1e-4, 1.0])
+def test_ridge_is_right_at_every_penalty_in_either_precision(kind, lam):
+    """Against the dual form in 80 digits; without a penalty, against one of 1e-40."""
+    x, y = awkward(kind)
+
+    def dual(X, Y, q):
+        X, Y, q = (mpmath.matrix(part.tolist()) for part in (X, Y, q))
+        kernel = X * X.T + mpmath.mpf(lam or "1e-40") * mpmath.eye(X.rows)
+        return float((q.T * X.T * mpmath.lu_solve(kernel, Y))[0]) if X.rows else 0.0
+
+    with mpmath.workdps(80):
+        expected = torch.from_numpy(one_by_one(x, y, lambda X, Y, q: dual(X, Y, q) if len(X) else 0.0))
+    size = expected.abs().amax(0)
+    assert ((predictors.ridge(x.double(), y.double(), lam=lam) - expected).abs() <= 1e-8 * size).all()
+    found = predictors.ridge(x, y, lam=lam)
+    assert found.dtype == torch.float32
+    assert ((found - expected).abs() <= 1e-6 * size).all()
+
+
+def test_a_penalty_may_be_a_tensor_and_has_a_gradient():
+    x, y = prompts()
+    expected = predictors.ridge(x, y, lam=0.3)
+    double = torch.tensor([0.3], dtype=torch.float64)
+    for lam in (double, double[0], np.float64(0.3), np.array(0.3)):
+        torch.testing.assert_close(predictors.ridge(x, y, lam=lam), expected, atol=0, rtol=0)
+    lam = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(predictors.ridge(x, y, lam=lam)[:, -1].sum(), lam)
+    around = [float(predictors.ridge(x, y, lam=0.3 + step)[:, -1].sum()) for step in (-1e-5, 1e-5)]
+    assert float(slope) == pytest.approx((around[1] - around[0]) / 2e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["least_squares", "ridge", "newton"])
+def test_the_gradient_by_the_query_is_the_weight_vector_singular_or_not(name):
+    x, y = prompts()
+    x[0, 1], x[1, 2] = x[0, 0], 0
+    query = x[:, -1:].clone().requires_grad_()
+    last = ALL[name](torch.cat([x[:, :-1], query], 1), y)[:, -1]
+    (weights,) = torch.autograd.grad(last.sum(), query)
+    torch.testing.assert_close((weights * x[:, -1:]).sum((1, 2)), last.detach(), atol=1e-12, rtol=1e-12)
+
+
+def test_directions_made_by_rounding_alone_are_not_fitted():
+    """Noisy values of inputs that lie in a plane but for rounding: least squares in that plane."""
+    task = shifts.InSubspace(tasks.LinearRegression(6, noise=0.5), dimension=2)
+    sample = task.sample(64, 12, generator=torch.Generator().manual_seed(4))
+    plane = torch.linalg.svd(sample.x.double(), full_matrices=False).Vh[:, :2]
+    expected = predictors.least_squares(sample.x.double() @ plane.mT, sample.y.double())
+    found = predictors.least_squares(sample.x, sample.y)
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
 @pytest.mark.parametrize(("eta", "steps", "weight_decay"), [(0.1, 1, 0.0), (0.3, 7, 0.2), (0.5, 0, 0.0)])
 def test_gradient_descent_takes_the_steps(eta, steps, weight_decay):
     x, y = prompts()
@@ -93,6 +161,27 @@ def _newton_step(X, Y, q):
     return q @ (2 * M - M @ S @ M) @ X.T @ Y
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("steps", [0, 5, 20, 60])
+def test_newton_passes_each_singular_value_by_its_closed_form(steps, dtype):
+    """``1 - (1 - (s / s_max)^4)^(2^steps)``: for fewer examples than dimensions, as many, and more."""
+    x, y = prompts(n_points=9, d=4)
+    x, y = x.to(dtype), y.to(dtype)
+    x[0, 1] = x[0, 0]
+
+    def closed_form(X, Y, q):
+        if not len(X):
+            return 0.0
+        U, s, V = np.linalg.svd(X.astype(float), full_matrices=False)
+        s = s[s > 1e-12]
+        with np.errstate(divide="ignore"):
+            passed = -np.expm1(2.0**steps * np.log1p(-((s / s[0]) ** 4)))
+        return (passed / s * (V[: len(s)] @ q)) @ (U.T[: len(s)] @ Y)
+
+    found = predictors.newton(x, y, steps=steps)
+    np.testing.assert_allclose(found, one_by_one(x, y, closed_form), atol=1e-6 if dtype == torch.float32 else 1e-12)
+
+
 def test_dmmse_is_the_posterior_mean_written_out():
     x, y = prompts()
     pool = POOL.numpy()
@@ -104,6 +193,22 @@ def test_dmmse_is_the_posterior_mean_written_out():
 
     found = predictors.dmmse(x, y, pool=POOL, noise_var=0.25)
     np.testing.assert_allclose(found, one_by_one(x, y, posterior), atol=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.01, 1e-3, 1e-5])
+def test_dmmse_in_single_precision_at_small_noise(noise):
+    """Tasks so near each other that the noise blurs them; every weight from its own sum, in double precision."""
+    pool = POOL[:1] + 2 * noise * torch.randn(40, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    pool = pool.float()
+    sample = tasks.LinearRegression(3, noise=noise, pool=pool).sample(8, 9, generator=torch.Generator().manual_seed(0))
+
+    def posterior(X, Y, q):
+        log_weight = -((Y.astype(float) - pool.double().numpy() @ X.T) ** 2).sum(1) / (2 * noise**2)
+        weight = np.exp(log_weight - log_weight.max())
+        return weight / weight.sum() @ (pool.double().numpy() @ q)
+
+    found = predictors.dmmse(sample.x, sample.y, pool=pool, noise_var=noise**2)
+    np.testing.assert_allclose(found, one_by_one(sample.x, sample.y, posterior), atol=1e-6)
 
 
 def test_dmmse_in_its_limits(monkeypatch):
@@ -135,6 +240,48 @@ def test_knn_is_that_of_scikit_learn(k):
         return KNeighborsRegressor(min(k, len(X))).fit(X, Y).predict(q[None])[0]
 
     np.testing.assert_allclose(predictors.knn(x, y, k=k), one_by_one(x, y, neighbours), atol=1e-12)
+
+
+def every_choice(X, Y, q, k):
+    """The mean over all ways to take ``k`` nearest examples, by integers."""
+    squares = [int(value) for value in ((X - q) ** 2).sum(1)]
+    means, least = [], math.inf
+    for chosen in itertools.combinations(range(len(X)), min(k, len(X))):
+        total = sum(squares[i] for i in chosen)
+        if total < least:
+            means, least = [], total
+        if total == least:
+            means.append(np.mean([Y[i] for i in chosen]))
+    return float(np.mean(means))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_neighbours_that_tie_share_the_places_that_are_left(k, dtype):
+    """On a grid of three by three integers most points stand twice, and others at equal distances."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-1, 2, (6, 10, 2), generator=generator).to(dtype)
+    y = torch.randn(6, 10, generator=generator).to(dtype)
+    found = predictors.knn(x, y, k=k)
+    expected = one_by_one(x, y, lambda X, Y, q: every_choice(X, Y, q, k) if len(X) else 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-6 if dtype == torch.float32 else 1e-12)
+
+
+def test_the_order_of_examples_never_matters_to_neighbours():
+    """Distances that are equal but for the order in which their squares are summed, and equal inputs."""
+    x = torch.tensor([[1.1, 2.3, 0.7], [2.3, 0.7, 1.1], [0.7, 1.1, 2.3], [1.1, 2.3, 0.7], [0.3, 0.3, 0.3]]).double()
+    y = torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]).double()
+    x[4] = 0
+    found = [
+        float(predictors.knn(x[[*order, 4]][None], y[[*order, 4]][None], k=2)[0, -1])
+        for order in itertools.permutations(range(4))
+    ]
+    assert found == pytest.approx([2.5] * 24)
+
+
+def test_far_neighbours_are_still_neighbours():
+    x = torch.tensor([[[0.0], [1e25], [3e25]]])
+    assert predictors.knn(x, torch.tensor([[1.0, 2.0, 0.0]]), k=1)[0, 2] == 2.0
 
 
 def test_averaging_is_the_mean_of_products():
@@ -184,6 +331,30 @@ def test_every_predictor_is_causal(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_what_comes_later_does_not_move_a_prediction_by_a_bit_however_large(name):
+    x, y = (part.float() for part in prompts())
+    before = ALL[name](x, y)
+    for k, factor in itertools.product((0, 3, 8), (1e4, 1e30)):
+        later = torch.arange(9) >= k
+        far_y = torch.where(later, factor * y, y)
+        far_x = torch.where((later & (torch.arange(9) > k))[:, None], factor * x, x)
+        assert torch.equal(ALL[name](far_x, far_y)[:, : k + 1], before[:, : k + 1])
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"mlp_gd"}))
+def test_large_examples_are_summed_as_in_double_precision(name):
+    """One example, or its value alone, is ten thousand times the others."""
+    x, y = (part.float() for part in prompts())
+    far_x, far_y = x.clone(), y.clone()
+    far_x[:, 2] *= 1e4
+    far_y[:, 2] *= 1e4
+    for inputs, values in ((far_x, y), (x, far_y)):
+        expected = ALL[name](inputs.double(), values.double())
+        found = ALL[name](inputs, values)
+        assert ((found - expected).abs() <= 1e-5 * expected.abs().amax(0)).all()
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_singular_gram_matrix_has_a_finite_answer(name):
     x, y = prompts()
     x[0], x[1, :, 0] = 0.0, 0.0
@@ -204,6 +375,8 @@ def test_what_is_no_batch_of_prompts_is_refused(name):
     ("call", "message"),
     [
         (lambda x, y: predictors.ridge(x, y, lam=-1.0), "at least 0, got -1.0"),
+        (lambda x, y: predictors.ridge(x, y, lam=math.nan), "at least 0, got nan"),
+        (lambda x, y: predictors.ridge(x, y, lam=torch.ones(2)), r"one number, at least 0, got tensor\(\[1., 1.\]\)"),
         (lambda x, y: predictors.knn(x, y, k=9), "1 to 8 in prompts of 9 points, got 9"),
         (lambda x, y: predictors.knn(x, y, k=0), "got 0"),
         (lambda x, y: predictors.gradient_descent(x, y, eta=0.1, steps=-1), "at least 0, got -1"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -82,6 +83,8 @@ def measured_filter(weights: Weights, prompts: Prompts, k: int, edges: Float[Ten
     of the mean product ``S`` of the first ``k`` examples; in each bin ``phi`` is the least-squares coefficient of the
     predictor's weights on the true ones, along all eigenvectors with eigenvalues there.
 
+    Directions that the examples do not span have the eigenvalue 0, exactly or but for rounding in double precision.
+
     Args:
         edges: ascending edges of the bins; eigenvalues outside count as unexplained.
 
@@ -90,16 +93,17 @@ def measured_filter(weights: Weights, prompts: Prompts, k: int, edges: Float[Ten
     """
     if len(edges) < 2 or not 1 <= k <= prompts.x.shape[1]:
         raise ValueError(f"two edges and 1 to {prompts.x.shape[1]} examples are needed, got {len(edges)} and k={k}")
-    x = prompts.x[:, :k]
-    values, vectors = torch.linalg.eigh(x.mT @ x / k)
-    ours, true = ((vectors.mT @ part[..., None])[..., 0] for part in (weights, prompts.task))
-    place = torch.bucketize(values, edges, right=True) - 1
+    x = prompts.x[:, :k].double()
+    _, spread, vectors = torch.linalg.svd(x / math.sqrt(k))
+    values = F.pad(spread.square(), (0, x.shape[-1] - spread.shape[-1]))
+    ours, true = ((vectors @ part.double()[..., None])[..., 0] for part in (weights, prompts.task))
+    place = torch.bucketize(values, edges.double(), right=True) - 1
     passed, rest = [], ours.clone()
     for i in range(len(edges) - 1):
         here = place == i
         passed.append((ours[here] @ true[here]) / true[here].square().sum())
         rest[here] -= passed[-1] * true[here]
-    return Filter(torch.stack(passed), float(rest.square().sum() / ours.square().sum()))
+    return Filter(torch.stack(passed).to(weights), float(rest.square().sum() / ours.square().sum()))
 
 
 def _member(family: Callable[[float], Weights], setting: float, w: Weights) -> Member:

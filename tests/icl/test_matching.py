@@ -76,6 +76,19 @@ def test_algorithms_are_the_filters_that_they_are_said_to_be(predictor, phi):
     assert found.unexplained == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_directions_that_no_example_spans_have_the_eigenvalue_zero(dtype):
+    """Two examples in four dimensions; rounding has no say in whether a direction is below the first edge."""
+    sample = prompts(batch=200, d=4)
+    sample = Prompts(sample.x.to(dtype), sample.y.to(dtype), sample.task.to(dtype))
+    found = measured_filter(sample.task, sample, 2, torch.tensor([0.0, 1e-9, 100.0], dtype=dtype))
+    torch.testing.assert_close(found.passed, torch.ones(2, dtype=dtype))
+    assert found.unexplained < 1e-12
+    fitted = implicit_weight(least_squares, sample, 2)
+    found = measured_filter(fitted, sample, 2, torch.tensor([0.0, 1e-9, 100.0], dtype=dtype))
+    torch.testing.assert_close(found.passed, torch.tensor([0.0, 1.0], dtype=dtype), atol=1e-5, rtol=0)
+
+
 def test_what_is_no_filter_is_left_unexplained():
     sample = prompts()
     noise = torch.randn(400, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

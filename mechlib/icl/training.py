@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mechlib.icl.optimisers import optimisers
+from mechlib.icl.runs import STATE, claim, described, write
 from mechlib.icl.shifts import Shift
 from mechlib.icl.tasks import Task
 
@@ -95,14 +96,18 @@ def train(
             ``ICLTransformer`` and ``LinearSelfAttention``.
         tasks: one task, whose prompts all models see, or one for each model.
         watch: called without gradients at the steps of ``watch_at`` (0 is the untrained model), its results kept.
-        folder: where the state is saved every 500 steps and at the end; a run that finds one there goes on from it, to
-            the same weights as a run that was never stopped.
+        folder: where the state is saved every 500 steps and at the end; a run that finds its own there goes on from
+            it, to the same weights as a run that was never stopped. The weights of every look are kept there too, and
+            ``watch`` is called on them again, so that nothing is handed out that another ``watch`` found. A folder
+            belongs to one run: to this recipe, these tasks with all that they hold, this model at these weights.
 
     Raises:
-        ValueError: if there are not as many tasks as models, or the state in ``folder`` is that of another recipe.
+        ValueError: if there are not as many tasks as models; or ``folder`` holds another run, with what differs, or
+            its own without the weights of a step of ``watch_at`` that is past.
         FloatingPointError: if the loss stops being finite; the state saved last is kept.
     """
     run = _Run(model, tasks, recipe, folder)
+    run.resume(watch, watch_at)
     steps = tqdm(range(run.step, recipe.steps), initial=run.step, total=recipe.steps, disable=not progress, leave=False)
     for step in steps:
         run.look(watch, watch_at)
@@ -127,18 +132,19 @@ class _Run:
         self.optimisers = list(optimisers(model, recipe.optimiser, recipe.learning_rate, recipe.betas))
         self.losses: list[Tensor] = []
         self.watched: dict[int, Any] = {}
-        self.file = None if folder is None else Path(folder) / "state.pt"
-        if self.file is not None and self.file.exists():
-            self._restore(torch.load(self.file, weights_only=False))
+        self.folder = None if folder is None else Path(folder)
 
     @property
     def step(self) -> int:
         return len(self.losses)
 
     def look(self, watch: Callable[[nn.Module], Any] | None, steps: Collection[int]) -> None:
-        if watch is not None and self.step in steps and self.step not in self.watched:
-            with torch.no_grad():
-                self.watched[self.step] = watch(self.model)
+        if watch is None or self.step not in steps or self.step in self.watched:
+            return
+        if self.folder is not None:
+            write(self.model.state_dict(), self._look_file(self.step))
+        with torch.no_grad():
+            self.watched[self.step] = watch(self.model)
 
     def update(self) -> Float[Tensor, " model"]:
         x, y = self._prompts()
@@ -156,27 +162,55 @@ class _Run:
         return self.losses[-1]
 
     def save(self) -> None:
-        if self.file is None:
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "recipe": self.recipe,
-            "model": self.model.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "losses": self.losses,
-            "watched": self.watched,
-        }
-        partial = self.file.with_suffix(".tmp")
-        torch.save(state, partial)
-        partial.replace(self.file)
+        if self.folder is not None:
+            state = {
+                "model": self.model.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "losses": self.losses,
+            }
+            write(state, self.folder / STATE)
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        if state["recipe"] != self.recipe:
-            raise ValueError(f"{self.file} holds a run of another recipe: {state['recipe']}, not {self.recipe}")
+    def resume(self, watch: Callable[[nn.Module], Any] | None, steps: Collection[int]) -> None:
+        """Go on from the state in the folder if it is this run's: look again at what is past, then take its weights."""
+        if self.folder is None:
+            return
+        claim(self.folder, self._determined_by())
+        if not (self.folder / STATE).exists():
+            return
+        state = self._load(self.folder / STATE)
+        for step in sorted(set(steps) & set(range(len(state["losses"])))) if watch is not None else ():
+            if not (file := self._look_file(step)).exists():
+                raise ValueError(
+                    f"the run in {self.folder} has passed step {step} of watch_at and kept no weights there; "
+                    "look at the steps of its first call, or train again in another folder"
+                )
+            self.model.load_state_dict(self._load(file))
+            with torch.no_grad():
+                self.watched[step] = watch(self.model)
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.losses, self.watched = state["losses"], state["watched"]
+        self.losses = state["losses"]
+
+    @torch.no_grad()
+    def _determined_by(self) -> dict[str, Any]:
+        """The recipe; the tasks, and what they draw first; the model, and what it says to that."""
+        x, y = self._prompts()
+        modes = [(module, module.training) for module in self.model.modules()]
+        predictions = self.model.eval()(x, y)  # in training a model may draw at random, or change
+        for module, training in modes:
+            module.training = training
+        return {
+            "recipe": self.recipe,
+            "task": {**dict(enumerate(self.tasks)), "first x": x, "first y": y},
+            "model": {**described(self.model), "first predictions": predictions},
+        }
+
+    def _look_file(self, step: int) -> Path:
+        return self.folder / f"look-{step:06d}.pt"
+
+    def _load(self, file: Path) -> dict[str, Any]:
+        return torch.load(file, map_location=self.parameters[0].device, weights_only=True)
 
     def _prompts(self) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from mechlib import text
 from mechlib.bridge import resolve_device
+from mechlib.icl.runs import STATE, claim, write
 from mechlib.zoo.cards import Card, unknown_model
 from mechlib.zoo.data import Batches
 from mechlib.zoo.decoder import Decoder
@@ -41,7 +42,8 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
         The card, as written to ``folder / "card.json"``.
 
     Raises:
-        ValueError: for a name without a recipe; the message gives the nearest ones.
+        ValueError: for a name without a recipe, with the nearest ones; for a folder that holds another run, with what
+            differs.
     """
     if name in REGRESSIONS:
         return train_regression(REGRESSIONS[name], folder=Path(folder), device=device, progress=progress)
@@ -56,9 +58,9 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
 class Trainer:
     """One run of a recipe in a folder of its own.
 
-    The folder holds ``state.pt`` (all that a resumed run needs, rewritten every 250 steps), ``metrics.jsonl`` (one
-    line of ``evaluation.measure`` per 250 steps and per checkpoint) and ``step-NNNNNN.safetensors`` (half precision)
-    for each checkpoint of the recipe.
+    The folder holds ``run.pt`` (the recipe and the first batch, by which another run is told and refused), ``state.pt``
+    (all that a resumed run needs, rewritten every 250 steps), ``metrics.jsonl`` (one line of ``evaluation.measure`` per
+    250 steps and per checkpoint) and ``step-NNNNNN.safetensors`` (half precision) for each checkpoint of the recipe.
     """
 
     recipe: Recipe
@@ -72,7 +74,11 @@ class Trainer:
         self.model = Decoder(self.recipe.shape, self.recipe.seed).to(self.device)
         self.optimisers = list(_optimisers(self.model, self.recipe))
         self.step = 0
-        if (state := self.folder / "state.pt").exists():
+        settings = {
+            name: value for name, value in vars(self.recipe).items() if name not in ("name", "about", "remarks")
+        }
+        claim(self.folder, {"recipe": settings, "text": self.batches[0]})
+        if (state := self.folder / STATE).exists():
             self._restore(torch.load(state, map_location=self.device))
 
     def run(self, until: int | None = None) -> None:
@@ -122,9 +128,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
-        partial = self.folder / "state.tmp"
-        torch.save(state, partial)
-        partial.replace(self.folder / "state.pt")
+        write(state, self.folder / STATE)
 
     def _restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])

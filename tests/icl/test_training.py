@@ -1,13 +1,15 @@
 """Training: what it converges to, that it resumes to the same bits, and that a population is many runs in one."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
 
-from mechlib.icl import construction, predictors, tasks
+from mechlib.icl import construction, predictors, shifts, tasks
 from mechlib.icl.compare import compare_predictors
 from mechlib.icl.linear_attention import LinearSelfAttention
+from mechlib.icl.mixture import Mixture
 from mechlib.icl.models import Architecture, ICLTransformer
 from mechlib.icl.training import Recipe, train
 
@@ -65,13 +67,164 @@ def test_a_run_that_was_stopped_ends_at_the_same_bits(tmp_path, monkeypatch, opt
     stopped = small()
     with pytest.raises(Stopped):
         train(stopped, task, recipe, watch=stop, watch_at=(8,), folder=tmp_path, progress=False)
-    resumed = small(seed=5)
+    resumed = small()
     later = train(resumed, task, recipe, watch=lambda m: 0.0, watch_at=(12,), folder=tmp_path, progress=False)
     same(resumed, whole)
     assert torch.equal(later.loss, history.loss)
     assert sorted(history.watched) == [0, 4, 12] and sorted(later.watched) == [12]
-    with pytest.raises(ValueError, match="another recipe"):
-        train(small(), task, Recipe(steps=9, batch=8, n_points=5, learning_rate=1e-2), folder=tmp_path, progress=False)
+
+
+def pooled(change=0.0):
+    pool = torch.randn(40, 3, generator=torch.Generator().manual_seed(2))
+    pool[39, 2] += change  # a task that the first prompts do not draw
+    return tasks.LinearRegression(3, pool=pool)
+
+
+def mixed(noise=0.0, hidden=4):
+    families = (tasks.LinearRegression(3), tasks.ReluNetwork(3, hidden=hidden))
+    return Mixture(3, noise=noise, families=families, scales=(1.0, 0.5))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cubed(tasks.LinearRegression):
+    def evaluate(self, task, x):
+        return super().evaluate(task, x) ** 3
+
+
+OTHERS = {
+    "recipe": ({"recipe": dataclasses.replace(SMALL, seed=1)}, "recipe.*recipe.seed is 0 there and 1 here"),
+    "rate": ({"recipe": dataclasses.replace(SMALL, learning_rate=0.02)}, "recipe.learning_rate is 0.01 there and 0.02"),
+    "noise": ({"task": tasks.LinearRegression(3, noise=3.0)}, "another task.*noise is 0.0 there and 3.0 here"),
+    "inputs": ({"task": tasks.LinearRegression(3, inputs="uniform")}, "inputs is 'normal' there and 'uniform' here"),
+    "family": ({"task": tasks.SparseLinear(3, nonzero=3)}, "LinearRegression' there and 'SparseLinear' here"),
+    "a pool": ({"task": pooled()}, "task.0.pool is None there and a tensor"),
+    "a shift": ({"task": shifts.Scaled(tasks.LinearRegression(3))}, "'LinearRegression' there and 'Scaled' here"),
+    "its code": ({"task": Cubed(3)}, "another task"),
+    "weights": ({"model": {"seed": 1}}, "another model.*weights.embed.weight has other numbers"),
+    "heads": ({"model": {"n_heads": 1}}, "model.architecture.n_heads is 2 there and 1 here"),
+    "width": ({"model": {"d_model": 16}}, r"positions is \[1, 1, 5, 8\] there and \[1, 1, 5, 16\] here"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_folder_belongs_to_one_run(tmp_path, other):
+    """Finished or killed before anything was saved, it is neither resumed by another run nor overwritten."""
+    changed, message = OTHERS[other]
+    first = {"recipe": SMALL, "task": tasks.LinearRegression(3), "model": {}}
+
+    def run(recipe, task, model, folder):
+        sizes = {"d_model": 8, "seed": 0} | model
+        seed = sizes.pop("seed")
+        network = ICLTransformer(Architecture(3, 5, **sizes), seed=seed)
+        return train(network, task, recipe, folder=folder, progress=False).loss
+
+    loss = run(**first, folder=tmp_path / "done")
+    with pytest.raises(ValueError, match=message):
+        run(**first | changed, folder=tmp_path / "done")
+    assert torch.equal(run(**first, folder=tmp_path / "done"), loss)
+    (tmp_path / "killed").mkdir()
+    shutil.copy(tmp_path / "done" / "run.pt", tmp_path / "killed")
+    with pytest.raises(ValueError, match=message):
+        run(**first | changed, folder=tmp_path / "killed")
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "message"),
+    [
+        (pooled(), pooled(1e-3), "task.0.pool has other numbers"),
+        (mixed(), mixed(hidden=5), "task.0.families.1.hidden is 4 there and 5 here"),
+        (mixed(), mixed(noise=0.1), "task.0.noise is 0.0 there and 0.1 here"),
+        (shifts.Scaled(pooled(), factor=2.0), shifts.Scaled(pooled(), factor=3.0), "task.0.factor is 2.0 there"),
+        (shifts.Scaled(pooled()), shifts.Scaled(pooled(1.0)), "task.0.task.pool has other numbers"),
+    ],
+)
+def test_a_task_is_all_that_it_holds(tmp_path, given, other, message):
+    train(small(), given, SMALL, folder=tmp_path, progress=False)
+    train(small(), given, SMALL, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=message):
+        train(small(), other, SMALL, folder=tmp_path, progress=False)
+
+
+def test_the_tasks_of_a_population_are_compared_one_by_one(tmp_path):
+    given = [tasks.LinearRegression(3), tasks.LinearRegression(3, noise=0.5)]
+    train(small(2), given, SMALL, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=r"task\.1\.noise is 0\.5 there and 0\.25 here"):
+        train(small(2), [given[0], tasks.LinearRegression(3, noise=0.25)], SMALL, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=r"task\.1 only there"):
+        train(small(2), given[0], SMALL, folder=tmp_path, progress=False)
+
+
+def test_models_that_differ_in_code_or_in_what_is_trained_are_others(tmp_path):
+    class Doubled(LinearSelfAttention):
+        def forward(self, x, y):
+            return 2 * super().forward(x, y)
+
+    Doubled.__qualname__ = LinearSelfAttention.__qualname__
+    task = tasks.LinearRegression(3)
+    train(LinearSelfAttention(3), task, SMALL, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=r"model\.first predictions has other numbers"):
+        train(Doubled(3), task, SMALL, folder=tmp_path, progress=False)
+    frozen = LinearSelfAttention(3)
+    frozen.W_Q.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"model\.trained"):
+        train(frozen, task, SMALL, folder=tmp_path, progress=False)
+
+
+def test_what_is_watched_is_found_by_the_watch_that_is_given(tmp_path, monkeypatch):
+    """Another watch, or the same with another setting, gets its own results at every look, stopped or finished."""
+    monkeypatch.setattr("mechlib.icl.training.SAVE_EVERY", 5)
+    task, looks = tasks.LinearRegression(3), (0, 4, 9, 12)
+
+    class Stopped(Exception):
+        pass
+
+    class Entry:
+        def __init__(self, index, stop=False):
+            self.index, self.stop, self.calls = index, stop, 0
+
+        def __call__(self, model):
+            self.calls += 1
+            if self.stop and self.calls == 3:
+                raise Stopped
+            return float(model.embed.weight.flatten()[self.index])
+
+    expected = [train(small(), task, SMALL, watch=Entry(i), watch_at=looks, progress=False).watched for i in (0, 1)]
+    with pytest.raises(Stopped):
+        train(small(), task, SMALL, watch=Entry(0, stop=True), watch_at=looks, folder=tmp_path, progress=False)
+    for _ in range(2):
+        for index in (0, 1):
+            model = small()
+            found = train(model, task, SMALL, watch=Entry(index), watch_at=looks, folder=tmp_path, progress=False)
+            assert found.watched == expected[index]
+            assert float(model.embed.weight.detach().flatten()[index]) == expected[index][12]
+    with pytest.raises(ValueError, match="has passed step 7 of watch_at and kept no weights"):
+        train(small(), task, SMALL, watch=Entry(0), watch_at=(4, 7), folder=tmp_path, progress=False)
+
+
+def test_a_folder_makes_no_difference_to_a_model_that_draws_at_random(tmp_path):
+    class Dropping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.drop, self.still = small(), torch.nn.Dropout(0.5), torch.nn.Dropout(0.5).eval()
+
+        def forward(self, x, y):
+            return self.still(self.inner(self.drop(x), y))
+
+    losses = []
+    for folder in (None, tmp_path, tmp_path):
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            model = Dropping()
+            losses.append(train(model, tasks.LinearRegression(3), SMALL, folder=folder, progress=False).loss)
+        assert model.drop.training and not model.still.training
+    assert torch.equal(losses[0], losses[1]) and torch.equal(losses[0], losses[2])
+
+
+def test_a_state_of_which_nothing_says_whose_it_is_is_refused(tmp_path):
+    train(small(), tasks.LinearRegression(3), SMALL, folder=tmp_path, progress=False)
+    (tmp_path / "run.pt").unlink()
+    with pytest.raises(ValueError, match=r"no run\.pt that says of which one"):
+        train(small(), tasks.LinearRegression(3), SMALL, folder=tmp_path, progress=False)
 
 
 def test_a_population_is_its_models_trained_alone():

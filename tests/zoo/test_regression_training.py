@@ -128,6 +128,21 @@ def test_a_run_that_was_killed_goes_on_to_the_same_card(shop, monkeypatch):
     assert resumed.files == whole.files and resumed.log == whole.log
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "another model .*weights.embed.weight has other numbers"),
+        ({"tasks": nested_pools(3, 0.5, (3, 7, None))}, r"task.0.pool is \[2, 3\] there and \[3, 3\] here"),
+        ({"looked_at": (1, 3, 4)}, "passed step 3 of watch_at and kept no weights"),
+    ],
+)
+def test_a_folder_belongs_to_one_recipe(shop, monkeypatch, change, message):
+    train("tiny-pools", folder=shop / "run", device="cpu", progress=False)
+    monkeypatch.setitem(regression_recipes.REGRESSIONS, "tiny-pools", dataclasses.replace(POPULATION, **change))
+    with pytest.raises(ValueError, match=message):
+        train("tiny-pools", folder=shop / "run", device="cpu", progress=False)
+
+
 def training_run():
     from mechlib.icl import training
 

@@ -55,6 +55,38 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path, small_corpus, 
     }
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "another recipe and another text .*recipe.seed is 0 there and 1 here"),
+        ({"learning_rate": 1e-3}, "recipe.learning_rate is 0.003 there and 0.001 here"),
+        ({"steps": 8, "checkpoints": (2, 8)}, "recipe.steps is 6 there and 8 here"),
+        (
+            {"shape": dataclasses.replace(TINY.shape, n_heads=1, d_head=32)},
+            "recipe.shape.n_heads is 2 there and 1 here",
+        ),
+        ({"rows": Rows(stdlib=5, repeated=3)}, "recipe.rows.repeated is 2 there and 3 here"),
+    ],
+)
+def test_a_folder_belongs_to_one_recipe(tmp_path, small_corpus, change, message):
+    """From the first moment on, so that no log of another run is added to; what a recipe remarks is no part of it."""
+    Trainer(TINY, tmp_path / "run", progress=False)
+    with pytest.raises(ValueError, match=message):
+        Trainer(dataclasses.replace(TINY, **change), tmp_path / "run", progress=False)
+    run(tmp_path / "run", until=3)
+    with pytest.raises(ValueError, match=message):
+        Trainer(dataclasses.replace(TINY, **change), tmp_path / "run", progress=False)
+    assert Trainer(dataclasses.replace(TINY, remarks=("Small.",)), tmp_path / "run", progress=False).step == 3
+
+
+def test_a_folder_belongs_to_one_text(tmp_path, small_corpus, monkeypatch):
+    run(tmp_path / "run", until=3)
+    less = text.files("train")[:11]
+    monkeypatch.setattr(text, "files", lambda split, tests=False: less)
+    with pytest.raises(ValueError, match=r"another text .*text has other numbers"):
+        Trainer(TINY, tmp_path / "run", progress=False)
+
+
 def test_an_untied_model_keeps_its_unembedding(tmp_path, small_corpus):
     recipe = dataclasses.replace(TINY, shape=dataclasses.replace(TINY.shape, tied=False))
     trainer = run(tmp_path / "run", recipe=recipe)

@@ -18,8 +18,8 @@ def test_a_unit_per_row_is_needed():
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    covered = [e.low <= 2.0 <= e.high for e in (stats.estimate(rng.normal(2.0, 1.0, 40), seed=s) for s in range(200))]
-    assert 0.89 <= np.mean(covered) <= 0.99
+    covered = [e.low <= 2.0 <= e.high for e in (stats.estimate(rng.normal(2.0, 1.0, 40), seed=s) for s in range(600))]
+    assert 0.88 <= np.mean(covered) <= 0.98, "a bootstrap of 40 covers 93 %; the share has a standard error of 1 %"
 
 
 def test_the_interval_is_that_of_the_normal_approximation_for_many_units():
@@ -46,7 +46,7 @@ def test_few_runs_are_covered_by_students_interval_where_a_bootstrap_is_too_narr
     def coverage(interval):
         return np.mean([(e := interval(r)).low <= 2.0 <= e.high for r in runs])
 
-    assert 0.92 <= coverage(stats.over_runs) <= 0.98
+    assert coverage(stats.over_runs) == pytest.approx(0.95, abs=4.5 * (0.95 * 0.05 / 600) ** 0.5)
     assert coverage(stats.estimate) < 0.85
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mechlib.icl import construction, predictors, tasks
+from tests.sampling import mean_is
 
 
 def prompts(batch=6, n_points=11, d=10, seed=0):
@@ -54,9 +55,8 @@ def test_the_best_step_is_where_the_sampled_loss_is_lowest(d, n, inputs, var, fo
     sample = tasks.LinearRegression(d, inputs=inputs).sample(200_000, n + 1, generator=torch.Generator().manual_seed(1))
     unit = construction.gd_predict(sample.x, sample.y, eta=1.0, steps=1)
     target = sample.y[:, -1]
-    best = (unit @ target / (unit @ unit)).item()
-    assert eta == pytest.approx(best, rel=0.02)
-    assert loss == pytest.approx(0.5 * (eta * unit - target).square().mean().item(), rel=0.02)
+    mean_is(unit * (eta * unit - target), 0, within=0.05 * eta * unit.square().mean())  # the slope at the best step
+    mean_is(0.5 * (eta * unit - target).square(), loss, within=0.05 * loss)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mechlib.icl import shifts, tasks
+from tests.sampling import mean_is
 
 FAMILIES = [
     tasks.LinearRegression(4),
@@ -66,8 +67,8 @@ def test_a_network_is_a_sum_of_ramps():
 )
 def test_the_variance_of_y_is_the_one_that_the_scales_give(task, variance):
     y = task.sample(20_000, 4, generator=generator(1)).y
-    assert y.square().mean().item() == pytest.approx(variance, rel=0.05)
-    assert abs(y.mean().item()) < 0.05 * math.sqrt(variance)
+    mean_is(y.square().mean(1), variance, within=0.08 * variance)
+    mean_is(y.mean(1), 0, within=0.05 * math.sqrt(variance))
 
 
 def test_a_pool_is_all_that_is_drawn_and_all_of_it():
@@ -79,7 +80,7 @@ def test_a_pool_is_all_that_is_drawn_and_all_of_it():
 def test_sparse_tasks_have_so_many_coordinates():
     weights = tasks.SparseLinear(6, nonzero=2).sample(500, 1, generator=generator()).task
     assert set((weights != 0).sum(1).tolist()) == {2}
-    assert (weights != 0).float().mean(0).min() > 0.2
+    mean_is((weights != 0).float(), 2 / 6, within=0.11)
 
 
 def test_shifts_change_the_inputs_as_they_say_and_y_belongs_to_them():
@@ -88,13 +89,13 @@ def test_shifts_change_the_inputs_as_they_say_and_y_belongs_to_them():
         prompts = shift(base).sample(5, 40, generator=generator(2))
         torch.testing.assert_close(prompts.y, torch.einsum("bnd,bd->bn", prompts.x, prompts.task))
     scaled = shifts.Scaled(base, factor=3.0).sample(400, 20, generator=generator())
-    assert scaled.x.square().mean().item() == pytest.approx(9, rel=0.05)
+    mean_is(scaled.x.square().mean((1, 2)), 9, within=0.45)
     inside = shifts.InSubspace(base, dimension=2).sample(300, 40, generator=generator())
     assert set(torch.linalg.matrix_rank(inside.x, rtol=1e-4).tolist()) == {2}
-    assert inside.x.square().mean().item() == pytest.approx(1, rel=0.05)
+    mean_is(inside.x.square().mean((1, 2)), 1, within=0.05)
     signs = shifts.InOrthant(base).sample(300, 12, generator=generator()).x.sign()
     assert (signs[:, :-1] == signs[:, :1]).all()
-    assert 0.4 < (signs[:, -1] == signs[:, 0]).float().mean() < 0.6
+    mean_is((signs[:, -1] == signs[:, 0]).float().flatten(), 0.5, within=0.1)
     turned = shifts.Rotated(base).sample(4, 50_000, generator=generator()).x
     spread = torch.linalg.eigvalsh(turned.mT @ turned / 50_000).flip(-1)
     expected = torch.arange(1, 7) ** -2.0

@@ -11,6 +11,7 @@ from mechlib.llc.exact import (
     reduced_rank,
     regular,
 )
+from tests.sampling import mean_is
 
 SMALL = [(*widths, rank) for widths in product(range(1, 7), repeat=3) for rank in range(min(widths) + 1)]
 
@@ -98,8 +99,7 @@ def test_the_quadratic_expectation_is_the_mean_over_its_gaussian():
     h, nbeta, gamma = torch.tensor([3.0, 0.5, 0.0]), 20.0, 2.0
     generator = torch.Generator().manual_seed(0)
     w = torch.randn(400_000, 3, generator=generator) / (nbeta * h + gamma).sqrt()
-    sampled = (nbeta * (h * w**2).sum(1) / 2).mean()
-    assert quadratic_expectation(h, nbeta, gamma) == pytest.approx(float(sampled), rel=0.01)
+    mean_is(nbeta * (h * w**2).sum(1) / 2, quadratic_expectation(h, nbeta, gamma), within=0.01)
     assert quadratic_expectation([1.0, 2.0], nbeta=5.0, gamma=0.0) == 1.0
 
 

@@ -43,12 +43,12 @@ def climb(model, loss_fn=halved, data=None, **options):
         return ladder(model, loss_fn, data, progress=False, **options)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_reduced_rank_of_multiplicity_1_is_reached_at_nbeta_1e4(seed):
-    found = climb(LinearPair(3, 2, 4, 1), nbetas=geometric(100, 1e4, 6), draws=3000, seed=seed)
+def test_reduced_rank_of_multiplicity_1_is_reached_at_nbeta_1e4():
+    """The mean of three runs, each with a standard error of .5 %."""
     exact = reduced_rank(3, 2, 4, 1)
     assert exact.multiplicity == 1
-    assert found.estimates[-1] == pytest.approx(exact.value, rel=0.02)
+    runs = [climb(LinearPair(3, 2, 4, 1), nbetas=geometric(100, 1e4, 6), draws=3000, seed=seed) for seed in SEEDS]
+    assert np.mean([run.estimates[-1] for run in runs]) == pytest.approx(exact.value, rel=0.015)
 
 
 @pytest.mark.parametrize(("shape", "within"), [((2, 2, 2, 1), 0.025), ((3, 2, 3, 1), 0.04)])
@@ -75,20 +75,25 @@ def test_every_rung_of_a_crossing_has_the_exact_value_within_its_error(device):
     found = climb(Point(torch.zeros(2)).to(device), loss, nbetas=nbetas)
     exact = [quadrature(lambda w: w[:, 0] ** 4 * w[:, 1] ** 2, [0.0, 0.0], nbeta, 1.0).value for nbeta in nbetas]
     z = (found.estimates - torch.tensor(exact)) / found.std_errors
-    assert z.abs().max() < 4
-    assert (found.std_errors / found.estimates).max() < 0.02
+    assert z.abs().max() < 5, "Student's t with 63 degrees of freedom, seven times: 4e-5"
+    assert (found.std_errors / found.estimates).max() < 0.03
     assert found.trace.shape == (7, 64, 2000)
     assert not found.warnings or {w.code for w in found.warnings} == {"multiplicity_uncertain"}
 
 
 def test_the_error_at_a_rung_is_that_of_many_runs():
+    """30 runs of four rungs, whose neighbours are correlated by a half, are worth some 70 numbers.
+
+    Student's t with 15 degrees of freedom has a standard deviation of 1.07. That of 70 numbers has an error of .09, and
+    the mean of each run one of .72, that of all .13.
+    """
     h = torch.tensor([1.0, 5.0, 0.3])
     options = {"nbetas": [2.0, 6.0, 18.0, 54.0], "replicas": 16, "draws": 100, "burnin": 200}
-    runs = [climb(Point(torch.zeros(3)), lambda f, _: (h * f() ** 2).sum() / 2, seed=s, **options) for s in range(12)]
+    runs = [climb(Point(torch.zeros(3)), lambda f, _: (h * f() ** 2).sum() / 2, seed=s, **options) for s in range(30)]
     exact = torch.tensor([quadratic_expectation(h, nbeta, 1.0) for nbeta in options["nbetas"]])
     z = torch.stack([(run.estimates - exact) / run.std_errors for run in runs])
     assert 0.6 < z.std() < 1.6
-    assert z.mean().abs() < 0.6
+    assert z.mean().abs() < 0.7
 
 
 def test_the_control_takes_the_noise_of_a_regular_minimum_away():
@@ -109,11 +114,12 @@ def test_data_and_restricted_weights():
         model.weight.copy_(solution.T)
     before = {name: p.clone() for name, p in model.state_dict().items()}
     nbetas = [30.0, 60.0, 120.0, 240.0]
-    options = {"nbetas": nbetas, "params": "weight", "gamma": 2.0, "replicas": 16, "draws": 300, "burnin": 300}
+    options = {"nbetas": nbetas, "params": "weight", "gamma": 2.0, "replicas": 48, "draws": 300, "burnin": 300}
     found = climb(model, lambda f, b: (f(b[0]) - b[1]).square().sum(1) / 2, (x, y), **options)
     eigenvalues = torch.linalg.eigvalsh(x.T @ x / 60)
     exact = torch.tensor([quadratic_expectation(eigenvalues, nbeta, 2.0) for nbeta in nbetas])
-    assert ((found.estimates - exact) / found.std_errors).abs().max() < 4
+    z = (found.estimates - exact) / found.std_errors
+    assert z.abs().max() < 5, "Student's t with 47 degrees of freedom, four times: 4e-5"
     assert found.gamma == 2.0 and found.init_loss == pytest.approx(float((model(x) - y).detach().square().mean() / 2))
     assert all(torch.equal(before[name], p) for name, p in model.state_dict().items())
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mechlib.llc.samplers import ACCEPTANCE, SAMPLERS, adapt, gaussian, lm, mala, sgld
+from tests.sampling import ERRORS, mean_is
 
 STIFFNESS = torch.tensor([0.5, 2.0, 8.0], dtype=torch.float64)
 CENTER = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -30,8 +31,8 @@ def spread(sampler, *, chains=CHAINS, steps=400, seed=0) -> torch.Tensor:
 
 
 def sure(variance: torch.Tensor) -> torch.Tensor:
-    """Four standard errors of the variance of normals."""
-    return 4 * variance * math.sqrt(2 / CHAINS)
+    """The margin of the variance of normals: that three of them are within it has a chance of 1 - 2e-5."""
+    return ERRORS * variance * math.sqrt(2 / CHAINS)
 
 
 LR = 1.5 / float(CURVATURE.max())
@@ -76,11 +77,11 @@ def test_mala_is_exact_where_the_loss_is_no_quadratic():
     normals = gaussian(torch.Generator().manual_seed(0))
     sampler = mala(torch.zeros(1, dtype=torch.float64), nbeta=1.0, gamma=0.0, lr=0.3)
     state = sampler.init(torch.zeros(CHAINS, 1, dtype=torch.float64), quartic, normals)
-    total = torch.zeros((), dtype=torch.float64)
+    total = torch.zeros(CHAINS, dtype=torch.float64)
     for step in range(1000):
         state = sampler.step(state, quartic, normals)
-        total += state.loss.mean() if step >= 100 else 0
-    assert float(total / 900) == pytest.approx(0.25, rel=0.02)
+        total += state.loss if step >= 100 else 0
+    mean_is(total / 900, 0.25, within=0.01)
 
 
 def quartic(w):
@@ -105,7 +106,10 @@ def test_adaptation_reaches_its_acceptance():
     normals = gaussian(torch.Generator().manual_seed(0))
     sampler = mala(CENTER, nbeta=NBETA, gamma=GAMMA, lr=lr)
     state = sampler.init(CENTER.repeat(500, 1), quadratic, normals)
-    for _ in range(300):
+    accepted = torch.zeros(600)
+    for step in range(600):
         state = sampler.step(state, quadratic, normals)
         adapt(lr, state, rate=0.3)
-    assert float(state.accept.mean()) == pytest.approx(ACCEPTANCE, abs=0.05) and float(lr) > 1e-3
+        accepted[step] = state.accept.mean()
+    # The steps' deviations add up to what log lr has moved by, over the rate: there is hardly any noise in their mean.
+    assert float(accepted[500:].mean()) == pytest.approx(ACCEPTANCE, abs=0.01) and float(lr) > 1e-3

@@ -10,6 +10,7 @@ from scipy.stats import chi2
 
 from mechlib.llc.exact import reduced_rank
 from mechlib.llc.volume import VolumeCurve, linear_network_volume, nested_volume
+from tests.sampling import mean_is
 
 FALLING = torch.exp(torch.arange(1.0, -12.0, -0.5))
 
@@ -22,29 +23,35 @@ def crossing(deviation):
     return 0.5 * deviation.square().prod(-1)
 
 
+def over(curve, exact):
+    """The measured volumes over the exact ones, [run, level], where some are above the threshold.
+
+    A product of shares is an unbiased estimate of a volume; its logarithm is a little too low.
+    """
+    return (curve.log_volume - exact).exp()[:, exact < math.log(0.9)]
+
+
 def law(log_threshold, coefficient, multiplicity, constant=-1.3):
     x = torch.as_tensor(log_threshold, dtype=torch.float64)
     return coefficient * x + (multiplicity - 1) * (-x).log() + constant
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("d", "scale"), [(1, 1.0), (3, 0.2), (5, 2.0)])
-def test_a_quadratic_follows_the_chi_squared_law(d, scale, seed):
-    curve = nested_volume(quadratic, d, FALLING, scale=scale, seed=seed)
+@pytest.mark.parametrize(("d", "scale", "within"), [(1, 1.0, 0.1), (3, 0.2, 0.2), (5, 2.0, 0.4)])
+def test_a_quadratic_follows_the_chi_squared_law(d, scale, within):
+    curve = nested_volume(quadratic, d, FALLING, scale=scale, runs=64)
     exact = torch.from_numpy(chi2.logcdf(2 * FALLING / scale**2, d))
-    assert (curve.log_volume.mean(0) - exact).abs().max() < 0.25
-    assert 0.01 < curve.log_volume[:, -1].std() < 0.6
+    mean_is(over(curve, exact), 1, within=within)
+    assert 0.01 < curve.log_volume[:, -1].std() < 0.8
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_network_follows_its_exact_volume(seed):
+def test_a_network_follows_its_exact_volume():
     def rise(w):
         hidden, outer = w[..., :2], w[..., 2:].unflatten(-1, (5, 2))
         return 0.5 * (outer @ hidden[..., None]).square().sum((-1, -2))
 
-    curve = nested_volume(rise, 12, FALLING, scale=0.7, seed=seed)
+    curve = nested_volume(rise, 12, FALLING, scale=0.7, runs=32)
     exact = linear_network_volume(2, 5, FALLING.tolist(), scale=0.7).log()
-    assert (curve.log_volume.mean(0) - exact).abs().max() < 0.3
+    mean_is(over(curve, exact), 1, within=0.2)
 
 
 def test_the_share_below_a_threshold_that_all_meet_is_one():
@@ -54,9 +61,9 @@ def test_the_share_below_a_threshold_that_all_meet_is_one():
 
 def test_only_one_of_many_weights_matters():
     """The others are free: the walk must not steer by them."""
-    curve = nested_volume(lambda w: 0.5 * w[..., 0].square(), 12, FALLING)
+    curve = nested_volume(lambda w: 0.5 * w[..., 0].square(), 12, FALLING, runs=32)
     exact = torch.from_numpy(chi2.logcdf(2 * FALLING, 1))
-    assert (curve.log_volume.mean(0) - exact).abs().max() < 0.2
+    mean_is(over(curve, exact), 1, within=0.2)
 
 
 def test_seeds_decide_the_runs():

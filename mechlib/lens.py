@@ -173,6 +173,8 @@ def residual_entries(
 def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
     """The logits of residual stream vectors: the model's final norm and unembedding, differentiable in ``residual``.
 
+    What else a model does to its logits is done too: a factor, a soft cap, a projection before the unembedding.
+
     ``read_out(model, residual_entries(model, tokens)[-1])`` equals ``model(tokens)``. Logits are in single precision
     at least. They take ``d_vocab / d_model`` times the room of ``residual``.
 
@@ -191,12 +193,16 @@ def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"])
 
 def _logits(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
     rows = residual.reshape(1, -1, residual.shape[-1])
-    logits = model.adapter.apply_output_logits_transform(model.unembed(model.ln_final(rows)))
+    normed = model.ln_final(rows)
+    if hasattr(model, "project_out"):  # an OPT whose embedding is narrower than its stream
+        normed = model.project_out(normed)
+    logits = model.adapter.apply_output_logits_transform(model.unembed(normed))
     return logits.to(_at_least_single(logits.dtype)).reshape(*residual.shape[:-1], -1)
 
 
 def _require_own_readout(model: TransformerBridge) -> None:
-    if points := hooked_points(model, "ln_final", "unembed"):
+    parts = [part for part in ("ln_final", "project_out", "unembed") if hasattr(model, part)]
+    if points := hooked_points(model, *parts):
         raise ValueError(
             f"there are hooks on the model's final norm or unembedding, which take residual stream vectors by the row "
             f"here and not as positions of a text: {', '.join(points)}. Remove them, or run the model itself"

@@ -12,6 +12,7 @@ PACKAGE = Path(mechlib.__file__).parent
 
 FLOORS = {
     "__init__": -1,
+    "originals": -1,
     "bridge": 0,
     "text": 0,
     "icl": 0,

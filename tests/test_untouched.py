@@ -65,6 +65,8 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
     lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
+    bridge.attention_scales: [bridge.attention_scales],
+    bridge.kind_of: [bridge.kind_of],
     generation.multiply_adds: [lambda m: generation.multiply_adds(m, 1, 3)],
 }
 """Calls that look at the weights alone, or at a part of the model."""
@@ -168,7 +170,12 @@ def test_every_public_function_is_called_here():
     }
     of_one_format = {columns.without_mask}  # shown in tests/test_columns.py
     assert public - of_one_format == set(RUNS) | set(BY_HAND) | set(READINGS)
-    assert public - of_one_format - set(MISTAKES) == {heads.copying_scores, bridge.shuffled}
+    assert public - of_one_format - set(MISTAKES) == {
+        heads.copying_scores,
+        bridge.attention_scales,
+        bridge.kind_of,
+        bridge.shuffled,
+    }
 
 
 @pytest.mark.parametrize("call", each(RUNS) + each(READINGS))

@@ -5,10 +5,18 @@ it attends to from which, and its OV circuit ``W_E W_V W_O W_U`` what attending 
 et al., "A Mathematical Framework for Transformer Circuits", 2021). Both have ``d_vocab**2`` entries and rank at most
 ``d_head``, so they are kept as products of two thin matrices.
 
-``fold=True`` looks at the matrices as the stream meets them: between any two of them stands a LayerNorm, which
-subtracts the stream's mean and multiplies by a gain. The gain goes into the matrix that reads, the mean is removed on
-both sides, and the unembedding loses the part that adds the same to every logit. What is left out is the norm's
-division, a positive number for every position. ``fold=False`` takes the weights as they are stored.
+``fold=True`` looks at the matrices as the stream meets them: between any two of them stands a norm. A LayerNorm
+subtracts the stream's mean and multiplies by a gain; the gain goes into the matrix that reads, and the mean is removed
+on both sides. An RMSNorm has a gain and removes no mean (Gemma's gain is 1 + weight). A norm after attention (Gemma 2,
+OLMo 2) goes into ``W_O``, and norms of queries and keys (Qwen 3) into ``W_Q`` and ``W_K``; so do factors on the
+embedding, on what a layer adds and on the logits (Gemma, Granite, Cohere). The unembedding loses the part that adds the
+same to every logit, unless they are capped. What is left out is the norms' division, a positive number for every
+position (and head, for queries and keys). ``fold=False`` takes the weights as they are stored, with the attention's
+scale and nothing else.
+
+In grouped-query attention head ``h`` has the key and value of group ``h // (n_heads / groups)``. Under rotary positions
+queries and keys are turned by an angle for every position: the circuit is that of distance 0, of a token that attends
+to its own position. Biases for distances (ALiBi) and caps on scores, queries, keys or values are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +28,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.bridge import FactoredMatrix, TransformerBridge, require_bridge
+from mechlib.bridge import FactoredMatrix, TransformerBridge
+from mechlib.heads.weights import head_weights
 from mechlib.running import require_head
 
 Composition = Literal["Q", "K", "V"]
@@ -45,18 +54,20 @@ class CompositionScores:
 
 @torch.no_grad()
 def qk_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = True) -> FactoredMatrix:
-    """``W_E W_Q W_K^T W_E^T / sqrt(d_head)``, ``[d_vocab, d_vocab]``: rows are query tokens, columns key tokens.
+    """``W_E W_Q W_K^T W_E^T`` times the attention's scale, ``[d_vocab, d_vocab]``: rows are query tokens, columns keys.
 
     An entry is what the two tokens' embeddings add to the attention score, up to the norms' division, without biases
-    and positions. The dense matrix exists only if ``.AB`` is asked for.
+    and positions. The scale is ``1 / sqrt(d_head)`` in most models (:func:`mechlib.bridge.attention_scales`). The
+    dense matrix exists only if ``.AB`` is asked for.
 
     Raises:
-        ValueError: if there is no such head, or ``fold`` is asked of a model without LayerNorm.
+        ValueError: if there is no such head; for a model whose heads have no matrices of their own or whose scale is
+            not known; if ``fold`` is asked of a kind of model whose norms are not known, or are in the stream itself.
     """
-    w = _weights(model, fold)
+    w = head_weights(model, fold=fold)
     require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
-    scale = model.cfg.d_head**-0.5
-    return FactoredMatrix(w.embed @ w.query[layer, head] * scale, (w.embed @ w.key[layer, head]).mT)
+    queries = w.embed @ w.query[layer, head] * w.scale[layer]
+    return FactoredMatrix(queries, (w.embed @ w.key[layer, head]).mT)
 
 
 @torch.no_grad()
@@ -66,9 +77,9 @@ def ov_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = 
     Up to the norms' division, without biases. The dense matrix exists only if ``.AB`` is asked for.
 
     Raises:
-        ValueError: if there is no such head, or ``fold`` is asked of a model without LayerNorm.
+        ValueError: as :func:`qk_circuit`.
     """
-    w = _weights(model, fold)
+    w = head_weights(model, fold=fold)
     require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     return FactoredMatrix(w.embed @ w.value[layer, head], w.out[layer, head] @ w.unembed)
 
@@ -85,12 +96,12 @@ def copying_scores(model: TransformerBridge, *, fold: bool = True) -> Float[Tens
         ``[n_layers, n_heads]``.
 
     Raises:
-        ValueError: if ``fold`` is asked of a model without LayerNorm.
+        ValueError: for a model that :func:`qk_circuit` refuses.
     """
-    w = _weights(model, fold)
+    w = head_weights(model, fold=fold)
     small = w.out @ (w.unembed @ w.embed) @ w.value
     eigenvalues = torch.linalg.eigvals(small.double())
-    return (eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1)).float()
+    return (eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1)).to(small.dtype)
 
 
 @torch.no_grad()
@@ -103,14 +114,14 @@ def composition_scores(model: TransformerBridge, kind: Composition, *, fold: boo
 
     If ``A`` and ``B`` are turned against each other at random, the mean of the squared ratio is ``1 / d`` with ``d``
     the dimension of the stream, for any singular values; the baseline is its root. Removing the stream's mean
-    (``fold=True``) leaves ``d = d_model - 1``.
+    (``fold=True`` of a model with LayerNorm) leaves ``d = d_model - 1``.
 
     Raises:
-        ValueError: for another ``kind``, or if ``fold`` is asked of a model without LayerNorm.
+        ValueError: for another ``kind``, or a model that :func:`qk_circuit` refuses.
     """
     if kind not in get_args(Composition):
         raise ValueError(f"kind is one of {', '.join(get_args(Composition))}, not {kind!r}")
-    w = _weights(model, fold)
+    w = head_weights(model, fold=fold)
     writers = torch.linalg.qr(w.value, mode="r").R @ w.out
     left, right = {"Q": (w.query, w.key.mT), "K": (w.key, w.query.mT), "V": (w.value, w.out)}[kind]
     readers = left @ torch.linalg.qr(right.mT, mode="r").R.mT
@@ -121,38 +132,4 @@ def composition_scores(model: TransformerBridge, kind: Composition, *, fold: boo
     layers = torch.arange(len(writers), device=norms.device)
     earlier = layers[:, None, None, None] < layers[:, None]
     ratio = (products / norms).where(earlier, torch.nan)
-    return CompositionScores(kind, ratio, (model.cfg.d_model - fold) ** -0.5)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """The matrices of all heads, in single precision at least, in the convention "row vector times matrix"."""
-
-    embed: Float[Tensor, "d_vocab d_model"]
-    query: Float[Tensor, "layer head d_model d_head"]
-    key: Float[Tensor, "layer head d_model d_head"]
-    value: Float[Tensor, "layer head d_model d_head"]
-    out: Float[Tensor, "layer head d_head d_model"]
-    unembed: Float[Tensor, "d_model d_vocab"]
-
-
-def _weights(model: TransformerBridge, fold: bool) -> _Weights:
-    require_bridge(model)
-    embed, query, key, value, out, unembed = (
-        w.to(torch.promote_types(w.dtype, torch.float32))
-        for w in (model.W_E, model.W_Q, model.W_K, model.W_V, model.W_O, model.W_U)
-    )
-    if not fold:
-        return _Weights(embed, query, key, value, out, unembed)
-    if not str(model.cfg.normalization_type).startswith("LN"):
-        raise ValueError(
-            f"fold=True is for models with LayerNorm; this one's norm is {model.cfg.normalization_type}: use fold=False"
-        )
-    gains = torch.stack([block.ln1.weight for block in model.blocks])[:, None, :, None]
-    query, key, value = (_centred(gains * w, -2) for w in (query, key, value))
-    unembed = _centred(_centred(model.ln_final.weight[:, None] * unembed, -2), -1)
-    return _Weights(_centred(embed, -1), query, key, value, _centred(out, -1), unembed)
-
-
-def _centred(matrix: Tensor, axis: int) -> Tensor:
-    return matrix - matrix.mean(axis, keepdim=True)
+    return CompositionScores(kind, ratio, w.dimensions**-0.5)

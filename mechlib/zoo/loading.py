@@ -20,7 +20,7 @@ from mechlib.zoo.regressors import RegressionModel, Regressor
 
 
 def load(
-    name: str, *, step: int | None = None, device: str | torch.device = "auto"
+    name: str, *, step: int | None = None, device: str | torch.device = "auto", dtype: torch.dtype = torch.float32
 ) -> bridge.TransformerBridge | RegressionModel:
     """A model in eval mode: one that ships with the book, or one of the Hugging Face hub or a local folder.
 
@@ -34,22 +34,25 @@ def load(
         step: a step of ``steps(name)``; the last one when left out. Step 0 is the untrained model. Only for models
             that ship with the book.
         device: ``"auto"`` takes CUDA where there is one.
+        dtype: of the weights in memory, whatever they are stored in.
 
     Raises:
         ValueError: for a name or step that is not there (the message gives the nearest ones), or a damaged file
-            (the message names it; nothing is loaded).
+            (the message names it; nothing is loaded); for a model of ``transformers`` that the bridge does not compute
+            as ``transformers`` does (:func:`mechlib.bridge.from_transformers`).
         OSError: if a hub model cannot be had; the message gives the reason and lists the embedded models.
     """
     if name in names():
         found = card(name)
         if isinstance(found.shape, Regressor):
-            return _regression(found, found.checkpoint(step)).to(bridge.resolve_device(device)).eval()
+            return _regression(found, found.checkpoint(step)).to(bridge.resolve_device(device), dtype).eval()
         weights = _weights(found, found.checkpoint(step))
-        return bridge.native(found.shape, weights, name=name, device=device, tokenizer=text.for_transformers)
+        model = bridge.native(found.shape, weights, name=name, device=device, tokenizer=text.for_transformers)
+        return model.to(dtype=dtype, print_details=False)
     if step is not None or difflib.get_close_matches(name, names(), cutoff=0.7):
         raise ValueError(f"{unknown_model(name, names())}; only these have steps")
     try:
-        return bridge.from_transformers(name, device=device)
+        return bridge.from_transformers(name, device=device, dtype=dtype)
     except OSError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OSError(f"{unknown_model(name, names())}. The hub was asked for it too, and said: {reason}") from error

@@ -5,7 +5,9 @@ import torch
 
 from mechlib.bridge import Shape, from_transformers, native
 from mechlib.heads import composition_scores, copying_scores, ov_circuit, qk_circuit
+from mechlib.heads import weights as weights_of_heads
 from mechlib.zoo.decoder import Decoder
+from tests.architectures import KINDS, build
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=10, d_vocab=31)
 
@@ -15,12 +17,20 @@ def weights(shape: Shape = SHAPE, scale: float = 0.4) -> dict[str, torch.Tensor]
     return {k: scale * torch.randn(w.shape, generator=generator) for k, w in Decoder(shape, 0).state_dict().items()}
 
 
-@pytest.fixture(params=["native", "gpt2"])
-def plain_and_folded(request, gpt2_folder):
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("llama")
+    build(KINDS["llama grouped"]).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(params=["native", "gpt2", "llama"])
+def plain_and_folded(request, gpt2_folder, llama_folder):
     """A model, and the same after TransformerLens has folded its norms and centred its weights."""
     build = {
         "native": lambda: native(SHAPE, weights(), device="cpu"),
         "gpt2": lambda: from_transformers(gpt2_folder, device="cpu"),
+        "llama": lambda: from_transformers(llama_folder, device="cpu"),
     }[request.param]
     plain, folded = build(), build()
     with torch.no_grad():
@@ -185,8 +195,8 @@ class TestBadInput:
         ],
         ids=["copying", "composition", "qk", "ov"],
     )
-    def test_another_norm(self, small, monkeypatch, call):
-        monkeypatch.setattr(small.cfg, "normalization_type", "RMS")
-        with pytest.raises(ValueError, match="fold=True is for models with LayerNorm; this one's norm is RMS"):
+    def test_a_kind_whose_norms_are_not_known(self, small, monkeypatch, call):
+        monkeypatch.setattr(weights_of_heads, "FOLDABLE", frozenset())
+        with pytest.raises(ValueError, match="fold=True is not for a native, whose norms are not known here"):
             call(small)
         assert copying_scores(small, fold=False).shape == (3, 2)

@@ -60,7 +60,7 @@ def prefix_invariance(
     a positive control.
 
     Args:
-        tokens: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
+        tokens: token ids, ``[batch, pos]``, all of them text; a single sequence ``[pos]`` counts as a batch of one.
         lengths: of the prefixes, each from 1 to ``pos - 1``; all of them when left out.
         seed: of the uniform tokens that make the other future.
 

@@ -139,7 +139,8 @@ def continue_text(
     Both give the same logits up to rounding, so the same tokens except where rounding decides between two of them.
 
     Args:
-        prompt: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
+        prompt: token ids, ``[batch, pos]``, without pads, which would be read as text; a single sequence ``[pos]``
+            counts as a batch of one.
         cached: with a cache, the prompt's columns are computed once and every new token adds one column
             (:func:`extend`). Without, every new token takes the model's own run on the whole text so far, in which
             hooks act; those on the final norm and the unembedding are refused, as by ``mechlib.lens.read_out``.

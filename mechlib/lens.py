@@ -16,15 +16,17 @@ from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.running import (
     at_rest,
     checked_ids,
+    checked_mask,
     checked_tokens,
     few_sequences,
+    first_token,
     hook_name,
     hooked_points,
     run_reading,
@@ -34,6 +36,7 @@ from mechlib.running import (
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens", "read_out", "residual_entries"]
 
 Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
+Mask = Bool[Tensor, "batch pos"] | Int[Tensor, "batch pos"] | None
 Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
 
 ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
@@ -70,6 +73,7 @@ def logit_lens(
     top_k: int = 5,
     positions: Positions = None,
     lens: Lens | None = None,
+    attention_mask: Mask = None,
 ) -> LensResult:
     """Read every residual stream entry as a distribution over the vocabulary.
 
@@ -83,19 +87,30 @@ def logit_lens(
         positions: the positions to read: all (``None``), one, several, or a slice; negative ones count from the end.
             The pos axis stays, in the order given, and ``targets`` is selected with it.
         lens: applied to the entries ``[entry, batch, pos, d_model]`` before they are read, such as a ``TunedLens``.
-            It gets a few sequences at a time. KL is to the last entry as the lens leaves it.
+            It gets a few sequences at a time, NaN at pads. KL is to the last entry as the lens leaves it.
+        attention_mask: for rows of unequal length, ``[batch, pos]``: 1 or true at tokens, 0 or false at the pads before
+            or behind them. No token sees a pad and positions in the model are counted from each row's first token, so
+            that every row is read as it is alone, on whichever side it is padded. At pads floats are NaN and ids and
+            ranks -1.
 
     Raises:
         TypeError: if ``tokens`` or ``targets`` holds no integers, of whatever size, in a tensor or an array of NumPy,
             or ``positions`` holds no integers.
         ValueError: if ``tokens`` is empty, longer than the context, of another number of axes or outside the
-            vocabulary; if ``targets`` is of another shape than ``tokens`` or outside the vocabulary; if ``positions``
-            is empty or out of range; if ``top_k`` is out of range; if ``lens`` changes the shape; if the model's
-            logits are not the final norm and unembedding of the last entry, or hooks are on these two, which here
-            take a few vectors from anywhere at a time; if an entry's logits are NaN or have no finite largest one.
+            vocabulary; if ``attention_mask`` is of another shape than ``tokens``, holds something else than 0 and 1, or
+            has a row without tokens or with pads between them; if ``targets`` is of another shape than ``tokens`` or
+            outside the vocabulary; if ``positions`` is empty, out of range or at pads alone; if ``top_k`` is out of
+            range; if ``lens`` changes the shape; if the model's logits are not the final norm and unembedding of the
+            last entry, or hooks are on these two, which here take a few vectors from anywhere at a time; if an entry's
+            logits are NaN or have no finite largest one.
     """
-    result = readings(model, tokens, targets=targets, top_k=top_k, positions=positions, lens=lens)
-    if len(without := result.entropy.isnan().nonzero()):
+    result = readings(
+        model, tokens, targets=targets, top_k=top_k, positions=positions, lens=lens, attention_mask=attention_mask
+    )
+    nowhere = result.entropy.isnan()
+    if (mask := checked_mask(attention_mask, checked_tokens(model, tokens))) is not None:
+        nowhere &= mask[:, result.positions]
+    if len(without := nowhere.nonzero()):
         entry, row, position = without[0].tolist()
         raise ValueError(
             f"entry {entry} gives no distribution for row {row} at position {int(result.positions[position])}: its "
@@ -112,45 +127,67 @@ def readings(
     top_k: int = 5,
     positions: Positions = None,
     lens: Lens | None = None,
+    attention_mask: Mask = None,
 ) -> LensResult:
     """What :func:`logit_lens` reads; where an entry gives no distribution its numbers are NaN and its ids arbitrary."""
     tokens = checked_tokens(model, tokens)
+    mask = checked_mask(attention_mask, tokens)
     targets = _checked_targets(model, targets, tokens)
     selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
     d_vocab = model.cfg.d_vocab
     if not 0 <= top_k <= d_vocab:
         raise ValueError(f"top_k is from 0 to {d_vocab} (d_vocab), not {top_k}")
+    if mask is not None and not mask[:, selected].any():
+        raise ValueError(f"positions={positions!r} selects pads alone")
+    _require_own_readout(model)
 
     parts = []
-    _require_own_readout(model)
     with at_rest(model):
         for sequences in few_sequences(tokens):
-            entries = _translated(lens, _entries(model, tokens[sequences]))[:, :, selected].flatten(1, 2)
-            wanted = None if targets is None else targets[sequences][:, selected].flatten()
+            read = slice(None) if mask is None else mask[sequences][:, selected].flatten()
+            entries = _translated(lens, _entries(model, tokens, mask, sequences))[:, :, selected].flatten(1, 2)[:, read]
+            wanted = None if targets is None else targets[sequences][:, selected].flatten()[read]
             parts += [
                 _summary(model, entries[:, rows], None if wanted is None else wanted[rows], top_k)
                 for rows in _few_rows(entries)
             ]
     lead = (len(tokens), len(selected))
-    fields = {name: torch.cat([part[name] for part in parts], 1).unflatten(1, lead) for name in parts[0]}
-    return LensResult(positions=selected, **fields)
+    fields = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+    if mask is not None:
+        fields = {name: _among_pads(values, mask[:, selected].flatten()) for name, values in fields.items()}
+    return LensResult(positions=selected, **{name: values.unflatten(1, lead) for name, values in fields.items()})
+
+
+def _among_pads(
+    values: Float[Tensor, "entry token *rest"] | Int[Tensor, "entry token *rest"], read: Bool[Tensor, " row"]
+) -> Float[Tensor, "entry row *rest"] | Int[Tensor, "entry row *rest"]:
+    """The values of the rows that were read, in their places, between rows of NaN, or -1 for ids and ranks."""
+    nothing = torch.nan if values.is_floating_point() else -1
+    every = values.new_full((len(values), len(read), *values.shape[2:]), nothing)
+    every[:, read] = values
+    return every
 
 
 def layer_log_probs(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, lens: Lens | None = None
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    lens: Lens | None = None,
+    attention_mask: Mask = None,
 ) -> Float[Tensor, "entry batch pos d_vocab"]:
-    """The full log-probabilities of every entry, in nats. The last entry is the model's own output.
+    """The full log-probabilities of every entry, in nats; NaN at pads. The last entry is the model's own output.
 
     Takes ``4 * (n_layers + 1) * batch * pos * d_vocab`` bytes in single precision; :func:`logit_lens` does without.
     Arguments and errors are those of :func:`logit_lens`.
     """
     tokens = checked_tokens(model, tokens)
+    mask = checked_mask(attention_mask, tokens)
     _require_own_readout(model)
     shape = (model.cfg.n_layers + 1, *tokens.shape, model.cfg.d_vocab)
     result = torch.empty(shape, dtype=_at_least_single(model.W_U.dtype), device=tokens.device)
     with at_rest(model):
         for sequences in few_sequences(tokens):
-            entries = _translated(lens, _entries(model, tokens[sequences])).flatten(1, 2)
+            entries = _translated(lens, _entries(model, tokens, mask, sequences)).flatten(1, 2)
             into = result[:, sequences].view(*entries.shape[:2], -1)
             for rows in _few_rows(entries):
                 for entry in range(len(entries)):
@@ -159,15 +196,17 @@ def layer_log_probs(
 
 
 def residual_entries(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"]
+    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], *, attention_mask: Mask = None
 ) -> Float[Tensor, "entry batch pos d_model"]:
     """The residual stream at its ``n_layers + 1`` entries: the embedding, then the stream after every layer.
 
-    Without gradients, in eval mode; the model is left as it was. Errors as in :func:`logit_lens`.
+    Without gradients, in eval mode; the model is left as it was. ``attention_mask`` and errors are those of
+    :func:`logit_lens`; the stream at pads is NaN.
     """
     tokens = checked_tokens(model, tokens)
+    mask = checked_mask(attention_mask, tokens)
     with at_rest(model):
-        return torch.cat([_entries(model, tokens[sequences]) for sequences in few_sequences(tokens)], 1)
+        return torch.cat([_entries(model, tokens, mask, sequences) for sequences in few_sequences(tokens)], 1)
 
 
 def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
@@ -268,17 +307,24 @@ def _with_ruled_out(
     return torch.stack(found[::2]), torch.stack(found[1::2])
 
 
-def _entries(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "entry batch pos d_model"]:
+def _entries(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    mask: Bool[Tensor, "batch pos"] | None,
+    sequences: slice,
+) -> Float[Tensor, "entry sequence pos d_model"]:
     """The entries from one forward pass, in which a single position is unembedded: enough to see that the lens can."""
     caught = []
 
     def catch(residual: Tensor, hook: object) -> None:
         caught.append(residual.detach())
 
+    mask = None if mask is None else mask[sequences]
     hooks = [(hook_name(model, entry), catch) for entry in range(model.cfg.n_layers + 1)]
-    logits = run_reading(model, tokens, hooks)
-    _require_direct_readout(logits, _logits(model, caught[-1][:1, :1]))
-    return torch.stack(caught)
+    logits = run_reading(model, tokens[sequences], hooks, mask)
+    _require_direct_readout(logits, _logits(model, caught[-1][:1, first_token(mask), None]))
+    entries = torch.stack(caught)
+    return entries if mask is None else entries.masked_fill_(~mask[..., None], torch.nan)
 
 
 def _require_direct_readout(own: Tensor, ours: Tensor) -> None:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
@@ -42,11 +42,29 @@ class PromptEffect:
     """KL(average || empty), where the average is the mean of the prompted distributions; at least 0."""
 
 
-def prediction(model: TransformerBridge, prompts: Int[Tensor, "prompt pos"]) -> Float64[Tensor, "prompt d_vocab"]:
-    """Log-probabilities of the token after each prompt, in nats. Errors as in ``mechlib.lens.residual_entries``."""
-    last = residual_entries(model, prompts)[-1, :, -1]
+def prediction(
+    model: TransformerBridge,
+    prompts: Int[Tensor, "prompt pos"],
+    *,
+    attention_mask: Bool[Tensor, "prompt pos"] | Int[Tensor, "prompt pos"] | None = None,
+) -> Float64[Tensor, "prompt d_vocab"]:
+    """Log-probabilities of the token after each prompt, in nats. Errors as in ``mechlib.lens.residual_entries``.
+
+    ``attention_mask`` is for prompts of unequal length, as there: the token after each prompt's last is predicted.
+    """
+    columns = residual_entries(model, prompts, attention_mask=attention_mask)[-1]
     with at_rest(model):
-        return read_out(model, last).double().log_softmax(-1)
+        return read_out(model, _last_tokens(columns, attention_mask)).double().log_softmax(-1)
+
+
+def _last_tokens(
+    columns: Float[Tensor, "prompt pos d_model"], attention_mask: Tensor | None
+) -> Float[Tensor, "prompt d_model"]:
+    """Of each prompt the column of its last token that is no pad."""
+    if attention_mask is None:
+        return columns[:, -1]
+    real = torch.atleast_2d(torch.as_tensor(attention_mask, device=columns.device))
+    return torch.stack([row[own == 1][-1] for row, own in zip(columns, real, strict=True)])
 
 
 def empty_prompt(

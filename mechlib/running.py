@@ -11,7 +11,7 @@ from itertools import chain
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
@@ -115,18 +115,48 @@ def at_rest(model: TransformerBridge) -> Iterator[None]:
             module.training = mode
 
 
+def run(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    hooks: Iterable[tuple[str, Hook]],
+    mask: Bool[Tensor, "batch pos"] | None,
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """One forward pass with hooks, in which no token sees a pad and positions are counted from each row's first token.
+
+    The stream at pads is 0 after every layer. A pad before the first token sees nothing, which many models compute as
+    NaN, and a later layer would hand that on to tokens as 0 times NaN. Logits at pads mean nothing.
+    """
+    if mask is None:
+        return model.run_with_hooks(tokens, fwd_hooks=list(hooks))
+
+    def clear(residual: Tensor, hook: object) -> Tensor:
+        return residual.masked_fill(~mask[..., None], 0.0)
+
+    cleared = [(hook_name(model, entry), clear) for entry in range(1, model.cfg.n_layers + 1)]
+    return model.run_with_hooks(tokens, fwd_hooks=[*cleared, *hooks, *cleared], attention_mask=mask.long())
+
+
 def run_reading(
-    model: TransformerBridge, tokens: Int[Tensor, "batch pos"], hooks: Iterable[tuple[str, Hook]]
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    hooks: Iterable[tuple[str, Hook]],
+    mask: Bool[Tensor, "batch pos"] | None = None,
 ) -> Float[Tensor, "1 1 d_vocab"]:
     """One forward pass for what the hooks see on the way.
 
-    Only the first position of the first row is unembedded; its logits are returned.
+    Only the first token of the first row is unembedded (:func:`first_token`); its logits are returned.
     """
+    position = first_token(mask)
 
-    def first_position(residual: Tensor, hook: object) -> Tensor:
-        return residual[:1, :1]
+    def one_position(residual: Tensor, hook: object) -> Tensor:
+        return residual[:1, position : position + 1]
 
-    return model.run_with_hooks(tokens, fwd_hooks=[*hooks, ("unembed.hook_in", first_position)])
+    return run(model, tokens, [*hooks, ("unembed.hook_in", one_position)], mask)
+
+
+def first_token(mask: Bool[Tensor, "batch pos"] | None) -> int:
+    """The position of the first row's first token that is no pad."""
+    return 0 if mask is None else int(mask[0].long().argmax())
 
 
 def few_sequences(tokens: Int[Tensor, "batch pos"], at_once: int | None = None) -> Iterator[slice]:
@@ -154,6 +184,39 @@ def checked_tokens(model: TransformerBridge, tokens: Int[Tensor | np.ndarray, "*
     if shape[-1] > model.cfg.n_ctx:
         raise ValueError(f"tokens of shape {shape} are longer than the model's context of {model.cfg.n_ctx}")
     return torch.atleast_2d(ids).to(model.W_U.device)
+
+
+def checked_mask(
+    attention_mask: Bool[Tensor | np.ndarray, "*axes"] | Int[Tensor | np.ndarray, "*axes"] | None,
+    tokens: Int[Tensor, "batch pos"],
+) -> Bool[Tensor, "batch pos"] | None:
+    """True where ``tokens``, as :func:`checked_tokens` gives them, are no pads; ``None`` if none of them is one.
+
+    Raises:
+        ValueError: if the mask is of another shape than the tokens, holds something else than 0 and 1 or true and
+            false, if a row is nothing but pads, or has pads between its tokens.
+    """
+    if attention_mask is None:
+        return None
+    given = torch.as_tensor(attention_mask)
+    if torch.atleast_2d(given).shape != tokens.shape:
+        raise ValueError(
+            f"attention_mask says of every token whether it is one: its shape is that of the tokens, "
+            f"{tuple(tokens.shape)}, not {tuple(given.shape)}"
+        )
+    if not ((given == 0) | (given == 1)).all():
+        raise ValueError("attention_mask is 1 or true at tokens and 0 or false at pads, and nothing else")
+    mask = torch.atleast_2d(given).to(tokens.device, torch.bool)
+    if mask.all():
+        return None
+    beginnings = (mask & ~torch.nn.functional.pad(mask[:, :-1], (1, 0))).sum(1)
+    if len(wrong := (beginnings != 1).nonzero()):
+        row = int(wrong[0])
+        problem = "has no token" if beginnings[row] == 0 else "has pads between its tokens"
+        raise ValueError(
+            f"row {row} of attention_mask {problem}: pads stand before the tokens of a row, or behind them"
+        )
+    return mask
 
 
 def checked_ids(name: str, ids: Int[Tensor | np.ndarray, "*axes"], d_vocab: int) -> Int[Tensor, "*axes"]:

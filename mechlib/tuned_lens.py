@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from mechlib.bridge import TransformerBridge
-from mechlib.lens import logit_lens, read_out, readings, residual_entries
+from mechlib.lens import LensResult, Mask, logit_lens, read_out, readings, residual_entries
 
 __all__ = ["TunedLens", "fit_tuned_lens"]
 
@@ -63,8 +63,9 @@ def fit_tuned_lens(
     learning_rate: float = 3e-3,
     seed: int = 0,
     progress: bool = True,
+    attention_mask: Mask = None,
 ) -> TunedLens:
-    """Train a :class:`TunedLens` on KL(final || entry) over all positions of ``tokens``.
+    """Train a :class:`TunedLens` on KL(final || entry) over all positions of ``tokens`` that are no pads.
 
     Adam from the identity, with a learning rate that falls linearly to zero. The maps are in single precision at least,
     also those of a model in half precision, whose own norm and unembedding then round what they make of them. An entry
@@ -78,14 +79,17 @@ def fit_tuned_lens(
         learning_rate: of the first update.
         seed: of the draw; the same seed on the same machine gives the same lens.
         progress: show a bar.
+        attention_mask: for rows of unequal length, as for ``logit_lens``.
 
     Raises:
         ValueError: if ``steps`` or ``rows`` is below 1; and for ``tokens`` as in ``logit_lens``.
     """
     if steps < 1 or rows < 1:
         raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
-    before = logit_lens(model, tokens, top_k=0).kl_to_final[:-1].mean((1, 2))
-    entries = residual_entries(model, tokens).flatten(1, 2)
+    before = _mean_kl(logit_lens(model, tokens, top_k=0, attention_mask=attention_mask))
+    entries = residual_entries(model, tokens, attention_mask=attention_mask).flatten(1, 2)
+    if attention_mask is not None:
+        entries = entries[:, torch.as_tensor(attention_mask).to(entries.device, torch.bool).flatten()]
     n_layers, d_model = len(before), entries.shape[-1]
     weight = before.new_zeros(n_layers, d_model, d_model, requires_grad=True)
     bias = before.new_zeros(n_layers, d_model, requires_grad=True)
@@ -98,7 +102,9 @@ def fit_tuned_lens(
         weight.grad, bias.grad = (gradient / rows for gradient in torch.autograd.grad(loss, (weight, bias)))
         optimiser.step()
         schedule.step()
-    return _kept_where_better(model, tokens, weight.detach(), bias.detach(), before)
+    lens = TunedLens(weight.detach(), bias.detach(), before, before)
+    after = _mean_kl(readings(model, tokens, top_k=0, lens=lens, attention_mask=attention_mask))
+    return _kept_where_better(lens, after)
 
 
 def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entries: Tensor) -> Float[Tensor, ""]:
@@ -112,12 +118,8 @@ def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entri
     return -torch.einsum("rv,lrv->", final, log_probs.where(final > 0, 0.0))
 
 
-def _kept_where_better(
-    model: TransformerBridge, tokens: Tensor, weight: Tensor, bias: Tensor, before: Float[Tensor, " layer"]
-) -> TunedLens:
-    translated = readings(model, tokens, top_k=0, lens=TunedLens(weight, bias, before, before))
-    after = translated.kl_to_final[:-1].mean((1, 2))
-    better = after < before
+def _kept_where_better(lens: TunedLens, after: Float[Tensor, " layer"]) -> TunedLens:
+    better = after < lens.kl_before
     if not better.any():
         warnings.warn(
             "training brought no entry closer to the final distribution: this lens is the identity, and reads what the "
@@ -125,11 +127,18 @@ def _kept_where_better(
             stacklevel=4,
         )
     return TunedLens(
-        weight=weight.where(better[:, None, None], 0.0),
-        bias=bias.where(better[:, None], 0.0),
-        kl_before=before,
-        kl_after=after.where(better, before),
+        weight=lens.weight.where(better[:, None, None], 0.0),
+        bias=lens.bias.where(better[:, None], 0.0),
+        kl_before=lens.kl_before,
+        kl_after=after.where(better, lens.kl_before),
     )
+
+
+def _mean_kl(result: LensResult) -> Float[Tensor, " layer"]:
+    """Of the entries but the last, over the positions at which the last has a reading: those that are no pads."""
+    kl = result.kl_to_final
+    read = ~kl[-1].isnan()
+    return kl[:-1].mean((1, 2)) if read.all() else kl[:-1, read].mean(1)
 
 
 def _affine(weight: Tensor, bias: Tensor, entries: Tensor) -> Tensor:

@@ -64,7 +64,9 @@ def longest_period(n_ctx: int, bos: int | None) -> int:
     return (n_ctx - (bos is not None)) // 2
 
 
-def pattern_mask(tokens: Int[Tensor, "batch pos"], kind: Kind) -> Bool[Tensor, "batch query key"]:
+def pattern_mask(
+    tokens: Int[Tensor, "batch pos"], kind: Kind, *, attention_mask: Bool[Tensor, "batch pos"] | None = None
+) -> Bool[Tensor, "batch query key"]:
     """Where a head of this kind looks from each position, for any sequence: true at every target.
 
     - ``previous_token``: the position just before.
@@ -76,6 +78,7 @@ def pattern_mask(tokens: Int[Tensor, "batch pos"], kind: Kind) -> Bool[Tensor, "
 
     Args:
         tokens: ``[batch, pos]``, or one row ``[pos]``.
+        attention_mask: of the same shape; false or 0 at pads, from and to which no head looks.
 
     Raises:
         ValueError: for another ``kind``.
@@ -85,8 +88,10 @@ def pattern_mask(tokens: Int[Tensor, "batch pos"], kind: Kind) -> Bool[Tensor, "
     tokens = torch.atleast_2d(torch.as_tensor(tokens).long())
     batch, pos = tokens.shape
     if kind == "previous_token":
-        return torch.ones(pos, pos, dtype=torch.bool, device=tokens.device).tril(-1).triu(-1).expand(batch, -1, -1)
-    duplicates = (tokens[:, :, None] == tokens[:, None, :]).tril(-1)
-    if kind == "duplicate_token":
-        return duplicates
-    return torch.nn.functional.pad(duplicates[:, :, :-1], (1, 0))
+        targets = torch.ones(pos, pos, dtype=torch.bool, device=tokens.device).tril(-1).triu(-1).expand(batch, -1, -1)
+    else:
+        targets = (tokens[:, :, None] == tokens[:, None, :]).tril(-1)
+    if attention_mask is not None:
+        real = torch.atleast_2d(torch.as_tensor(attention_mask)).to(tokens.device, torch.bool)
+        targets = targets & real[:, :, None] & real[:, None, :]
+    return torch.nn.functional.pad(targets[:, :, :-1], (1, 0)) if kind == "induction" else targets

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
 from mechlib.heads.patterns import KINDS, Kind, pattern_mask
-from mechlib.running import Hook, at_rest, checked_tokens, few_sequences, pattern_hooks
+from mechlib.running import Hook, at_rest, checked_mask, checked_tokens, few_sequences, pattern_hooks, run
 
 TOKENS_AT_ONCE = 256
 """Tokens of one forward pass, at least one sequence: patterns grow with the square of its length."""
@@ -48,7 +48,12 @@ class HeadScores:
         return getattr(self, kind) / self.reachable[kind]
 
 
-def head_scores(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> HeadScores:
+def head_scores(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    *,
+    attention_mask: Bool[Tensor, "batch pos"] | Int[Tensor, "batch pos"] | None = None,
+) -> HeadScores:
     """The share of every head's attention that falls on each of the three patterns of ``pattern_mask``.
 
     Mean over all positions and rows: what ``detect_head`` of TransformerLens gives with its measure ``"mul"``, row by
@@ -62,26 +67,32 @@ def head_scores(model: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> H
 
     Args:
         tokens: token ids, ``[batch, pos]``, up to the full context; a single sequence ``[pos]`` is a batch of one.
+        attention_mask: for rows of unequal length, as for ``mechlib.lens.logit_lens``: 0 or false at the pads before or
+            behind a row's tokens. Pads are no targets and count in no mean, so the scores are the means over the
+            tokens of all rows, each run alone.
 
     Raises:
         TypeError: if ``tokens`` is no integer tensor.
-        ValueError: if ``tokens`` is empty, longer than the context or outside the vocabulary; if the model computes
-            no attention patterns.
+        ValueError: if ``tokens`` is empty, longer than the context or outside the vocabulary; if ``attention_mask`` is
+            none of these tokens; if the model computes no attention patterns.
     """
     tokens = checked_tokens(model, tokens)
+    mask = checked_mask(attention_mask, tokens)
     names = pattern_hooks(model)
     on_targets = torch.zeros(len(KINDS), len(names), model.cfg.n_heads, device=tokens.device, dtype=torch.float64)
     with_target = torch.zeros(len(KINDS), device=tokens.device)
     with at_rest(model):
         for sequences in few_sequences(tokens, TOKENS_AT_ONCE):
-            masks = [pattern_mask(tokens[sequences], kind) for kind in KINDS]
-            with_target += torch.stack([mask.any(-1).sum() for mask in masks])
-            targets = [mask.nonzero(as_tuple=True) for mask in masks]
+            real = None if mask is None else mask[sequences]
+            patterns = [pattern_mask(tokens[sequences], kind, attention_mask=real) for kind in KINDS]
+            with_target += torch.stack([pattern.any(-1).sum() for pattern in patterns])
+            targets = [pattern.nonzero(as_tuple=True) for pattern in patterns]
             hooks = [(name, _adding_up(targets, on_targets[:, layer])) for layer, name in enumerate(names)]
             with suppress(_LastPatternSeen):
-                model.run_with_hooks(tokens[sequences], fwd_hooks=[*hooks, (names[-1], _stop)])
-    shares = dict(zip(KINDS, (on_targets / tokens.numel()).float(), strict=True))
-    reachable = (with_target / tokens.numel()).tolist()
+                run(model, tokens[sequences], [*hooks, (names[-1], _stop)], real)
+    n_tokens = tokens.numel() if mask is None else int(mask.sum())
+    shares = dict(zip(KINDS, (on_targets / n_tokens).float(), strict=True))
+    reachable = (with_target / n_tokens).tolist()
     return HeadScores(**shares, reachable=dict(zip(KINDS, reachable, strict=True)))
 
 

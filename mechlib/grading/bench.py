@@ -36,8 +36,9 @@ class Bench:
         except BaseException:
             shop.close()
             raise
-        with self._lock:
-            self._idle.append(shop)
+        finally:
+            with self._lock:
+                self._idle.append(shop)
 
     def close(self) -> None:
         """End every server."""

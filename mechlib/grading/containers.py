@@ -66,7 +66,7 @@ def command(
     mine = (os.getuid(), os.getgid()) if user is None else (user, user)
     line = [engine, "run", "--rm", "--name", name, "--pull=never", "--log-driver=none", "--network=none"]
     line += ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=label=disable"]
-    line += [f"--pids-limit={limits.processes + SERVER}", f"--user={mine[0]}:{mine[1]}", "--workdir=/tmp"]
+    line += [f"--pids-limit={limits.processes + SERVER}", "--cpus=1", f"--user={mine[0]}:{mine[1]}", "--workdir=/tmp"]
     line += [f"--memory={2 * limits.memory}", f"--memory-swap={2 * limits.memory}", f"--shm-size={limits.disk}"]
     if engine == "podman":
         line += ["--read-only-tmpfs=false", *(["--userns=keep-id"] if user is None else [])]

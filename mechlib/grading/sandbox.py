@@ -102,7 +102,8 @@ def bubblewrap() -> list[str]:
     command += ["--ro-bind", str(WORKER), str(WORKER)]
     for path in _hidden():
         command += ["--remount-ro", str(path)]
-    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *size, "/dev/shm"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", "--tmpfs", "/dev/pts"]
+    command += ["--remount-ro", "/dev/pts", "--remount-ro", "/dev", *size, "/dev/shm"]
     for name, value in environment().items():
         command += ["--setenv", name, value]
     return [*command, "--chdir", "/tmp", "--remount-ro", "/"]
@@ -115,7 +116,8 @@ def view() -> containers.View:
 
 def environment() -> dict[str, str]:
     """All that a worker's environment holds."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    libraries = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = dict.fromkeys(libraries, "1")
     python = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
     places = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "MPLCONFIGDIR": "/tmp", "MPLBACKEND": "Agg", "USER": "student"}
     if site.ENABLE_USER_SITE:

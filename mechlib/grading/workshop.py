@@ -14,12 +14,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from mechlib.grading import containers, sandbox
-from mechlib.grading.processes import Look, memory_of
+from mechlib.grading.processes import Look, Watch
 from mechlib.grading.sandbox import Engine
 from mechlib.grading.worker import frames, rooms, server
 from mechlib.grading.worker.frames import BadFrame, Blob, Message
@@ -36,10 +37,10 @@ LONGEST_LINE = 2000
 """Bytes of such an answer."""
 
 TICK = 0.25
-"""Seconds between two looks at the processes of a notebook."""
+"""Seconds between two looks at the processes of a notebook, whether it says anything or not."""
 
 BRIEF = 0.02
-"""Seconds before the first: most messages are there by then, and a look costs some."""
+"""Seconds before the first look at who waits: most messages are there by then, and a look costs some."""
 
 
 class Lost(Exception):
@@ -63,11 +64,14 @@ class Workshop:
         """
         self.limits = limits or rooms.Limits()
         self.engine = engine
+        self._number = os.getpid() + number
         self.user = None if engine == "none" else sandbox.sandbox_user(os.getpid() * 64 + number)
         self._names = (f"mechlib-{os.getpid()}-{number}-{count}" for count in itertools.count())
         self._name = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._shared = False
+        self._lock = threading.RLock()
+        """Held while a room or the server is ended, which two threads may be about to do."""
 
     def __enter__(self) -> Workshop:
         return self
@@ -95,16 +99,17 @@ class Workshop:
 
     def close(self) -> None:
         """End the server and whatever runs in its sandbox."""
-        if self._process is None:
-            return
-        self._control.close()
-        if self._contained:
-            containers.remove(self.engine, self._name)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
-        self._process = None
+        with self._lock:
+            if self._process is None:
+                return
+            self._control.close()
+            if self._contained:
+                containers.remove(self.engine, self._name)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._log.close()
+            self._process = None
 
     @property
     def _contained(self) -> bool:
@@ -147,7 +152,8 @@ class Workshop:
         raise OSError(f"{self.engine} starts no server. {self._said()}".strip())
 
     def _server(self, control: str | None = None) -> list[str]:
-        limits = replace(self.limits, processes=self.limits.processes + counted_already(apart=not self._contained))
+        processes = self.limits.processes + counted_already(apart=not self._contained)
+        limits = replace(self.limits, processes=processes, processor=self._number)
         settings = {
             "limits": asdict(limits),
             "user": None if self._contained else self.user,
@@ -175,11 +181,14 @@ class Workshop:
 
     def end_worker(self) -> None:
         """Close the room of the worker; a server that cannot do so is ended itself."""
-        try:
-            self._control.sendall(b"e")
-            self._answer(ANSWERING)
-        except OSError:
-            self.close()
+        with self._lock:
+            if self._process is None:
+                return
+            try:
+                self._control.sendall(b"e")
+                self._answer(ANSWERING)
+            except OSError:
+                self.close()
 
     def _answer(self, seconds: float) -> Message:
         """The server's next line."""
@@ -208,7 +217,8 @@ class Worker:
     """A process that executes one notebook."""
 
     def __init__(self, workshop: Workshop, channel: socket.socket, root: int, memory: int) -> None:
-        self._workshop, self._channel, self._root, self._memory = workshop, channel, root, memory
+        self._workshop, self._channel, self._root, self._most = workshop, channel, root, 2 * memory
+        self._watch = Watch(root, self._most, workshop.end_worker, every=TICK)
         self.starved = 0.0
         """Seconds in which the process would have run and had no processor, as far as the system tells: whoever
         is graded beside it costs it none of its own time."""
@@ -224,10 +234,8 @@ class Worker:
         self._channel.settimeout(seconds)
         try:
             frames.send(self._channel, message, blob)
-        except TimeoutError:
-            raise Lost(f"was stopped after {seconds:g} seconds", slow=True) from None
-        except OSError:
-            raise Lost("ended the process") from None
+        except OSError as error:
+            raise self._lost(error, seconds) from None
 
     def receive(self, *, seconds: float) -> tuple[Message, Blob]:
         """The next message.
@@ -238,15 +246,21 @@ class Worker:
         ends = time.monotonic() + seconds - self.starved
         try:
             return frames.receive(self._channel, lambda: self._wait(ends))
-        except TimeoutError:
-            raise Lost(f"was stopped after {seconds:g} seconds", slow=True) from None
-        except (EOFError, OSError):
-            raise Lost("ended the process") from None
-        except BadFrame as error:
-            raise Lost(f"interfered with grading: {error}") from None
+        except (EOFError, OSError, BadFrame) as error:
+            raise self._lost(error, seconds) from None
+
+    def _lost(self, error: Exception, seconds: float) -> Lost:
+        if self._watch.exceeded:
+            return Lost(f"used more than {self._most / 2**30:.1f} GB of memory")
+        if isinstance(error, BadFrame):
+            return Lost(f"interfered with grading: {error}")
+        if isinstance(error, TimeoutError):
+            return Lost(f"was stopped after {seconds:g} seconds", slow=True)
+        return Lost("ended the process")
 
     def end(self) -> None:
         """End the process and all that it started."""
+        self._watch.close()
         self._channel.close()
         self._workshop.end_worker()
 
@@ -262,8 +276,6 @@ class Worker:
             now = Look.now(self._root)
             if before:
                 self.starved += now.starved_since(before)
-                if memory_of(self._root) > 2 * self._memory:
-                    raise Lost(f"used more than {2 * self._memory / 2**30:.1f} GB of memory")
             before = now
 
 

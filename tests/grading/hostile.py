@@ -271,6 +271,67 @@ for _ in range(20):
         time.sleep(10**6)
 time.sleep(10**6)
 """,
+    "shared memory that no process has any more": r"""
+import ctypes
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+for _ in range(64):
+    place = libc.mmap(None, 2**28, 3, 0x21, -1, 0)
+    if place == 2**64 - 1:
+        raise OSError('none')
+    ctypes.memset(place, 1, 2**28)
+    libc.munmap(ctypes.c_void_p(place + 4096), ctypes.c_size_t(2**28 - 4096))
+""",
+    "memory in sockets": r"""
+import os, socket, time
+for _ in range(20):
+    if not os.fork():
+        pairs = []
+        while True:
+            try:
+                pairs.append(socket.socketpair())
+            except OSError:
+                time.sleep(10**6)
+            for end in pairs[-1]:
+                end.setblocking(False)
+                try:
+                    while True:
+                        end.send(bytes(2**16))
+                except OSError:
+                    pass
+time.sleep(10**6)
+""",
+    "memory in many processes, while it talks": r"""
+import os, time
+for _ in range(20):
+    if not os.fork():
+        hoard = bytearray(b'x') * (7 * 2**27)
+        time.sleep(10**6)
+while True:
+    check('ch02.none', print)
+""",
+    "locks on everything": r"""
+import fcntl, os, sys
+held = []
+for path in (os.__file__, sys.executable, fcntl.__file__, sys.prefix, '/usr/bin', '/'):
+    held.append(os.open(path, os.O_RDONLY))
+    fcntl.flock(held[-1], fcntl.LOCK_EX)
+while True:
+    pass
+""",
+    "the processors of others": r"""
+import os, torch
+torch.set_num_threads(64)
+for _ in range(64):
+    try:
+        if not os.fork():
+            os.sched_setaffinity(0, range(64))
+    except OSError:
+        pass
+while True:
+    torch.randn(500, 500) @ torch.randn(500, 500)
+""",
     "a file system of its own": r"""
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)

@@ -66,8 +66,9 @@ def test_nothing_is_seen_in_a_container_that_is_not_to_be_seen(engine, tmp_path)
     (tmp_path / "secret").write_text("hush")
     look = f"[os.path.exists(path) for path in ({str(tmp_path)!r}, '/home', '/var', {str(ENGINE)!r})]"
     source = (
-        "import os, socket\nfrom mechlib.checks import registry\n"
-        f"raise RuntimeError(repr([registry.chapters(), {look}, socket.if_nameindex(), os.getuid() == 0]))"
+        "import os\nfrom mechlib.checks import registry\n"
+        "interfaces = [line.split(':')[0].strip() for line in open('/proc/net/dev')][2:]\n"
+        f"raise RuntimeError(repr([registry.chapters(), {look}, interfaces, os.getuid() == 0]))"
     )
     with Workshop(engine="podman") as shop:
         worker = shop.worker()
@@ -75,7 +76,7 @@ def test_nothing_is_seen_in_a_container_that_is_not_to_be_seen(engine, tmp_path)
         assert worker.receive(seconds=20)[0] == {"cell": 0}
         seen = eval(worker.receive(seconds=20)[0]["message"])
         worker.end()
-    assert seen == [(), [False] * 4, [(1, "lo")], False]
+    assert seen == [(), [False] * 4, ["lo"], False]
 
 
 def test_the_engine_is_asked_for_walls_and_limits():
@@ -83,7 +84,9 @@ def test_the_engine_is_asked_for_walls_and_limits():
     view = containers.View((Path("/usr"),), (Path("/usr/hidden"),), (Path("/usr/hidden/again"),), {"A": "b=c"})
     line = containers.command("docker", "name", view, limits, user=4321, control=Path("/x/control"))
     assert {"--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} < set(line)
-    assert {"--user=4321:4321", "--pids-limit=18", f"--memory={2**31}", f"--memory-swap={2**31}"} < set(line)
+    assert {"--user=4321:4321", "--pids-limit=18", "--cpus=1", f"--memory={2**31}", f"--memory-swap={2**31}"} < set(
+        line
+    )
     assert {"--pull=never", f"--shm-size={2**20}", "--env=A=b=c"} < set(line)
     mounts = [option.removeprefix("--mount=") for option in line if option.startswith("--mount=")]
     assert mounts == [

@@ -85,6 +85,13 @@ def test_a_cell_has_its_time_however_much_it_says(mark):
     assert marking.problems == {"Cell 4 was stopped after 2 seconds; the rest was graded without it.": None}
 
 
+@pytest.mark.parametrize("name", ["memory bomb in many processes", "memory in many processes, while it talks"])
+def test_memory_is_looked_at_whatever_the_notebook_says(name, mark):
+    marking = mark(*toys.HONEST[:3], DISRUPTIVE[name], *toys.HONEST[3:])
+    assert marking.problems == {"Cell 4 used more than 2.0 GB of memory; the rest was graded without it.": None}
+    assert [grade.status for grade in marking.grades()] == ["right", "right"]
+
+
 FORBIDDEN = """
 import ctypes, errno
 from mechlib.grading.worker.syscalls import CLONE, CLONE3, FORBIDDEN, MACHINES

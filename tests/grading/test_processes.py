@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 
-from mechlib.grading.processes import Look, memory_of
+from mechlib.grading import processes
+from mechlib.grading.processes import Look, Watch, memory_of
 
 SHARING = """
 import os, sys
@@ -98,6 +101,32 @@ def test_what_others_take_is():
         assert other.stdout.readline() == b"ready\n"
         passed, used, starved, _ = fared(others=0)
     assert TOLERANCE < starved <= passed - used + TOLERANCE
+
+
+def test_a_family_is_watched_by_the_clock():
+    with started(SHARING) as family:
+        assert family.stdout.readline() == b"written\n"
+        ended = threading.Event()
+        sparing, watch = (Watch(family.pid, most, ended.set, every=0.01) for most in (2**28, 2**26))
+        assert ended.wait(60) and watch.exceeded
+        watch.close()
+        sparing.close()
+        assert not sparing.exceeded
+
+
+def test_shared_pages_are_looked_at_closely_before_a_family_has_too_much(monkeypatch):
+    """Counted for both processes they are more than it has: 64 MB twice and 32."""
+    looks = []
+    monkeypatch.setattr(processes, "memory_of", lambda root: looks.append(root) or memory_of(root))
+    with started(SHARING) as family:
+        assert family.stdout.readline() == b"written\n"
+        for most in (130 * 2**20, 2**28):
+            watch = Watch(family.pid, most, lambda: None, every=0.01)
+            while most < 2**28 and len(looks) < 2:
+                time.sleep(0.01)
+            watch.close()
+            assert not watch.exceeded
+        assert set(looks) == {family.pid}
 
 
 def test_of_a_process_that_is_not_there_nothing_is_told():

@@ -12,6 +12,7 @@ import pytest
 
 from mechlib.authoring import checkout
 from mechlib.grading import sandbox
+from mechlib.grading.processes import memory_of
 from mechlib.grading.workshop import Workshop
 
 ROOT = checkout.root()
@@ -30,11 +31,123 @@ def seen(mark):
 
 
 def test_there_is_no_network(seen):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        reach = f"socket.socket().connect_ex(('127.0.0.1', {port}))"
-        assert int(seen("import socket", reach)) != 0
-    assert seen("import socket", "[name for _, name in socket.if_nameindex()]") == "['lo']"
+    assert seen("", "[line.split(':')[0].strip() for line in open('/proc/net/dev')][2:]") == "['lo']"
+
+
+TRIED = """
+import ctypes, errno, fcntl, mmap, os, socket, struct
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def tried(function, *arguments):
+    ctypes.set_errno(0)
+    try:
+        function(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return errno.errorcode.get(ctypes.get_errno())
+"""
+"""``tried(function, *arguments)``: the name of the error that a call ends with, ``None`` where it works."""
+
+
+@pytest.mark.parametrize("call", ["socket", "socketpair"])
+def test_sockets_reach_no_further_than_the_notebook(call, seen):
+    """A family that the machine does not have would be EAFNOSUPPORT: whatever it has is refused before that."""
+    pair = ", (ctypes.c_int * 2)()" if call == "socketpair" else ""
+    refused = f"tried(libc.{call}, family, kind, 0{pair}) == 'EPERM'"
+    left = f"{{family for family in range(64) for kind in (1, 2, 3, 5) if not {refused}}}"
+    assert seen(TRIED, left) == str({int(socket.AF_UNIX)})
+
+
+def test_what_needs_no_network_works(seen):
+    loop = "import asyncio\nasync def one():\n    return 1"
+    assert seen(loop, "asyncio.run(one())") == "1"
+    assert seen("import asyncio\nasync def one():\n    return 1\nx = await one()", "x") == "1"
+    name = "import socket\ntry:\n    socket.getaddrinfo('example.org', 80)\nexcept OSError as error:\n    e = error"
+    assert seen(name, "type(e).__name__") == "'gaierror'"
+
+
+def test_a_file_of_the_machine_cannot_be_locked(seen):
+    """Whoever wants a lock that somebody else has waits for it."""
+    commands = "fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW"
+    prepare = f"{TRIED}\nfile = os.open({str(sandbox.PACKAGE / '__init__.py')!r}, os.O_RDONLY)\n"
+    prepare += "read = struct.pack('hhqqi', fcntl.F_RDLCK, 0, 0, 0, 0)"
+    assert seen(prepare, "tried(fcntl.flock, file, fcntl.LOCK_SH)") == "'ENOSYS'"
+    assert seen(prepare, "tried(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB)") == "'ENOSYS'"
+    assert seen(prepare, f"[tried(fcntl.fcntl, file, c, read) for c in ({commands})]") == str(4 * ["ENOSYS"])
+    assert seen(prepare, "tried(fcntl.fcntl, file, fcntl.F_SETLEASE, fcntl.F_RDLCK)") == "'ENOSYS'"
+    others = "(fcntl.fcntl(file, fcntl.F_GETFD), os.dup(file) > file)"
+    assert seen(prepare, others) == "(1, True)"
+
+
+def test_libraries_do_without_locks(seen):
+    held = "import filelock\nwith filelock.FileLock('/tmp/x.lock') as lock:\n    held = lock.is_locked"
+    assert seen(held, "held") == "True"
+    assert seen("import sqlite3", "sqlite3.connect(':memory:').execute('select 1').fetchall()") == "[(1,)]"
+    kept = "import joblib\nmemory = joblib.Memory('/tmp/joblib', verbose=0)\none = memory.cache(lambda x: x + 1)"
+    assert seen(kept, "(one(1), one(1))") == "(2, 2)"
+
+
+def test_there_is_no_memory_that_nothing_counts(seen):
+    """What is shared without a file stays when all but a page is unmapped; sockets and terminals hold what they are
+    sent."""
+    shared = "tried(libc.mmap, None, 4096, 3, flags, {}, 0)"
+    flags = f"{TRIED}\nflags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS"
+    assert seen(flags, shared.format(-1)) == "'EPERM'"
+    zero = f"{TRIED}\nflags, file = mmap.MAP_SHARED, os.open('/dev/zero', os.O_RDWR)"
+    assert seen(zero, shared.format("file")) == "'ENODEV'"
+    assert seen(f"{TRIED}\nflags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS", shared.format(-1)) == "None"
+    assert seen(TRIED, "tried(socket.socket(socket.AF_UNIX).setsockopt, 1, socket.SO_SNDBUF, 10**6)") == "'EPERM'"
+    assert seen(TRIED, "tried(socket.socket(socket.AF_UNIX).setsockopt, 1, socket.SO_PASSCRED, 1)") == "None"
+    assert seen(TRIED, "tried(os.openpty)") != "None"
+    assert seen("import multiprocessing", "multiprocessing.Value('i', 3).value") == "3"
+
+
+def test_sockets_count_as_memory(shop):
+    """Each as much as its sender may put into it."""
+    source = "import socket\npairs = [socket.socketpair() for _ in range(100)]\n{}".format("raise RuntimeError")
+    worker = shop.worker()
+    worker.send({"cells": [[0, "1"]]}, seconds=20)
+    for told in ({"cell": 0}, {"done": True}):
+        assert worker.receive(seconds=20)[0] == told
+    before = memory_of(shop._process.pid)
+    worker.send({"cells": [[0, source]]}, seconds=20)
+    assert worker.receive(seconds=20)[0] == {"cell": 0}
+    assert worker.receive(seconds=20)[0]["kind"] == "RuntimeError"
+    after = memory_of(shop._process.pid)
+    worker.end()
+    longest = int(Path("/proc/sys/net/core/wmem_default").read_text())
+    assert 200 * longest <= after - before < 200 * longest + 2**24
+
+
+def test_a_notebook_has_one_processor(seen):
+    assert seen("import os", "len(os.sched_getaffinity(0))") == "1"
+    assert seen(TRIED, "tried(os.sched_setaffinity, 0, range(64))") == "'EPERM'"
+
+
+def test_many_threads_are_one(seen):
+    """It works, and takes no more than the rest."""
+    torch = "import os, torch\ntorch.set_num_threads(64)\ntorch.set_num_interop_threads(64)\nx = torch.ones(500, 500)"
+    assert seen(torch, "((x @ x + x).max().item(), len(os.listdir('/proc/self/task')))") == "(501.0, 1)"
+    apart = (
+        "import os, subprocess, sys\nnames = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')\n"
+        "code = 'import numpy, torch; x = torch.ones(500, 500); print(int((x @ x + x).max()))'\n"
+        "command = [sys.executable, '-c', code]\n"
+        "done = subprocess.run(command, env=os.environ | dict.fromkeys(names, '64'), capture_output=True, text=True)"
+    )
+    assert seen(apart, "(done.stdout, done.stderr[-200:])") == "('501\\n', '')"
+
+
+def test_notebooks_beside_each_other_have_different_processors(sandboxed):
+    places = []
+    for number in range(2):
+        with Workshop(number=number) as shop:
+            worker = shop.worker()
+            worker.send({"cells": [[0, "import os\nraise RuntimeError(os.sched_getaffinity(0))"]]}, seconds=20)
+            assert worker.receive(seconds=20)[0] == {"cell": 0}
+            places.append(worker.receive(seconds=20)[0]["message"])
+            worker.end()
+    assert len(set(places)) == min(2, len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("name", ["solutions", "tests", "book", ".git", "pyproject.toml", "mechlib/grading/marking.py"])

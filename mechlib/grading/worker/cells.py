@@ -66,6 +66,7 @@ class Notebook:
         shell = Shell(lambda source: exec(_transformed(source), self.names))
         self.names.update(get_ipython=lambda: shell, display=lambda *objects, **keywords: None)
         _replace_checks(self._asked)
+        _keep_to_one_thread()
 
     @property
     def names(self) -> dict[str, Any]:
@@ -189,6 +190,13 @@ def _replace_checks(asked: Callable[..., None]) -> None:
         )
         for module in (mechlib.checks, asking):
             setattr(module, name, stand_in)
+
+
+def _keep_to_one_thread() -> None:
+    """Let torch start no pools of threads: they would take turns on the one processor that a notebook has, and use up
+    the processes that it may start."""
+    for name in ("set_num_threads", "set_num_interop_threads"):
+        setattr(torch, name, lambda number: None)
 
 
 def _seed() -> None:

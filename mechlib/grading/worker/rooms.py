@@ -43,10 +43,15 @@ class Limits:
     seconds: int = 600
     """Time of the processor for a process."""
     files: int = 256
+    processor: int = 0
+    """All processes have one, so that notebooks beside each other keep theirs: which, counted round."""
 
     def apply(self) -> None:
         """Bind the running process and those that it will start; whatever else the machine does comes first."""
         os.nice(NICE)
+        there = sorted(os.sched_getaffinity(0))
+        with contextlib.suppress(PermissionError):  # within a container, which has a limit of its own
+            os.sched_setaffinity(0, {there[self.processor % len(there)]})
         pages = int(_read("/proc/self/statm").split()[0])
         memory = pages * resource.getpagesize() + self.memory
         for what, most in {

@@ -20,6 +20,10 @@ from mechlib.checks.question import Field
 __all__ = ["Difference", "Reading", "Unreadable", "agree", "as_tensor", "compare", "read", "read_fields"]
 
 
+HALF = {torch.finfo(dtype).eps: dtype for dtype in (torch.float16, torch.bfloat16)}
+"""The dtypes whose rounding is allowed for, by their relative rounding error."""
+
+
 class Unreadable(ValueError):
     """The value holds no numbers that could be compared; the message completes "your function returned ..."."""
 
@@ -31,7 +35,8 @@ class Reading:
     values: Float64[Tensor, "*shape"]
     """On the CPU, in the shape in which they came."""
     precision: float = 0.0
-    """Relative rounding error of the dtype in which they came, where that is half precision; coarser is no excuse."""
+    """Relative rounding error of the dtype in which they came, where that is half precision; coarser is no excuse.
+    Of numbers that came in several dtypes, the largest."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Difference:
     index: tuple[int, ...] = ()
     got: float = 0.0
     want: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What kind of difference it is, without any number of the right answer."""
+        if self.got_shape != self.want_shape:
+            asked = f"one over {', '.join(self.field.axes.split())}" if self.field.axes else "that of a single number"
+            return f"{self.field.name}: the shape is {list(self.got_shape)}, asked for is {asked}"
+        return f"{self.field.name} is {'NaN where it should be a number' if self.n_nan else 'off'}"
 
     def __str__(self) -> str:
         if self.got_shape != self.want_shape:
@@ -164,8 +177,9 @@ def _a(kind: str) -> str:
 def compare(got: Reading, want: Reading, field: Field) -> Difference | None:
     """``None`` where ``got`` agrees with ``want`` within the tolerance of ``field``, else how it differs.
 
-    Shapes must be equal, except that one number may come as ``[1]`` or ``[]``. The tolerance is widened by the
-    rounding error of a half-precision dtype. NaN equals NaN.
+    Shapes must be equal, except that one number may come as ``[1]`` or ``[]``. The tolerance of an entry that came in
+    half precision is widened by what rounding changes at most at its own size, half a unit of its last place. NaN
+    equals NaN.
     """
     values = _one_number(got.values, want.values)
     if (off := _off(got, want, field)) is None:
@@ -197,10 +211,20 @@ def _off(got: Reading, want: Reading, field: Field) -> Bool[Tensor, "*shape"] | 
     values = _one_number(got.values, want.values)
     if values.shape != want.values.shape:
         return None
-    slack = 0.0 if field.exact else 2 * got.precision
-    finite = want.values[want.values.isfinite()].abs()
-    size = min(1.0, float(finite.max())) if len(finite) else 0.0
-    return ~values.isclose(want.values, rtol=field.rtol + slack, atol=field.atol + slack * size, equal_nan=True)
+    tolerance = field.atol + field.rtol * want.values.abs()
+    if not field.exact and got.precision in HALF:
+        tolerance = tolerance + _rounding(values, HALF[got.precision])
+    same = (values == want.values) | (values.isnan() & want.values.isnan())
+    return ~(same | (want.values.isfinite() & ((values - want.values).abs() <= tolerance)))
+
+
+def _rounding(values: Float64[Tensor, "*shape"], dtype: torch.dtype) -> Float64[Tensor, "*shape"]:
+    """How far at most a number was from the entry that it became by rounding; 0 for an entry that ``dtype`` lacks."""
+    about = torch.finfo(dtype)
+    _, exponent = values.frexp()  # a number below 1, times 2 to this
+    size = torch.full_like(values, 2.0).pow(exponent - 1).clamp(min=about.smallest_normal)
+    is_one = values.isfinite() & (values.to(dtype).to(values.dtype) == values)
+    return torch.where(is_one, size * about.eps / 2, 0.0)
 
 
 def _one_number(got: Tensor, want: Tensor) -> Tensor:

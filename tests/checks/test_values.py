@@ -108,6 +108,78 @@ def test_half_precision_widens_the_tolerance_by_its_rounding_only():
     assert not agree(read(torch.zeros(3).bfloat16()), read([0.01, -0.01, 0.0]), Field("x"))
 
 
+HALF = [torch.float16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_an_entry_in_half_precision_may_be_off_by_half_its_own_unit(dtype):
+    """The unit from the next number of the dtype, whose bits are those of an integer one larger; subnormal ones too."""
+    bits = torch.arange(1, 0x7800, 37, dtype=torch.int16)
+    here, above = bits.view(dtype).double(), (bits + 1).view(dtype).double()
+    here, above = here[(finite := here.isfinite() & above.isfinite())], above[finite]
+    field = Field("x", "entry", atol=0, rtol=1e-12)
+    for sign in (1, -1):
+        for far, right in ((0.499, True), (0.501, False)):
+            want = read(sign * (here + far * (above - here)))
+            got = read((sign * here).to(dtype))
+            assert difference_count(got, want, field) == (0 if right else len(here))
+
+
+def difference_count(got, want, field):
+    difference = compare(got, want, field)
+    return difference.n_off if difference else 0
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_what_was_rounded_agrees_at_every_size(dtype):
+    want = torch.randn(2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    want *= 10.0 ** torch.linspace(-6, 4, 2000, dtype=torch.float64)
+    assert agree(read(want.to(dtype)), read(want), Field("x", "entry", atol=0, rtol=1e-9))
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_one_per_cent_is_no_rounding(dtype):
+    """Also of a small entry beside a large one."""
+    want = torch.linspace(0.5, 30, 50).double()
+    wrong = compare(read((1.012 * want).to(dtype)), read(want), Field("x", "entry"))
+    assert wrong.n_off == 50
+    want = torch.tensor([1000.0, 0.5, 0.01]).double()
+    got = want + torch.tensor([0.0, 0.006, 0.002])
+    assert compare(read(got.to(dtype)), read(want), Field("x", "entry")).n_off == 2
+
+
+def test_rounding_excuses_only_what_is_a_number_of_the_dtype():
+    """A list has one precision; a worker of the grader may claim any."""
+    mixed = [torch.tensor(1.003), torch.tensor(1.0, dtype=torch.bfloat16)]
+    assert compare(read(mixed), read([1.0, 1.0]), Field("x", "entry")).index == (0,)
+    claimed = Reading(torch.tensor([1.0035, 1.0]).double(), 2.0**-7)
+    assert not agree(claimed, read([1.0, 1.0]), Field("x", "entry"))
+    assert not agree(Reading(torch.tensor([1.0, torch.inf]).double(), 2.0**-7), read([1.0, 1.0]), Field("x", "entry"))
+
+
+@pytest.mark.parametrize("default", [torch.float16, torch.float64], ids=str)
+def test_the_default_dtype_changes_no_tolerance(default):
+    torch.set_default_dtype(default)
+    try:
+        want = torch.tensor([1e4, 1.0], dtype=torch.float64)
+        assert agree(read(want.bfloat16()), read(want * 1.001), Field("x", "entry"))
+        assert not agree(read(want.bfloat16()), read(want * 1.012), Field("x", "entry"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_kind_of_a_difference_holds_no_number_of_the_right_answer():
+    field = Field("x", "row column")
+    assert compare(read(torch.ones(3)), read(torch.ones(5, 2)), field).kind == (
+        "x: the shape is [3], asked for is one over row, column"
+    )
+    assert compare(read(torch.ones(3)), read(1.0), Field("y")).kind == (
+        "y: the shape is [3], asked for is that of a single number"
+    )
+    assert compare(read([1.0, 2.0]), read([1.0, 3.0]), field).kind == "x is off"
+    assert compare(read([1.0, float("nan")]), read([1.0, 3.0]), field).kind == "x is NaN where it should be a number"
+
+
 def test_exact_fields_allow_nothing():
     assert not agree(read(2.0005), read(2), Field("rank", atol=0.0, rtol=0.0))
     assert agree(read(2.0), read(2), Field("rank", atol=0.0, rtol=0.0))

@@ -3,13 +3,17 @@
 An answer is asked where the notebook checks it, and again at the end where it was not right yet: as in the notebook
 itself, what was right once keeps its points. A cell or an answer that ends or hangs its process is left out, and what
 is not decided by then is graded in a fresh one.
+
+Time counts while a process of the notebook is there: starting one, drawing cases and judging take none of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 from mechlib.checks.judging import Judgement
 from mechlib.grading.assignment import Asked, Assignment, text
@@ -62,16 +66,16 @@ class Marking:
         Raises:
             OSError: if no worker can be started.
         """
-        began, whole = time.monotonic(), WHOLE * self.timeout
-        ends, latest = began + whole, began + PATIENCE * whole
+        left, patience = WHOLE * self.timeout, PATIENCE * WHOLE * self.timeout
         while self.open():
             worker = workshop.worker()
+            run = Run(self, worker, left, patience)
             try:
-                Run(self, worker, ends, latest).through()
+                run.through()
                 return
             except Hindrance as hindrance:
-                ends += worker.starved
-                if time.monotonic() >= min(ends, latest):
+                left, patience = run.left()
+                if min(left, patience) <= 0:
                     self._out_of_time()
                     return
                 self._leave_out(hindrance)
@@ -162,13 +166,25 @@ class Hindrance(Exception):
 class Run:
     """One run through the notebook in one worker."""
 
-    def __init__(self, marking: Marking, worker: Worker, ends: float, latest: float) -> None:
-        self.marking, self.worker, self.ends = marking, worker, ends
-        worker.latest = latest
+    def __init__(self, marking: Marking, worker: Worker, left: float, patience: float) -> None:
+        """Begin a run.
+
+        Args:
+            left: seconds that the notebook as a whole still has.
+            patience: the same with those in which it waits for a processor.
+        """
+        began = time.monotonic()
+        self.marking, self.worker, self.ends = marking, worker, began + left
+        worker.latest = began + patience
         self.cell = -1
         self.question: str | None = None
-        self._until = ends
+        self._until = self.ends
         """When the time of the cell or answer is up."""
+
+    def left(self) -> tuple[float, float]:
+        """The seconds that are left of the time of the notebook as a whole, and of the patience with it."""
+        now = time.monotonic()
+        return self.ends + self.worker.starved - now, self.worker.latest - now
 
     def through(self) -> None:
         """Execute the cells, then ask what is still open.
@@ -222,11 +238,25 @@ class Run:
 
     def _ask(self, question_id: str, message: Message) -> None:
         asked, self.question = self.marking.assignment.asked[question_id], question_id
+        with self._stopped():
+            message = {**asked.message, **message}
         self._begin()
-        self.worker.send({**asked.message, **message}, asked.blob, seconds=self._seconds())
+        self.worker.send(message, asked.blob, seconds=self._seconds())
         answer, blob = self.worker.receive(seconds=self._seconds())
-        self.marking.decide(question_id, _judged(asked, answer, blob))
+        with self._stopped():
+            self.marking.decide(question_id, _judged(asked, answer, blob))
         self.question = None
+
+    @contextlib.contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Stop the clocks of the notebook as a whole while the grader works."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            worked = time.monotonic() - began
+            self.ends += worked
+            self.worker.latest += worked
 
     def _begin(self, seconds: float | None = None) -> None:
         """From now on there is the time of a cell or an answer, or what was left of it."""

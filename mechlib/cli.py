@@ -187,6 +187,9 @@ def grade_(
     trust: Annotated[
         bool, typer.Option("--trust-submissions", help="Grade without a sandbox: notebooks run as you.")
     ] = False,
+    superseded: Annotated[
+        bool, typer.Option("--superseded", help="Grade also what a later file of the same student replaces.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Grade a class of notebooks."""
@@ -213,6 +216,7 @@ def grade_(
         engine="none" if trust else engine.value,
         write=reports.write,
         known=[key for student in students for key in student.keys],
+        superseded=superseded,
     )
     reports.clear(out)
     shown = tqdm(grading, total=len(grading), unit="notebook", disable=quiet)

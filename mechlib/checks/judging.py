@@ -26,6 +26,8 @@ TOO_COARSE = (
     "torch.float32."
 )
 
+SHOWN_ELSEWHERE = "In the notebook, check says how far it is off, on cases of its own."
+
 Readings = tuple[tuple[Reading, ...], ...]
 """``[case][field]``."""
 
@@ -79,6 +81,22 @@ class Trial:
         except Unreadable:
             return None
 
+    def repeats(self, name: str, got: Readings) -> bool:
+        """Whether a misconception returns ``got`` on every case; it runs on no more of them than it takes to tell."""
+        answer = self.question.misconceptions[name].answer
+        return all(self._agrees(answer, case, mine) for case, mine in zip(self.cases, got, strict=True))
+
+    def _agrees(self, answer: Answer, case: Case, got: tuple[Reading, ...]) -> bool:
+        with torch.device("cpu"):
+            outcome = run(answer, case)
+        if isinstance(outcome, Raised):
+            return False
+        try:
+            readings = read_fields(outcome.value, self.question.fields)
+        except Unreadable:
+            return False
+        return all(map(agree, got, readings, self.question.fields))
+
     def run(self, answer: Answer) -> tuple[Returned | Raised, ...]:
         """What ``answer`` does on each case; the first case on which it raises is the last."""
         outcomes: list[Returned | Raised] = []
@@ -97,20 +115,18 @@ class Trial:
                 found.append((case, differing))
         return found
 
-    def same(self, got: Readings, want: Readings) -> bool:
-        """Whether the two agree on every case."""
-        return all(
-            agree(mine, right, field)
-            for of_case in zip(got, want, strict=True)
-            for mine, right, field in zip(*of_case, self.question.fields, strict=True)
-        )
 
+def judge(trial: Trial, outcomes: Sequence[Returned | Raised], *, hidden: bool = False) -> Judgement:
+    """The judgement on an answer that did ``outcomes`` on the cases of ``trial``, in order.
 
-def judge(trial: Trial, outcomes: Sequence[Returned | Raised]) -> Judgement:
-    """The judgement on an answer that did ``outcomes`` on the cases of ``trial``, in order."""
+    Args:
+        hidden: whether the cases are to stay unknown. What is said then is the kind of case and the mistake, if it is
+            a known one; no right value, no gap, no count of what is right and no input, from which a table of answers
+            could be made.
+    """
     case = trial.cases[len(outcomes) - 1]
     if isinstance(last := outcomes[-1], Raised):
-        return _raised(trial, last, case)
+        return _raised(trial, last, case, hidden)
     readings: list[tuple[Reading, ...]] = []
     for case, outcome in zip(trial.cases, outcomes, strict=True):
         assert isinstance(outcome, Returned)
@@ -120,10 +136,10 @@ def judge(trial: Trial, outcomes: Sequence[Returned | Raised]) -> Judgement:
             readings.append(read_fields(outcome.value, trial.question.fields))
         except Unreadable as error:
             return Judgement("wrong", f"your function returned {error}.", (f"On the case of {case.description}.",))
-    return _compared(trial, tuple(readings), _changed(outcomes))
+    return _compared(trial, tuple(readings), _changed(outcomes), hidden)
 
 
-def _raised(trial: Trial, raised: Raised, case: Case) -> Judgement:
+def _raised(trial: Trial, raised: Raised, case: Case, hidden: bool) -> Judgement:
     if raised.unfilled:
         leftover = "the line `raise NotImplementedError` is still in it"
         return Judgement("unanswered", leftover if raised.leftover else "not answered yet")
@@ -134,7 +150,8 @@ def _raised(trial: Trial, raised: Raised, case: Case) -> Judgement:
     else:
         count = len(case.inputs)
         place = f"It is called with {count} argument{'s' * (count != 1)}: {', '.join(case.inputs)}."
-    return Judgement("raised", headline, (*more, place, f"On the case of {case.description}.", _shapes(case)))
+    shapes = () if hidden else (_shapes(case),)
+    return Judgement("raised", headline, (*more, place, f"On the case of {case.description}.", *shapes))
 
 
 def _changed(outcomes: Sequence[Returned | Raised]) -> tuple[str, ...]:
@@ -144,7 +161,7 @@ def _changed(outcomes: Sequence[Returned | Raised]) -> tuple[str, ...]:
     return (f"Your function changes its argument {', '.join(names)} in place: work on a copy.",)
 
 
-def _compared(trial: Trial, got: Readings, changed: tuple[str, ...]) -> Judgement:
+def _compared(trial: Trial, got: Readings, changed: tuple[str, ...], hidden: bool) -> Judgement:
     question = trial.question
     differences = trial.differences(got, trial.expected)
     if not differences and _too_coarse(trial, got):
@@ -153,25 +170,26 @@ def _compared(trial: Trial, got: Readings, changed: tuple[str, ...]) -> Judgemen
         points = f"{question.points:g} point{'s' * (question.points != 1)}"
         return Judgement("right", f"right ({points})", changed)
     case, differing = differences[0]
-    gaps = tuple(str(difference) for difference in differing)
-    where = f"On the case of {case.description}; {len(differences)} of {len(got)} cases differ."
+    gaps = tuple(difference.kind if hidden else str(difference) for difference in differing)
+    count = "" if hidden else f"; {len(differences)} of {len(got)} cases differ"
+    where = f"On the case of {case.description}{count}."
     name = _same_mistake(trial, got)
     if name is not None:
         sentence = question.misconceptions[name].sentence
         return Judgement("wrong", sentence, (*gaps, where, *changed), misconception=name)
     headline, rest = (changed[0], gaps) if changed else (f"not right yet. {gaps[0]}", gaps[1:])
-    return Judgement("wrong", headline, (*rest, where, _shapes(case)))
+    return Judgement("wrong", headline, (*rest, where, SHOWN_ELSEWHERE if hidden else _shapes(case)))
 
 
 def _too_coarse(trial: Trial, got: Readings) -> bool:
     """Whether the rounding that is allowed for half precision would let a mistake pass as well."""
     coarse = any(reading.precision for of_case in got for reading in of_case)
-    return coarse and any(trial.same(got, readings) for readings in trial.mistaken.values())
+    return coarse and any(trial.repeats(name, got) for name in trial.question.misconceptions)
 
 
 def _same_mistake(trial: Trial, got: Readings) -> str | None:
     """The misconception that returns the same on every case, if there is exactly one."""
-    found = [name for name, readings in trial.mistaken.items() if trial.same(got, readings)]
+    found = [name for name in trial.question.misconceptions if trial.repeats(name, got)]
     return found[0] if len(found) == 1 else None
 
 

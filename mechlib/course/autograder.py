@@ -50,7 +50,17 @@ def _graded(root: Path) -> SubmissionGrade:
     if chapter is None:
         raise ValueError(f"{submission.source} holds no question of a chapter")
     assignment = Assignment.of(chapter, read_secret(secret))
-    return grade_one(content, assignment, source=submission.source, timeout=settings["timeout"], engine=engine)
+    student, timeout = _student(root / "submission_metadata.json"), settings["timeout"]
+    return grade_one(content, assignment, student=student, source=submission.source, timeout=timeout, engine=engine)
+
+
+def _student(metadata: Path) -> str:
+    """What Gradescope calls whoever handed in, a group by all its members; empty where it does not tell."""
+    try:
+        users = json.loads(metadata.read_text(encoding="utf-8"))["users"]
+        return ", ".join(sorted(str(user.get("id") or user["email"]) for user in users))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The questions of a chapter with the cases that a secret draws for them, and the judgement on what came back."""
+"""The questions of a chapter with the cases that a secret draws for a student, and the judgement on what came back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from mechlib.checks.judging import Judgement, Trial, judge
 from mechlib.checks.question import Question
 from mechlib.checks.registry import questions
 from mechlib.checks.running import Raised, Returned
-from mechlib.checks.values import Reading, Unreadable
+from mechlib.checks.values import HALF, Reading, Unreadable
+from mechlib.grading.platforms import folded
 from mechlib.grading.worker.frames import BadFrame, Blob, Message, encode
 
 __all__ = ["Asked", "Assignment", "new_secret", "read_secret", "seed", "text"]
@@ -25,8 +27,8 @@ __all__ = ["Asked", "Assignment", "new_secret", "read_secret", "seed", "text"]
 FEWEST = 16
 """Bytes of a secret."""
 
-PRECISIONS = {0.0, 2.0**-10, 2.0**-7}
-"""Rounding errors of single, half and brain-float numbers: what a reading may claim."""
+PRECISIONS = {0.0, *HALF}
+"""Rounding errors that a reading may claim."""
 
 TEXTS = {"kind": 80, "message": 1000, "line": 300}
 FLAGS = ("unfilled", "leftover")
@@ -53,25 +55,49 @@ def new_secret() -> bytes:
     return secrets.token_hex().encode()
 
 
-def seed(secret: bytes, question_id: str) -> int:
-    """The seed of a question's cases: the same secret gives the same, and no seed tells another."""
-    digest = hmac.new(secret, question_id.encode(), hashlib.sha256).digest()
+def seed(secret: bytes, question_id: str, student: str = "") -> int:
+    """The seed of a question's cases for a student: the same secret gives the same, and no seed tells another.
+
+    A student's name counts in whatever way its accents and capitals are written.
+    """
+    message = "\0".join([question_id, folded(student)]).encode("utf-8", "surrogatepass")
+    digest = hmac.new(secret, message, hashlib.sha256).digest()
     return int.from_bytes(digest[:4]) >> 1
 
 
 class Asked:
-    """A question with the cases of one seed, ready to be sent to any number of workers."""
+    """A question with the cases of one student, which are drawn when it is first sent."""
 
-    def __init__(self, question: Question, secret: bytes) -> None:
+    def __init__(self, question: Question, secret: bytes, student: str = "") -> None:
         self.question = question
-        self._trial = Trial(question, seed(secret, question.id))
-        _ = self._trial.expected  # once, and not for every submission
-        self.blob = Blob()
-        cases = [[[name, encode(value, self.blob)] for name, value in c.inputs.items()] for c in self._trial.cases]
-        self.message: Message = {"cases": cases, "fields": [field.name for field in question.fields]}
+        self._secret, self._student = secret, student
+
+    def of(self, student: str) -> Asked:
+        """The same question with the cases of a student."""
+        return Asked(self.question, self._secret, student)
+
+    @cached_property
+    def _trial(self) -> Trial:
+        return Trial(self.question, seed(self._secret, self.question.id, self._student))
+
+    @cached_property
+    def _sent(self) -> tuple[Message, Blob]:
+        blob = Blob()
+        cases = [[[name, encode(value, blob)] for name, value in case.inputs.items()] for case in self._trial.cases]
+        return {"cases": cases, "fields": [field.name for field in self.question.fields]}, blob
+
+    @property
+    def message(self) -> Message:
+        """What is sent to a worker."""
+        return self._sent[0]
+
+    @property
+    def blob(self) -> Blob:
+        """The arrays that are sent with it."""
+        return self._sent[1]
 
     def judged(self, message: Message, blob: Blob) -> Judgement:
-        """The judgement on what a worker sent.
+        """The judgement on what a worker sent, without what would tell the cases, see ``judge``.
 
         Raises:
             BadFrame: if that is not what an honest worker could send.
@@ -85,7 +111,7 @@ class Asked:
             raise BadFrame("outcomes after the one that raised")
         if len(read) < n_cases and isinstance(read[-1], Returned):
             raise BadFrame(f"{len(read)} outcomes for {n_cases} cases")
-        return judge(self._trial, read)
+        return judge(self._trial, read, hidden=True)
 
     def _outcome(self, about: object, blob: Blob) -> Returned | Raised:
         if not isinstance(about, dict):
@@ -112,7 +138,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Assignment:
-    """All questions of one chapter, with the cases of one secret."""
+    """All questions of one chapter, with the cases that one secret draws."""
 
     chapter: str
     asked: dict[str, Asked]
@@ -120,13 +146,21 @@ class Assignment:
 
     @classmethod
     def of(cls, chapter: str, secret: bytes, only: Sequence[Question] | None = None) -> Assignment:
-        """The assignment of a chapter, or of some questions of it.
+        """The assignment of a chapter, or of some questions of it, with cases that are no student's.
 
         Raises:
             LookupError: if the chapter has no questions.
         """
         chosen = questions(chapter) if only is None else only
         return cls(chapter, {question.id: Asked(question, secret) for question in chosen})
+
+    def of_student(self, student: str) -> Assignment:
+        """The same questions with the cases of a student: what somebody learns of theirs helps nobody else.
+
+        Args:
+            student: what tells the student from all others, the same for whatever they hand in.
+        """
+        return replace(self, asked={name: asked.of(student) for name, asked in self.asked.items()})
 
 
 def _numbers(blob: Blob, array: object) -> Tensor:

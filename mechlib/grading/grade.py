@@ -56,8 +56,12 @@ def grade(
     engine: Engine = "bubblewrap",
     write: Writer | None = None,
     known: Iterable[str] = (),
+    superseded: bool = False,
 ) -> Grading:
     """Prepare to grade a class. The grades come, in the order in which they are ready, from iterating over the result.
+
+    Every student has hidden cases of their own, drawn by the secret and by what tells the student from the others: the
+    platform's number where there is one, else the name.
 
     Args:
         path: a folder or zip of submissions, see ``collect``.
@@ -71,6 +75,7 @@ def grade(
         engine: what builds the sandbox; ``"none"`` trusts the submissions.
         write: is given every grade and the folder, not made yet, that its files belong in.
         known: what the students of the course may be called by, see ``collect``.
+        superseded: whether the files that a later one of the same student replaces are graded too, after the others.
 
     Raises:
         ValueError: for no submissions, a chapter without questions or no majority of one, a secret too short or visible
@@ -86,7 +91,7 @@ def grade(
     state = State(out, resume=resume, secret=read_secret(secret) if secret else None)
     assignment = Assignment.of(chapter or _majority(papers), state.secret)
     counted = _counted(papers, assignment.chapter)
-    return Grading(counted, assignment, state, out, jobs, timeout, engine, write)
+    return Grading(counted, assignment, state, out, jobs, timeout, engine, write, superseded)
 
 
 def _refuse(path: Path, out: Path, chapter: str | None, timeout: float) -> None:
@@ -111,6 +116,7 @@ class Grading:
     timeout: float
     engine: Engine
     write: Writer | None
+    superseded: bool = False
 
     @property
     def folders(self) -> dict[str, str]:
@@ -135,10 +141,13 @@ class Grading:
         versions = {asked.question.id: version(asked.question) for asked in self.assignment.asked.values()}
         for paper in self.papers:
             done, stale = self._done(paper, versions)
-            if done is None or stale:
-                todo.append((paper, done, stale))
-            else:
+            if done is not None and not stale:
                 yield self._kept(_named(done, paper.submission), folders)
+            elif paper.submission.superseded and not self.superseded:
+                yield self._kept(_set_aside(paper, self.assignment), folders)
+            else:
+                todo.append((paper, done, stale))
+        todo.sort(key=lambda each: each[0].submission.superseded)
         tasks = (delayed(_graded_again)(*each, self.assignment, self.timeout, self.engine) for each in todo)
         jobs = self.jobs or len(os.sched_getaffinity(0))
         try:
@@ -159,7 +168,7 @@ class Grading:
     def _key(self, paper: Paper) -> str:
         """What the grade of a paper depends on."""
         about = (self.assignment.chapter, paper.submission.source, paper.digest, paper.error, self.timeout)
-        return self.state.key(*about)
+        return self.state.key(*about, _whose(paper.submission))
 
     def _kept(self, grade: SubmissionGrade, folders: dict[str, str]) -> SubmissionGrade:
         if self.write is not None:
@@ -176,7 +185,11 @@ def grade_one(
     timeout: float = 30.0,
     engine: Engine = "bubblewrap",
 ) -> SubmissionGrade:
-    """The grade of one notebook's file. The server that it starts stays, for the next one, until this process ends."""
+    """The grade of one notebook's file. The server that it starts stays, for the next one, until this process ends.
+
+    Args:
+        student: draws the hidden cases together with the secret, see ``Assignment.of_student``.
+    """
     submission = Submission(student, source, Path(source))
     try:
         paper = Paper(submission, read(content))
@@ -222,6 +235,18 @@ def _counted(papers: Sequence[Paper], chapter: str) -> list[Paper]:
             replaced = replace(paper.submission, superseded=paper.submission.student in served, tied=False)
             marked[paper.submission.source] = replaced
     return [replace(paper, submission=marked[paper.submission.source]) for paper in papers]
+
+
+def _whose(submission: Submission) -> str:
+    """What tells a student from all others, the same for whatever they hand in."""
+    return f"{submission.platform} {submission.number}" if submission.number else submission.student
+
+
+def _set_aside(paper: Paper, assignment: Assignment) -> SubmissionGrade:
+    """What stands for the grade of a paper that does not count, so that nobody's time is spent on it."""
+    written, why = paper.handed.written if paper.handed else (), "a later submission counts"
+    grade = SubmissionGrade("", "", assignment.chapter, _nothing(assignment, why), written, (), False, 0.0)
+    return _named(replace(grade, ungraded="superseded"), paper.submission)
 
 
 def _elsewhere(paper: Paper, chapter: str) -> bool:
@@ -280,7 +305,7 @@ def _answered(
     if _elsewhere(paper, assignment.chapter):
         problem = f"The notebook is on {handed.chapter}, not on {assignment.chapter}."
         return _nothing(assignment, f"the notebook is on {handed.chapter}"), (problem,), True
-    marking = Marking(assignment, handed.cells, timeout=timeout)
+    marking = Marking(assignment.of_student(_whose(paper.submission)), handed.cells, timeout=timeout)
     with bench(Limits(), engine).workshop() as shop:
         marking.run(shop)
     return marking.grades(), (*handed.problems, *marking.problems), marking.needs_human

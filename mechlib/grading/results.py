@@ -14,9 +14,9 @@ __all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "Ungraded", "Writt
 
 GradeStatus = Literal["right", "misconception", "wrong", "unanswered", "error", "timeout"]
 
-Ungraded = Literal["", "file", "chapter", "grader"]
-"""Why a submission was not graded: the file cannot be read, it is on another chapter, or the grader failed; empty if it
-was. Where it was not, a score of 0 says nothing."""
+Ungraded = Literal["", "file", "chapter", "superseded", "grader"]
+"""Why a submission was not graded: the file cannot be read, it is on another chapter, a later one counts, or the grader
+failed; empty if it was. Where it was not, a score of 0 says nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class QuestionGrade:
     misconception: str | None
     """Name of the mistake, where the status is ``"misconception"``."""
     message: str
-    """What ``check`` would say, one or several lines."""
+    """What the student is told, one or several lines: as ``check`` would, without what would tell the hidden cases."""
     needs_human: bool
     """Whether somebody should look at this answer."""
 

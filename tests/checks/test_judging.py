@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mechlib.checks.judging import Trial, judge
+from mechlib.checks.judging import SHOWN_ELSEWHERE, Trial, judge
 from mechlib.checks.running import Returned
 
 
@@ -34,6 +34,30 @@ def test_plain_data_from_elsewhere_is_judged_like_a_run(trial):
 def test_the_same_seed_gives_the_same_cases(toy):
     first, second, other = (Trial(toy, seed).cases[0].inputs["x"] for seed in (1, 1, 2))
     assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+def test_a_misconception_runs_no_further_than_it_takes_to_tell(trial, toy, monkeypatch):
+    calls = []
+    counted = toy.misconceptions["mean"].__class__(lambda x, factor: calls.append(1) or 0 * x.sum(-1) + 37, "")
+    monkeypatch.setitem(toy.__dict__, "misconceptions", {"counted": counted})
+    assert judge(trial, trial.run(lambda x, factor: x.sum(-1))).misconception is None
+    assert len(calls) == 1
+
+
+def test_of_hidden_cases_the_kind_and_the_mistake_are_told_and_no_more(trial):
+    def told(answer):
+        return judge(trial, trial.run(answer), hidden=True)
+
+    mean = told(lambda x, factor: (x * factor).mean(-1))
+    assert (mean.headline, mean.misconception) == ("this is the mean, not the sum.", "mean")
+    assert mean.details == ("total is off", "On the case of three rows.")
+    own = told(lambda x, factor: (x * factor).sum(-1) + 1)
+    assert own.headline == "not right yet. total is off"
+    assert own.details == ("On the case of three rows.", SHOWN_ELSEWHERE)
+    raised = told(lambda x, factor: 1 / 0)
+    assert raised.headline == "your function raised ZeroDivisionError: division by zero"
+    assert raised.details[-1] == "On the case of three rows."
+    assert told(lambda x, factor: (x * factor).sum(-1)).status == "right"
 
 
 def test_a_failing_misconception_names_nothing(trial, toy, monkeypatch):

@@ -81,6 +81,19 @@ def test_the_same_scores_as_at_home(container, walled):
     assert [test["score"] for test in found["tests"]] == [question.score for question in at_home.questions]
 
 
+def test_a_student_has_cases_of_their_own(container, monkeypatch):
+    """By Gradescope's number, also where the name has changed; a group by all its members."""
+    root, students = container(trusted=True, chapter="ch02"), []
+    shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
+    monkeypatch.setattr(autograder, "grade_one", lambda *_, student, **__: students.append(student) or 1 / 0)
+    ada, bob = {"id": 12, "email": "ada@example.org", "name": "Ada"}, {"email": "bob@example.org"}
+    for users in ([ada], [{**ada, "name": "Countess"}], [bob, ada], [ada, bob], None, {}, [1], [{}]):
+        (root / "submission_metadata.json").write_text(json.dumps({"users": users}))
+        with pytest.raises(ZeroDivisionError):
+            autograder._graded(root)
+    assert students == ["12", "12", "12, bob@example.org", "12, bob@example.org", "", "", "", ""]
+
+
 def test_an_unfilled_notebook_gets_no_points_in_a_trusting_container(container):
     root = container(trusted=True, chapter="ch02")
     shutil.copyfile(EXERCISE, root / "submission" / "mine.ipynb")

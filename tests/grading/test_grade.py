@@ -230,7 +230,71 @@ def test_another_chapter_and_a_damaged_file_are_listed_for_a_human(small, tmp_pa
     assert [(w.cell, w.text) for w in grades["cleo"].written] == [("why", "So.")]
 
 
-def test_of_two_submissions_the_later_counts_and_both_are_graded(tmp_path, no_sandbox_asked):
+@pytest.fixture
+def two_each(tmp_path):
+    """A folder in which two students handed in twice, at different times."""
+    folder = tmp_path / "submissions"
+    for name in ("ada", "bob"):
+        (folder / name).mkdir(parents=True)
+        for number in (1, 2):
+            path = folder / name / f"{number}.ipynb"
+            path.write_bytes(toys.notebook(f"{number}", texts=[f"<!-- written: why -->\n{number}"]))
+            os.utime(path, (1e9 + number, 1e9 + number))
+    return folder
+
+
+@pytest.fixture
+def executed(monkeypatch, no_sandbox_asked):
+    """The sources of the notebooks that are executed, in order, instead of executing them."""
+    found = []
+    monkeypatch.setattr(Marking, "run", lambda self, shop: found.append(self.cells[0].source))
+    return found
+
+
+def test_what_a_later_file_replaces_is_not_executed(two_each, tmp_path, executed):
+    grades = {each.source: each for each in grade(two_each, tmp_path / "grades", chapter="ch02")}
+    assert executed == ["2", "2"]
+    assert {name: each.ungraded for name, each in grades.items()} == {
+        "ada/1.ipynb": "superseded",
+        "ada/2.ipynb": "",
+        "bob/1.ipynb": "superseded",
+        "bob/2.ipynb": "",
+    }
+    early = grades["ada/1.ipynb"]
+    assert not early.needs_human and early.written[0].text == "1" and not early.score
+    assert {question.message for question in early.questions} == {"not graded: a later submission counts."}
+
+
+def test_on_demand_it_is_executed_after_what_counts(two_each, tmp_path, executed):
+    list(grade(two_each, tmp_path / "grades", chapter="ch02", jobs=1))
+    again = grade(two_each, tmp_path / "grades", chapter="ch02", jobs=1, resume=True, superseded=True)
+    assert not any(each.ungraded for each in again)
+    assert executed == ["2", "2", "1", "1"]
+    executed.clear()
+    list(grade(two_each, tmp_path / "grades", chapter="ch02", jobs=1, superseded=True))
+    assert executed == ["2", "2", "1", "1"]
+
+
+def test_a_student_gets_the_same_cases_again_and_another_student_others(two_each, tmp_path, monkeypatch, executed):
+    (tmp_path / "secret").write_text("5" * 64)
+    drawn = {}
+
+    def run(self, shop):
+        (asked, *_) = self.assignment.asked.values()
+        drawn[asked._student] = asked.blob.content
+
+    monkeypatch.setattr(Marking, "run", run)
+    list(grade(two_each, tmp_path / "grades", chapter="ch02", secret=tmp_path / "secret"))
+    before = dict(drawn)
+    assert before.keys() == {"ada", "bob"} and before["ada"] != before["bob"]
+    (two_each / "ada" / "3.ipynb").write_bytes(toys.notebook("3"))
+    (two_each / "cleo").mkdir()
+    (two_each / "cleo" / "1.ipynb").write_bytes(toys.notebook("1"))
+    list(grade(two_each, tmp_path / "grades", chapter="ch02", secret=tmp_path / "secret"))
+    assert {name: drawn[name] for name in before} == before and drawn["cleo"] not in before.values()
+
+
+def test_of_two_submissions_the_later_counts_and_both_are_listed(tmp_path, no_sandbox_asked):
     folder = tmp_path / "submissions"
     folder.mkdir()
     for name in ("doejane_77_123_lens.ipynb", "doejane_LATE_77_124_lens-1.ipynb"):

@@ -1,5 +1,7 @@
 """Notebooks that mean harm: they earn nothing by it, and harm nobody but themselves."""
 
+import re
+
 import pytest
 
 from mechlib.checks.question import Field
@@ -59,6 +61,22 @@ def test_an_odd_answer_costs_its_own_points_only(name, mark):
     total, ends = marking.grades()
     assert (total.status, ends.status) == (status, "right")
     assert total.message.replace("\n", "").isprintable()
+
+
+SUM = toys.question("sum", 1, lambda x, factor: x.sum(), (Field("number"),), {})
+
+
+def test_a_table_of_messages_earns_nothing(mark):
+    """Whoever hands in again what the feedback said comes no nearer."""
+    assignment = Assignment.of("ch02", b"a secret of the tests", only=[SUM]).of_student("mallory")
+    table = []
+    for _ in range(6):
+        answer = f"table = {table} + 10 * [0.0]\ndef sum(x, factor):\n    return table.pop(0)"
+        (grade,) = mark(answer, assignment=assignment).grades()
+        assert grade.score == 0 and grade.status == "wrong"
+        table += map(float, re.findall(r"right (\S+)", grade.message))
+    (right,) = mark("def sum(x, factor):\n    return x.sum()", assignment=assignment).grades()
+    assert right.score == 1
 
 
 GUESSED = toys.question("guess", 1, lambda x, factor: 37, (Field("number", atol=0, rtol=0),), {})

@@ -227,7 +227,10 @@ def grade_(
         raise typer.Exit(130) from None
     reports.write_class({folder: grades[source] for source, folder in grading.folders.items()}, out, students)
     looks = sum(each.needs_human for each in grades.values())
-    print(f"{len(grades)} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
+    aside = sum(each.ungraded == "superseded" for each in grades.values())
+    print(f"{len(grades) - aside} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
+    if aside:
+        print(f"{aside} that a later one replaces are not: --superseded grades them too.")
     if undecided := sum(match.undecided for match in matches(list(grades.values()), students)):
         print(f"{undecided} of them count for nobody until you decide: the same page says why.")
 

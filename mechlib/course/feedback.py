@@ -54,7 +54,10 @@ def _answers(grade: SubmissionGrade) -> tuple[Markup, ...]:
 
 
 def _ungraded(grade: SubmissionGrade) -> tuple[Markup, ...]:
-    """What is said where nothing was graded. Why the grader failed is no matter of the student's."""
+    """What is said where nothing was graded. Why the grader failed is no matter of the student's, and nobody need ask
+    why what a later submission replaces was not."""
+    if grade.ungraded == "superseded":
+        return ()
     reason = (OURS,) if grade.ungraded == "grader" else grade.problems
     return (
         element("p", element("strong", "This was not graded, so it has no points yet. "), ASK),

@@ -26,6 +26,7 @@ UNDECIDED = "undecided"
 WHY_UNGRADED = {
     "file": "not graded: the file cannot be read",
     "chapter": "not graded: the notebook is on another chapter",
+    "superseded": "not graded: a later submission counts",
     "grader": "not graded: the grader failed",
 }
 """Why a submission has no score, in words."""

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,15 @@ def test_the_summary_counts_what_counts(graded):
     assert f"mean {statistics.fmean(scores):.1f}, median {statistics.median(scores):g} of 4 points" in text
     assert "To be looked at: 1" in text and "Nothing handed in: 1" in text
     assert "superseded by a later one" in text
+
+
+def test_what_a_later_submission_replaces_asks_for_nothing():
+    early = replace(submission("ada", superseded=True), ungraded="superseded")
+    text = feedback(early)
+    assert "A later submission counts instead of this one." in text
+    assert "Ask your instructor" not in text and "Your answers" not in text
+    row = rows(tables.grades([early]))[1]
+    assert row[4:6] == ["superseded", ""] and not any(row[7:])
 
 
 def test_misconceptions_are_counted_the_commonest_first():

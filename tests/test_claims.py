@@ -31,12 +31,25 @@ def test_the_fields_come_back_from_a_notebooks_json(word):
     assert Verdict.from_data(json.loads(json.dumps(metadata[METADATA]))) == given
 
 
+def test_every_field_is_the_argument_of_its_name():
+    _, metadata = verdict("02a", "refuted", **FIELDS)._repr_mimebundle_()
+    assert metadata[METADATA] == {"claim_id": "02a", "verdict": "refuted", **FIELDS}
+
+
 def test_page_and_terminal_say_the_same():
     data, _ = verdict("02a", "refuted", **FIELDS)._repr_mimebundle_()
     for part in ("02a", "✗ refuted", "-0.125 nats per token", "-0.25 to +0.5", "somebody 2020 (S9)", "One seed."):
         assert part in data["text/html"].replace("<strong>", "").replace("</strong>", "")
         assert part in data["text/plain"]
     assert "Layers &lt; 3 &amp; &gt; 1 matter." in data["text/html"]
+    assert 'class="mechlib-verdict refuted"' in data["text/html"]
+    other = verdict("02a", "supported", **FIELDS | {"effect": 0.125, "unit": "nats < bits"})
+    assert "+0.125 nats < bits" in str(other) and "+0.125 nats &lt; bits" in other._repr_mimebundle_()[0]["text/html"]
+
+
+@pytest.mark.parametrize("effect", FIELDS["interval"])
+def test_an_effect_may_be_an_end_of_its_interval(effect):
+    assert verdict("02a", "supported", **FIELDS | {"effect": effect}).effect == effect
 
 
 def test_an_effect_may_be_a_tensor_of_one_element():
@@ -49,10 +62,13 @@ def test_an_effect_may_be_a_tensor_of_one_element():
     [
         ("2a", "supported", {}, "two digits and a letter.*'2a'"),
         ("02a", "proved", {}, "supported, refuted, undecided, not 'proved'"),
+        ("02ab", "supported", {}, "two digits and a letter.*'02ab'"),
         ("02a", "supported", {"interval": (0.0, 1.0)}, "-0.125 does not lie in its interval"),
+        ("02a", "supported", {"interval": (-1.0, -0.5)}, "-0.125 does not lie in its interval"),
+        ("02a", "supported", {"interval": (-1.0, 1.0, 2.0)}, "does not lie in its interval"),
         ("02a", "supported", {"effect": math.nan}, "does not lie"),
         ("02a", "supported", {"interval": (-math.inf, 1.0)}, "not finite"),
-        ("02a", "supported", {"unit": " "}, "02a has no unit"),
+        *(("02a", "supported", {name: " "}, f"02a has no {name}") for name in ("claim", "source", "measure", "unit")),
     ],
 )
 def test_what_is_no_verdict_is_refused(claim_id, word, change, message):
@@ -80,6 +96,7 @@ def strict(monkeypatch):
 @pytest.mark.parametrize("measured", [3.0, 3.6, math.nan])
 def test_a_quoted_number_outside_its_tolerance_fails_the_tests(strict, measured):
     quoted(torch.tensor(3.5), 3.25, within=0.25)
+    quoted(5.0, 3.25, within=2)
     with pytest.raises(AssertionError, match=r"the text says 3.3 \(within 0.2\), this run gives"):
         quoted(measured, 3.3, within=0.2)
 

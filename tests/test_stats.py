@@ -30,6 +30,32 @@ def test_the_interval_is_that_of_the_normal_approximation_for_many_units():
     assert e.n == 2000 and stats.estimate(values) == e
 
 
+@pytest.mark.parametrize(
+    ("values", "level", "low", "high"),
+    [
+        ([0.0, 1.0], 0.4, 0.5, 0.5),  # means of two draws: 0, 1/2 and 1 with chances 1/4, 1/2, 1/4
+        ([0.0, 1.0], 0.6, 0.0, 1.0),
+        (
+            [0.0, 0.0, 0.0, 0.0, 10.0],
+            0.8,
+            0.0,
+            4.0,
+        ),  # twice a binomial of 5 and 1/5: .33, .74, .94, .99 up to 0, 2, 4, 6
+        ([0.0, 0.0, 0.0, 0.0, 10.0], 0.96, 0.0, 6.0),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_interval_has_the_level_that_is_asked_for(values, level, low, high, seed):
+    """Every share asked for is seven standard errors of 4,000 resamples from the next step, or more."""
+    e = stats.estimate(values, level=level, seed=seed)
+    assert (e.mean, e.low, e.high) == pytest.approx((np.mean(values), low, high))
+
+
+def test_another_seed_resamples_anew():
+    values = np.random.default_rng(1).normal(size=50)
+    assert stats.estimate(values, seed=1) == stats.estimate(values, seed=1) != stats.estimate(values, seed=2)
+
+
 def test_constant_and_missing_units():
     assert stats.estimate([2.0, 2.0, float("nan")]) == stats.Estimate(2.0, 2.0, 2.0, 2)
     with pytest.raises(ValueError, match="at least two units, got 1"):
@@ -51,9 +77,10 @@ def test_few_runs_are_covered_by_students_interval_where_a_bootstrap_is_too_narr
 
 
 def test_the_interval_of_three_runs_by_hand():
-    e = stats.over_runs(torch.tensor([1.0, 2.0, 3.0]))
-    half = 4.30265 / np.sqrt(3)
-    assert (e.mean, e.low, e.high, e.n) == pytest.approx((2, 2 - half, 2 + half, 3), rel=1e-5)
+    for level, t in ((None, 4.3026527), (0.8, 1.8856181)):  # Student's with two degrees of freedom
+        e = stats.over_runs(torch.tensor([1.0, 2.0, 6.0]), **({} if level is None else {"level": level}))
+        half = t * np.sqrt(7 / 3)
+        assert (e.mean, e.low, e.high, e.n) == pytest.approx((3, 3 - half, 3 + half, 3), rel=1e-5)
     assert stats.over_runs([4, 4]) == stats.Estimate(4, 4, 4, 2)
 
 
@@ -65,9 +92,11 @@ def test_runs_that_give_no_interval_are_refused(runs):
 
 def test_a_share_of_none_reaches_as_high_as_chance_would_let_it():
     assert stats.share(0, 24).high == pytest.approx(1 - 0.025 ** (1 / 24))
+    assert stats.share(0, 24, level=0.8).high == pytest.approx(1 - 0.1 ** (1 / 24))
+    assert stats.share(24, 24, level=0.8).low == pytest.approx(0.1 ** (1 / 24))
     e = stats.share(7, 20)
     mirrored = stats.share(13, 20)
-    assert (e.mean, e.low, e.high) == pytest.approx((0.35, 1 - mirrored.high, 1 - mirrored.low))
+    assert (e.mean, e.low, e.high, e.n) == pytest.approx((0.35, 1 - mirrored.high, 1 - mirrored.low, 20))
 
 
 @pytest.mark.parametrize(("found", "n"), [(-1, 3), (4, 3), (0, 0)])

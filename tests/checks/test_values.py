@@ -99,6 +99,46 @@ def test_nan_and_infinity():
     assert agree(nan, nan, Field("x")) and agree(inf, inf, Field("x"))
 
 
+def test_the_worst_entry_is_the_one_without_a_number():
+    want = read([1.0, 2.0, 3.0])
+    difference = compare(read([9.0, float("nan"), 3.0]), want, Field("x", "row"))
+    assert (difference.index, difference.n_off, difference.n_nan) == ((1,), 2, 1)
+    assert str(difference) == "x: 2 of 3 values off, 1 of them NaN"
+    assert compare(read([1.0, 9.0, float("inf")]), want, Field("x")).index == (2,)
+    given = read([float("nan"), float("nan")])
+    assert compare(given, read([float("nan"), 2.0]), Field("x")).n_nan == 1
+
+
+def test_no_number_is_shown_as_minus_nothing():
+    assert str(compare(read(-0.0), read(1.0), Field("x"))) == "x: yours 0, right 1 (gap 1)"
+
+
+def test_sparse_tensors_and_those_with_a_gradient_are_read():
+    want = torch.tensor([[0.0, 2.0], [1.0, 0.0]], requires_grad=True)
+    for given in (want, want.detach().to_sparse(), want.to_sparse()):
+        reading = read(given)
+        assert torch.equal(reading.values, want.detach().double()) and not reading.values.requires_grad
+
+
+HALF = torch.tensor(2049.0).half()
+
+
+@pytest.mark.parametrize(
+    "rounded",
+    [
+        torch.stack([HALF, HALF]),
+        np.array([2049.0, 2049.0], dtype=np.float16),
+        [HALF, 2049.0],
+        [2049.0, HALF],
+        [torch.tensor(2049.0), np.array(2049.0, dtype=np.float16)],
+    ],
+)
+def test_half_precision_is_known_in_whatever_it_comes(rounded):
+    """2049 is no number of half precision and comes as 2048, 1 off: more than the tolerance of .2."""
+    assert agree(read(rounded), read([2049.0, 2049.0]), Field("x"))
+    assert not agree(read(read(rounded).values), read([2049.0, 2049.0]), Field("x"))
+
+
 def test_half_precision_widens_the_tolerance_by_its_rounding_only():
     want = torch.linspace(-30, -1, 50)
     for dtype in (torch.float16, torch.bfloat16):
@@ -183,6 +223,37 @@ def test_the_kind_of_a_difference_holds_no_number_of_the_right_answer():
 def test_exact_fields_allow_nothing():
     assert not agree(read(2.0005), read(2), Field("rank", atol=0.0, rtol=0.0))
     assert agree(read(2.0), read(2), Field("rank", atol=0.0, rtol=0.0))
+
+
+def test_half_precision_is_no_excuse_where_nothing_is_allowed():
+    """2049 is no number of half precision: it comes as 2048, and is not what was asked for."""
+    count, rounded = Field("rank", atol=0.0, rtol=0.0), read(torch.tensor(2049.0).half())
+    assert rounded.precision > 0 and count.exact
+    assert not agree(rounded, read(2049), count) and agree(rounded, read(2048), count)
+    for tolerant in (Field("x", atol=0.0), Field("x", rtol=0.0)):
+        assert agree(rounded, read(2049), tolerant) and not tolerant.exact
+
+
+def test_each_tolerance_counts_for_itself():
+    """``atol`` is the largest gap beside 0, ``rtol`` the largest share of what is right."""
+    for field in (Field("x"), Field("x", atol=1e-3, rtol=1e-4)):
+        assert agree(read(0.0009), read(0.0), field) and not agree(read(0.0011), read(0.0), field)
+        assert agree(read(1000.09), read(1000.0), field) and not agree(read(1000.11), read(1000.0), field)
+    coarse, strict = Field("x", atol=0.5, rtol=0.0), Field("x", atol=0.0, rtol=0.01)
+    assert agree(read(1e6 + 0.4), read(1e6), coarse) and not agree(read(0.6), read(0.0), coarse)
+    assert agree(read(1.009e6), read(1e6), strict) and not agree(read(1e-9), read(0.0), strict)
+
+
+def test_the_right_value_sets_the_scale():
+    assert agree(read(0.0), read(1.0), Field("x", atol=0.0, rtol=1.0))
+    assert not agree(read(1.0), read(0.0), Field("x", atol=0.0, rtol=1.0))
+
+
+def test_shapes_are_told_with_the_names_of_their_axes():
+    difference = compare(read([1.0, 2.0]), read([1.0, 2.0, 3.0]), Field("score", "layer"))
+    assert str(difference) == "score: the shape is [2], asked for is [3] (layer)"
+    single = compare(read([1.0, 2.0]), read(1.0), Field("score"))
+    assert str(single) == "score: the shape is [2], asked for is [] (a single number)"
 
 
 def test_what_is_coarser_than_half_precision_widens_nothing():

@@ -7,6 +7,8 @@ Works on any ``torch.nn.Module``; knows no model of the book.
 - What is estimated: :func:`estimate_llc` at one inverse temperature, :func:`ladder` over several and in the limit,
   :func:`curvature_trace` for comparison, :func:`coefficients` for many models at once.
 - Whether to believe it: the warnings of every result, and :func:`verify`.
+- What they are given: :mod:`arguments` and :mod:`data` check it, :mod:`streams` reads what is too large for memory, and
+  :mod:`keys` say whether it is what it was.
 - What they are made of: :mod:`flat`, :mod:`surface` and :mod:`recording` evaluate many points of a model at once,
   :mod:`posterior` reads the loss on minibatches, :mod:`samplers` move the points, :mod:`diagnostics` judge the traces.
 """

@@ -16,8 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.arguments import check_loss, explained, named_as_here, seed_number
+from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.coins import own_coins
+from mechlib.llc.data import Data, take
 from mechlib.llc.diagnostics import about_model, mode_layers
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.posterior import at_start
@@ -48,10 +50,11 @@ class CurvatureTrace:
         return f"{self.value:.4g} ± {self.std_error:.2g}"
 
 
+@named_as_here
 def curvature_trace(
     model: nn.Module,
     loss_fn: LossFn,
-    data: Tensor | tuple[Tensor, ...] | None,
+    data: Data,
     kind: Literal["hessian", "fisher"] = "hessian",
     params: Params = None,
     *,
@@ -77,7 +80,8 @@ def curvature_trace(
     Args:
         model, loss_fn, data, params: as for :func:`mechlib.llc.estimate_llc`.
         probes: each costs two backward passes over the data for the Hessian, one for Fisher.
-        batch_size: samples at a time, to save memory; the result is that over all the data. None for all at once.
+        batch_size: samples at a time, to save memory; the result is that over all the data. None for that of a loader,
+            and for all at once of other data.
 
     Raises:
         ValueError: if ``kind`` is neither, there are fewer than two probes, or Fisher is asked for without data; and as
@@ -90,13 +94,15 @@ def curvature_trace(
         raise ValueError(f"an error needs at least two probes, got {probes}")
     if kind == "fisher" and data is None:
         raise ValueError("the Fisher trace is a mean over samples: it needs data, got None")
+    check_loss(loss_fn)
+    seed = seed_number(seed)
     flat = FlatModel(model, params, device)
-    surface = Surface(flat, loss_fn, "serial")
-    data = checked_data(data, flat.device)
+    samples = take(data, flat.device, flat.dtype)
+    surface = Surface(flat, samples.loss(loss_fn), "serial")
     generator = torch.Generator(flat.device).manual_seed(seed)
-    batches = Batches(data, batch_size, generator)
+    batches = Batches(samples.parts, samples.size(batch_size), generator)
     one = _hessian_probe if kind == "hessian" else _fisher_probe
-    with own_coins(seed, flat.device):
+    with own_coins(seed, flat.device), explained(model):
         reasons = [*about_model(at_start(surface, batches, batches.size), mode_layers(model))]
         bar = tqdm(range(probes), desc=f"trace of the {kind}", disable=not progress)
         found = _collected(lambda _: one(surface, batches, generator), bar)
@@ -106,7 +112,7 @@ def curvature_trace(
     if len(found) < probes:
         reasons.append(("interrupted", f"interrupted after {len(found)} of {probes} probes"))
     for code, message in reasons:
-        warnings.warn(f"{code}: {message}", Unreliable, stacklevel=2)
+        warnings.warn(f"{code}: {message}", Unreliable, stacklevel=3)
     return CurvatureTrace(
         value=float(found.double().mean()),
         std_error=float(found.double().std()) / len(found) ** 0.5,

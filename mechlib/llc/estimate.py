@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.arguments import at_least_0, check_loss, explained, named_as_here, positive, seed_number, whole
+from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.coins import own_coins
+from mechlib.llc.data import Data, Samples, take
 from mechlib.llc.diagnostics import Circumstances, find_warnings, mode_layers
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.pilot import auto_lr, curvature_met
@@ -22,17 +22,18 @@ from mechlib.llc.result import LLCResult, Unreliable
 from mechlib.llc.run import Settings, run_chains
 from mechlib.llc.samplers import SAMPLERS, gaussian
 from mechlib.llc.summary import summarise
-from mechlib.llc.surface import Batch, LossFn, Surface, faster
+from mechlib.llc.surface import LossFn, Surface, faster
 
 __all__ = ["estimate_llc"]
 
 STRATEGIES = ("auto", "vmap", "serial")
 
 
+@named_as_here
 def estimate_llc(
     model: nn.Module,
     loss_fn: LossFn,
-    data: Tensor | Sequence[Tensor] | None,
+    data: Data,
     *,
     nbeta: float | None = None,
     lr: float | Literal["auto"] = "auto",
@@ -44,7 +45,7 @@ def estimate_llc(
     sampler: Literal["lm", "sgld", "mala"] = "lm",
     anchor: bool = True,
     params: Params = None,
-    eval_data: Tensor | Sequence[Tensor] | None = None,
+    eval_data: Data = None,
     strategy: Literal["auto", "vmap", "serial"] = "auto",
     device: torch.device | str = "auto",
     seed: int = 0,
@@ -61,62 +62,68 @@ def estimate_llc(
         model: any module; its current weights are w*.
         loss_fn: ``loss_fn(f, batch)`` gives the loss of each sample, ``[sample, ...]``; ``f`` behaves like the model
             and ``batch`` has the structure of ``data``.
-        data: a tensor or tuple of tensors with a leading sample axis; or None for a population loss, where
-            ``loss_fn(f, None)`` gives one number.
-        nbeta: the inverse temperature times the number of samples; n / log n for n samples.
+        data: a tensor or array of NumPy with a leading sample axis; a tuple or dict of them; a dataset with a length,
+            whose samples are put together as by a ``DataLoader``, or a ``DataLoader`` itself, of which the samples, the
+            batch size and the way of reading are taken and the order is not: batches are drawn by ``seed``. Samples of
+            a dataset are made when they are wanted. Or None for a population loss, where ``loss_fn(f, None)`` gives one
+            number.
+        nbeta: the inverse temperature times the number of samples; n / log n for n samples. A loader that drops its
+            last batch and does not shuffle has so many samples less.
         lr: the step eps: one step adds noise of variance eps. ``"auto"`` sets it from the curvature that a pilot run
             meets, and goes on adapting it while burning in (``mechlib.llc.pilot.STEP``).
         gamma: the strength with which the chains are held at w*.
         chains, draws, burnin: numbers of chains, of steps that count, and of steps before them, each at least 1 (0 for
             ``burnin``).
-        batch_size: samples per step, the same for all chains; None for all.
+        batch_size: samples per step, the same for all chains; None for that of a loader, and for all of other data.
         sampler: see :mod:`mechlib.llc.samplers`.
         anchor: with minibatches, one more point frozen at w* on the same batches is baseline and control variate
             (:mod:`mechlib.llc.posterior`). Without it the baseline is the loss of w* on the first batch.
         params: the weights that are free, by name, glob or mask (:class:`mechlib.llc.flat.FlatModel`): the
             weight-refined coefficient. None for all that require gradients.
-        eval_data: the loss is read on these data instead: the data-refined coefficient.
+        eval_data: the loss is read on these data instead: the data-refined coefficient. Of the structure of ``data``.
         strategy: all chains through the model at once, one after another, or the faster of the two as measured.
         device: where to sample; ``"auto"`` is where the model lies.
         seed: of noise and batches. Strategies agree up to rounding.
         progress: show a progress bar.
 
     Raises:
-        TypeError: if data or free weights are of a type that cannot be used.
+        TypeError: if data, loss, seed or free weights are of a type that cannot be used, or an argument has another
+            name here.
         ValueError: if a number is out of range (it is named with its range), data are empty, the batch is larger than
-            the data, ``params`` matches nothing, the loss is not one number per sample, or w* or its loss is not
-            finite.
+            the data, all the samples of a dataset at once are too large for memory, ``params`` matches nothing, the
+            loss is not one number per sample, or w* or its loss is not finite.
     """
-    _check_numbers(nbeta, lr, gamma, chains, draws, burnin)
+    check_loss(loss_fn)
     _check_choices(sampler, strategy)
     flat = FlatModel(model, params, device)
-    loss_data, other_data = checked_data(data, flat.device), checked_data(eval_data, flat.device, "eval_data")
+    samples = take(data, flat.device, flat.dtype)
+    others = take(eval_data, flat.device, flat.dtype, "eval_data")
     settings = Settings(
         sampler=sampler,
-        nbeta=_default_nbeta(n_samples(loss_data)) if nbeta is None else float(nbeta),
-        gamma=float(gamma),
-        lr=lr,
-        chains=chains,
-        draws=draws,
-        burnin=burnin,
+        nbeta=_default_nbeta(n_samples(samples.parts)) if nbeta is None else positive("nbeta", nbeta),
+        gamma=at_least_0("gamma", gamma),
+        lr=lr if isinstance(lr, str) and lr == "auto" else positive("lr", lr, "a positive number or 'auto'"),
+        chains=whole("chains", chains, 1),
+        draws=whole("draws", draws, 1),
+        burnin=whole("burnin", burnin, 0),
         anchor=anchor,
-        seed=seed,
+        seed=seed_number(seed),
         progress=progress,
     )
-    with own_coins(seed, flat.device):
-        result, circumstances = _sample(flat, loss_fn, loss_data, other_data, batch_size, strategy, settings)
+    with own_coins(settings.seed, flat.device), explained(model):
+        result, circumstances = _sample(flat, loss_fn, samples, others, batch_size, strategy, settings)
     circumstances = replace(circumstances, mode_layers=mode_layers(model))
     result = replace(result, warnings=find_warnings(result, circumstances))
     for warning in result.warnings:
-        warnings.warn(str(warning), Unreliable, stacklevel=2)
+        warnings.warn(str(warning), Unreliable, stacklevel=3)
     return result
 
 
 def _sample(
     flat: FlatModel,
     loss_fn: LossFn,
-    data: Batch,
-    other_data: Batch,
+    data: Samples,
+    other_data: Samples,
     batch_size: int | None,
     strategy: str,
     settings: Settings,
@@ -126,9 +133,10 @@ def _sample(
         torch.Generator(flat.device).manual_seed(5 * settings.seed + i) for i in range(5)
     )
     probes = gaussian(pilot_noise)
-    batches, pilot_batches = Batches(data, batch_size, order), Batches(data, batch_size, pilot_order)
+    loss_fn, size = data.loss(loss_fn), data.size(batch_size)
+    batches, pilot_batches = Batches(data.parts, size, order), Batches(data.parts, size, pilot_order)
     if settings.sampler == "mala" and not batches.full:
-        raise ValueError(f"mala needs the loss over all the data: batch_size=None, not {batch_size}")
+        raise ValueError(f"mala needs the loss over all the data: batch_size=None, not {size}")
     chunk = batches.size * (1 if batches.full else settings.chains)
     start = at_start(Surface(flat, loss_fn, "serial"), batches, chunk)
     rows = flat.w_star.repeat(settings.chains + (settings.anchor and not batches.full), 1)
@@ -140,9 +148,11 @@ def _sample(
         return Posterior(surface, stream, start, chains=settings.chains, anchor=settings.anchor)
 
     other = None
-    if other_data is not None:
-        size = None if batch_size is None else min(batch_size, n_samples(other_data))
-        other = EvalLoss(surface, Batches(other_data, size, other_order))
+    if other_data.parts is not None:
+        data.refuse_other_structure(other_data)
+        size = other_data.size(size)
+        size = None if size is None else min(size, n_samples(other_data.parts))
+        other = EvalLoss(surface, Batches(other_data.parts, size, other_order))
     lr = settings.lr
     if lr == "auto":
         lr = auto_lr(near_w_star(pilot_batches), settings.sampler, settings.nbeta, settings.gamma, probes)
@@ -158,19 +168,6 @@ def _default_nbeta(samples: int) -> float:
     if samples < 2:
         raise ValueError(f"nbeta has the default n / log n only for n > 1 samples, and there is {samples}: pass nbeta")
     return samples / math.log(samples)
-
-
-def _check_numbers(nbeta: float | None, lr: float | str, gamma: float, chains: int, draws: int, burnin: int) -> None:
-    for name, value, least in (("chains", chains, 1), ("draws", draws, 1), ("burnin", burnin, 0)):
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
-    positive = {"nbeta": nbeta, "lr": None if lr == "auto" else lr}
-    for name, value in positive.items():
-        if value is not None and not (isinstance(value, Real) and 0 < value < math.inf):
-            wanted = "a positive number or 'auto'" if name == "lr" else "a positive number"
-            raise ValueError(f"{name} is {wanted}, not {value!r}")
-    if not 0 <= gamma < math.inf:
-        raise ValueError(f"gamma is a number of at least 0, not {gamma!r}")
 
 
 def _check_choices(sampler: str, strategy: str) -> None:

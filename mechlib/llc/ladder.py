@@ -12,19 +12,21 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from numbers import Integral
+from operator import lt
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mechlib.llc.batches import Batches, checked_data, n_samples
+from mechlib.llc.arguments import at_least_0, check_loss, explained, named_as_here, seed_number, whole
+from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.chains import rhat
 from mechlib.llc.coins import own_coins
+from mechlib.llc.data import Data, take
 from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, mode_layers
 from mechlib.llc.extrapolation import Extrapolation, extrapolate
 from mechlib.llc.flat import FlatModel, Params
@@ -110,10 +112,11 @@ class LadderResult:
         return ax
 
 
+@named_as_here
 def ladder(
     model: nn.Module,
     loss_fn: LossFn,
-    data: Tensor | tuple[Tensor, ...] | None,
+    data: Data,
     *,
     nbetas: Sequence[float],
     gamma: float = 1.0,
@@ -127,10 +130,10 @@ def ladder(
 ) -> LadderResult:
     """Estimates at several inverse temperatures by replica exchange, and λ and m from their approach to the limit.
 
-    The loss is that of all the data at every step. Costs ``replicas * len(nbetas) * (burnin + draws)`` gradients. The
-    model runs in eval mode and is left as it was, and so is torch's random state. Ctrl-C after ten draws returns what
-    was drawn so far. Every reason not to believe the result is in ``warnings`` and is a Python warning of category
-    :class:`Unreliable`.
+    The loss is that of all the data at every step, also of a loader. Costs
+    ``replicas * len(nbetas) * (burnin + draws)`` gradients. The model runs in eval mode and is left as it was, and so
+    is torch's random state. Ctrl-C after ten draws returns what was drawn so far. Every reason not to believe the
+    result is in ``warnings`` and is a Python warning of category :class:`Unreliable`.
 
     Args:
         model, loss_fn, data, params, gamma: as for :func:`mechlib.llc.estimate_llc`.
@@ -144,12 +147,19 @@ def ladder(
             :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
         KeyboardInterrupt: on Ctrl-C before the tenth draw.
     """
-    _check(nbetas, gamma, replicas, draws, burnin)
+    check_loss(loss_fn)
+    nbetas, gamma, seed = _ascending(nbetas), at_least_0("gamma", gamma), seed_number(seed)
+    replicas, draws, burnin = (
+        whole("replicas", replicas, 8),
+        whole("draws", draws, LEAST_DRAWS),
+        whole("burnin", burnin, 0),
+    )
     flat = FlatModel(model, params, device)
-    batch = checked_data(data, flat.device)
+    samples = take(data, flat.device, flat.dtype)
+    loss_fn, batch = samples.loss(loss_fn), samples.whole()
     generator = torch.Generator(flat.device).manual_seed(seed)
     rungs = torch.tensor(nbetas, dtype=flat.dtype, device=flat.device)
-    with own_coins(seed, flat.device):
+    with own_coins(seed, flat.device), explained(model):
         start = at_start(Surface(flat, loss_fn, "serial"), Batches(batch, None, generator), n_samples(batch))
         surface = faster(flat, loss_fn, flat.w_star.repeat(replicas * len(rungs), 1), batch)
         init_loss = surface.losses(flat.w_star[None], batch)[0]
@@ -164,7 +174,7 @@ def ladder(
     found = _reasons(result, start, mode_layers(model), draws)
     result = replace(result, warnings=tuple(LLCWarning(*reason) for reason in found))
     for warning in result.warnings:
-        warnings.warn(str(warning), Unreliable, stacklevel=2)
+        warnings.warn(str(warning), Unreliable, stacklevel=3)
     return result
 
 
@@ -255,15 +265,11 @@ def _climbed(climb: _Climb, burnin: int, draws: int, progress: bool) -> Float[Te
     return trace[..., :drawn]
 
 
-def _check(nbetas: Sequence[float], gamma: float, replicas: int, draws: int, burnin: int) -> None:
-    ascending = all(low < high for low, high in pairwise(nbetas))
-    if len(nbetas) < 4 or not nbetas[0] > 1 or not ascending or math.isinf(nbetas[-1]):
-        raise ValueError(f"nbetas are at least four numbers above 1, ascending, not {list(nbetas)}")
-    if not 0 <= gamma < math.inf:
-        raise ValueError(f"gamma is a number of at least 0, not {gamma!r}")
-    for name, value, least in (("replicas", replicas, 8), ("draws", draws, LEAST_DRAWS), ("burnin", burnin, 0)):
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name} is a whole number of at least {least}, not {value!r}")
+def _ascending(nbetas: Sequence[float]) -> list[float]:
+    found = np.ravel(nbetas).tolist()
+    if len(found) < 4 or not found[0] > 1 or not all(map(lt, found, found[1:])) or math.isinf(found[-1]):
+        raise ValueError(f"nbetas are at least four numbers above 1, ascending, not {found}")
+    return found
 
 
 def _summary(

@@ -21,10 +21,12 @@ from typing import Any, NoReturn
 
 import joblib
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from mechlib import __version__
+from mechlib.llc.arguments import named_as_here
+from mechlib.llc.data import Data
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.keys import NoKey, key
 from mechlib.llc.result import Unreliable
@@ -64,10 +66,11 @@ class Failure:
         raise AttributeError(f"there is no {attribute}: no result for {self}")
 
 
+@named_as_here
 def coefficients(
     models: Mapping[str, Model],
     loss_fn: LossFn,
-    data: Tensor | tuple[Tensor, ...] | None,
+    data: Data,
     *,
     cache: Path | str,
     each: Mapping[str, Mapping[str, Any]] | None = None,
@@ -130,11 +133,11 @@ def coefficients(
         _raise_first(failures)
     for name, result in results.items():
         if isinstance(result, Failure):
-            warnings.warn(f"no result for {result}", UserWarning, stacklevel=2)
+            warnings.warn(f"no result for {result}", UserWarning, stacklevel=3)
         if unkept := found[name][1]:
-            warnings.warn(f"{name}: the result is not kept: {unkept}", UserWarning, stacklevel=2)
+            warnings.warn(f"{name}: the result is not kept: {unkept}", UserWarning, stacklevel=3)
         for reason in getattr(result, "warnings", ()):
-            warnings.warn(f"{name}: {reason}", Unreliable, stacklevel=2)
+            warnings.warn(f"{name}: {reason}", Unreliable, stacklevel=3)
     return results
 
 
@@ -146,7 +149,7 @@ def _task(loss_fn: LossFn, data: Any, estimator: Callable) -> str | None:
             mechlib=__version__, torch=torch.__version__, around=around, loss_fn=loss_fn, data=data, estimator=estimator
         )
     except NoKey as error:
-        warnings.warn(f"the results are not kept, each call computes them anew: {error}", UserWarning, stacklevel=3)
+        warnings.warn(f"the results are not kept, each call computes them anew: {error}", UserWarning, stacklevel=4)
         return None
 
 
@@ -161,7 +164,7 @@ def _one(
     name: str,
     model: Model,
     loss_fn: LossFn,
-    data: Tensor | tuple[Tensor, ...] | None,
+    data: Data,
     estimator: Callable,
     options: dict[str, Any],
     folder: Path,

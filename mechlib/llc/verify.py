@@ -7,12 +7,13 @@ shrinks with the step, so a second run at half of it, of as many draws and twice
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
+from mechlib.llc.arguments import named_as_here
+from mechlib.llc.data import Data
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.result import LLCResult
 from mechlib.llc.surface import LossFn
@@ -51,10 +52,11 @@ class Verification:
         )
 
 
+@named_as_here
 def verify(
     model: nn.Module,
     loss_fn: LossFn,
-    data: Tensor | Sequence[Tensor] | None,
+    data: Data,
     *,
     result: LLCResult | None = None,
     seed: int = 0,

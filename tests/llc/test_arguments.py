@@ -211,3 +211,18 @@ def test_that_loss_is_right_and_random_weights_are_no_minimum(untrained):
     found = estimate_llc(untrained, told, ids, **SHORT)
     assert found.init_loss == pytest.approx(float(untrained(ids, labels=ids).loss.detach()), rel=1e-5)
     assert "not_a_minimum" in found.codes()
+
+
+@pytest.mark.filterwarnings("always::mechlib.llc.Unreliable")
+def test_warnings_point_at_the_line_that_called(tmp_path):
+    options = {"progress": False}
+    calls = [
+        lambda: estimate_llc(model(), loss, (X, LABELS), **SHORT),
+        lambda: ladder(model(), loss, (X, LABELS), nbetas=[2, 4, 8, 16], replicas=8, draws=10, burnin=0, **options),
+        lambda: curvature_trace(nn.Sequential(model(), nn.Dropout()), loss, (X, LABELS), probes=2, **options),
+        lambda: coefficients({"a": model()}, loss, (X, LABELS), cache=tmp_path, **SHORT),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning) as said:
+            call()
+        assert {warning.filename for warning in said} == {__file__}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+import torch
+
 from mechlib.checks import whereabouts
 from mechlib.checks.handing_in import Hand, unsaved
 from mechlib.checks.judging import Judgement, Trial, judge
@@ -39,6 +41,10 @@ def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
         judgement = _judgement(question, answer, seed)
     except KeyboardInterrupt:
         judgement = Judgement("interrupted", "interrupted before your function came to an end. Does a loop never stop?")
+    except Exception as error:
+        print(f"✗ {question.id}: the check itself failed, which says nothing about your answer. Please report it:")
+        print(f"  {type(error).__name__}: {error} (seed={seed}, default dtype {torch.get_default_dtype()})")
+        return
     kept = RECORD.entry(question.id).status == "right" and judgement.status != "right"
     RECORD.judged(question.id, judgement.status)
     print(f"{SIGNS[judgement.status]} {question.id}: {judgement.headline}")

@@ -6,14 +6,15 @@ return on them; ``judge`` compares what an answer returned on the same cases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import torch
 
-from mechlib.checks.question import Answer, Case, Question
+from mechlib.checks.question import Answer, Case, Question, Value
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Difference, Reading, Unreadable, agree, compare, read_fields
 
@@ -31,6 +32,11 @@ SHOWN_ELSEWHERE = "In the notebook, check says how far it is off, on cases of it
 Readings = tuple[tuple[Reading, ...], ...]
 """``[case][field]``."""
 
+SINGLE = 2.0**-24
+"""Largest relative rounding error of a number in single precision."""
+ROUNDINGS = 64
+"""So many times what rounding the inputs moves an entry, a right answer in single precision may be off."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -47,34 +53,66 @@ class Judgement:
 class Trial:
     """A question, the cases drawn from ``seed``, and what the reference and the misconceptions return on them.
 
-    All of that is on the CPU, whatever the default device is.
+    All of that is on the CPU and made of single-precision numbers where no dtype is named, whatever the defaults are.
     """
 
     def __init__(self, question: Question, seed: int) -> None:
         self.question = question
         self.seed = seed
-        with torch.device("cpu"):
+        with _defaults():
             self.cases: tuple[Case, ...] = question.cases(torch.Generator().manual_seed(seed))
 
     @cached_property
     def expected(self) -> Readings:
         """What the reference returns."""
-        readings = self._readings(self.question.reference)
+        readings = self._readings(self.question.reference, self.cases)
         if readings is None:
             raise AssertionError(f"the reference of {self.question.id} fails on seed {self.seed}")
         return readings
 
     @cached_property
+    def lenient(self) -> Readings:
+        """``expected``, with a slack for what is computed in single precision.
+
+        An entry in which large terms cancel is off by the rounding of those terms, however small it is itself. So the
+        slack is measured: as what the reference makes of inputs that are each off by at most one rounding.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        tried = (self._readings(self.question.reference, self._rounded(generator)) for _ in range(4))
+        moved = [readings for readings in tried if readings is not None]
+        return tuple(
+            tuple(_with_slack(right, [readings[i][j] for readings in moved]) for j, right in enumerate(of_case))
+            for i, of_case in enumerate(self.expected)
+        )
+
+    def _rounded(self, generator: torch.Generator) -> tuple[Case, ...]:
+        """The cases with every real number of their inputs changed by a random part of a rounding."""
+
+        def rounded(value: Value) -> Value:
+            real = isinstance(value, float) or (isinstance(value, torch.Tensor) and value.is_floating_point())
+            if not real:
+                return value
+            shape = value.shape if isinstance(value, torch.Tensor) else ()
+            change = 1 + SINGLE * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+            return value.double() * change if isinstance(value, torch.Tensor) else value * float(change)
+
+        with _defaults():
+            return tuple(
+                replace(case, inputs={name: rounded(value) for name, value in case.inputs.items()})
+                for case in self.cases
+            )
+
+    @cached_property
     def mistaken(self) -> dict[str, Readings]:
         """What every misconception returns; those that raise or return no numbers are left out."""
-        found = {name: self._readings(m.answer) for name, m in self.question.misconceptions.items()}
+        found = {name: self._readings(m.answer, self.cases) for name, m in self.question.misconceptions.items()}
         return {name: readings for name, readings in found.items() if readings is not None}
 
-    def _readings(self, answer: Answer) -> Readings | None:
-        with torch.device("cpu"):
-            outcomes = self.run(answer)
+    def _readings(self, answer: Answer, cases: Sequence[Case]) -> Readings | None:
+        with _defaults():
+            outcomes = _outcomes(answer, cases)
         returned = [outcome.value for outcome in outcomes if isinstance(outcome, Returned)]
-        if len(returned) < len(self.cases):
+        if len(returned) < len(cases):
             return None
         try:
             return tuple(read_fields(value, self.question.fields) for value in returned)
@@ -87,7 +125,7 @@ class Trial:
         return all(self._agrees(answer, case, mine) for case, mine in zip(self.cases, got, strict=True))
 
     def _agrees(self, answer: Answer, case: Case, got: tuple[Reading, ...]) -> bool:
-        with torch.device("cpu"):
+        with _defaults():
             outcome = run(answer, case)
         if isinstance(outcome, Raised):
             return False
@@ -99,12 +137,7 @@ class Trial:
 
     def run(self, answer: Answer) -> tuple[Returned | Raised, ...]:
         """What ``answer`` does on each case; the first case on which it raises is the last."""
-        outcomes: list[Returned | Raised] = []
-        for case in self.cases:
-            outcomes.append(run(answer, case))
-            if isinstance(outcomes[-1], Raised):
-                break
-        return tuple(outcomes)
+        return _outcomes(answer, self.cases)
 
     def differences(self, got: Readings, want: Readings) -> list[tuple[Case, tuple[Difference, ...]]]:
         """The cases on which the two do not agree, with the fields that differ."""
@@ -114,6 +147,35 @@ class Trial:
             if differing := tuple(d for m, r, field in triples if (d := compare(m, r, field))):
                 found.append((case, differing))
         return found
+
+
+def _outcomes(answer: Answer, cases: Sequence[Case]) -> tuple[Returned | Raised, ...]:
+    outcomes: list[Returned | Raised] = []
+    for case in cases:
+        outcomes.append(run(answer, case))
+        if isinstance(outcomes[-1], Raised):
+            break
+    return tuple(outcomes)
+
+
+def _with_slack(right: Reading, moved: Sequence[Reading]) -> Reading:
+    alike = [other for other in moved if other.values.shape == right.values.shape]
+    if not alike:
+        return right
+    gaps = torch.stack([(other.values - right.values).abs() for other in alike])
+    return replace(right, slack=ROUNDINGS * gaps.nan_to_num(0.0, posinf=0.0).amax(0))
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    """The CPU and single precision for tensors of which neither is named; afterwards the session's own again."""
+    dtype = torch.get_default_dtype()
+    try:
+        with torch.device("cpu"):
+            torch.set_default_dtype(torch.float32)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def judge(trial: Trial, outcomes: Sequence[Returned | Raised], *, hidden: bool = False) -> Judgement:
@@ -164,6 +226,8 @@ def _changed(outcomes: Sequence[Returned | Raised]) -> tuple[str, ...]:
 def _compared(trial: Trial, got: Readings, changed: tuple[str, ...], hidden: bool) -> Judgement:
     question = trial.question
     differences = trial.differences(got, trial.expected)
+    if differences:
+        differences = trial.differences(got, trial.lenient)
     if not differences and _too_coarse(trial, got):
         return Judgement("wrong", TOO_COARSE)
     if not differences:

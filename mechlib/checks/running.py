@@ -15,6 +15,7 @@ from pathlib import Path
 from traceback import walk_tb
 from types import CodeType, TracebackType
 
+import torch
 from torch import Tensor
 
 from mechlib.checks.question import Answer, Case, Model, Value
@@ -66,11 +67,14 @@ def run(answer: Answer, case: Case) -> Returned | Raised:
 
 
 def _fresh(value: Value) -> object:
-    """A copy of an input, or the model that it names."""
+    """A copy of an input, or the model that it names. Where tensors are made in double precision by default, so that an
+    answer's own are, single-precision numbers come in it."""
     if isinstance(value, Model):
         from mechlib import zoo  # takes seconds, and few questions need it
 
         return zoo.load(value.name, step=value.step, device="cpu")
+    if isinstance(value, Tensor) and value.dtype == torch.float32 and torch.get_default_dtype() == torch.float64:
+        return value.double()
     return copy.deepcopy(value)
 
 

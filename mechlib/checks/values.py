@@ -23,6 +23,9 @@ __all__ = ["Difference", "Reading", "Unreadable", "agree", "as_tensor", "compare
 HALF = {torch.finfo(dtype).eps: dtype for dtype in (torch.float16, torch.bfloat16)}
 """The dtypes whose rounding is allowed for, by their relative rounding error."""
 
+MOST_SLACK = 30
+"""An entry may be off for single precision by at most so many times its tolerance, also where its rounding is worse."""
+
 
 class Unreadable(ValueError):
     """The value holds no numbers that could be compared; the message completes "your function returned ..."."""
@@ -37,6 +40,8 @@ class Reading:
     precision: float = 0.0
     """Relative rounding error of the dtype in which they came, where that is half precision; coarser is no excuse.
     Of numbers that came in several dtypes, the largest."""
+    slack: Float64[Tensor, "*shape"] | None = None
+    """Of what is right: how far single precision may move each entry, beside the tolerance of the field."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +182,9 @@ def _a(kind: str) -> str:
 def compare(got: Reading, want: Reading, field: Field) -> Difference | None:
     """``None`` where ``got`` agrees with ``want`` within the tolerance of ``field``, else how it differs.
 
-    Shapes must be equal, except that one number may come as ``[1]`` or ``[]``. The tolerance of an entry that came in
-    half precision is widened by what rounding changes at most at its own size, half a unit of its last place. NaN
-    equals NaN.
+    Shapes must be equal, except that one number may come as ``[1]`` or ``[]``. The tolerance is widened by the slack of
+    what is right, and for an entry that came in half precision by what rounding changes at most at its own size, half a
+    unit of its last place. NaN equals NaN.
     """
     values = _one_number(got.values, want.values)
     if (off := _off(got, want, field)) is None:
@@ -212,6 +217,8 @@ def _off(got: Reading, want: Reading, field: Field) -> Bool[Tensor, "*shape"] | 
     if values.shape != want.values.shape:
         return None
     tolerance = field.atol + field.rtol * want.values.abs()
+    if not field.exact and want.slack is not None:
+        tolerance = tolerance + torch.minimum(want.slack, MOST_SLACK * tolerance)
     if not field.exact and got.precision in HALF:
         tolerance = tolerance + _rounding(values, HALF[got.precision])
     same = (values == want.values) | (values.isnan() & want.values.isnan())

@@ -223,7 +223,7 @@ MISCONCEPTIONS = {
     "symmetric_share": Misconception(symmetric_share, "this is the share of the symmetric part, which is the rest."),
     "of_norms": Misconception(of_norms, "this is the ratio of norms; the share is of sums of squares."),
     "not_halved": Misconception(
-        not_halved, "the antisymmetric part is (B - B.T) / 2; without the half your share can reach 4."
+        not_halved, "the antisymmetric part is (A - A.T) / 2; without the half your share can reach 4."
     ),
     "halved_once": Misconception(
         halved_once, "the half belongs to the antisymmetric part, so it is squared: the share is twice too large."

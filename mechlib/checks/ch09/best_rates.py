@@ -147,7 +147,9 @@ MISCONCEPTIONS = {
         fourth_of_normal, "you put 3 v² for the fourth moment; that is right for normal inputs alone."
     ),
     "own_pairs_forgotten": Misconception(
-        own_pairs_forgotten, "there are n (n - 1) pairs of different examples, not n²: v² has the factor (n - 1) / n."
+        own_pairs_forgotten,
+        "there is v² / n too much. Either n² pairs of different examples were counted, and there are n (n - 1); or v_a "
+        "was multiplied by the sum of all variances, its own among them, which the fourth moment holds already.",
     ),
     "entries_squared": Misconception(
         entries_squared, "you squared the entries of S; S² is a matrix product, and its diagonal sums whole rows."

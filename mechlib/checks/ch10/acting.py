@@ -202,7 +202,7 @@ QUESTION = Question(
     reference=acting,
     cases=cases,
     axes={"queries": "query coordinate", "predictions": "prompt query"},
-    fields=(Field("weights", "prompt coordinate", atol=1e-6), Field("curved", atol=1e-9)),
+    fields=(Field("weights", "prompt coordinate", atol=1e-4), Field("curved", atol=1e-6)),
     misconceptions=MISCONCEPTIONS,
     alternatives={"normal_equations": by_normal_equations, "numpy": by_numpy, "pseudo_inverse": by_pseudo_inverse},
 )

@@ -196,7 +196,7 @@ QUESTION = Question(
     reference=bayes,
     cases=cases,
     axes={"x": "prompt example coordinate", "y": "prompt example"},
-    fields=(Field("weights", "prompt coordinate", atol=1e-7), Field("error", "prompt", atol=1e-7)),
+    fields=(Field("weights", "prompt coordinate", atol=3e-5), Field("error", "prompt", atol=3e-5)),
     misconceptions=MISCONCEPTIONS,
     alternatives={
         "examples": by_examples,

@@ -222,13 +222,19 @@ MISCONCEPTIONS = {
         best_setting, "you took each family's best setting; asked for is the one with the model's own error."
     ),
     "by_difference": Misconception(
-        by_difference, "you compare errors by their difference; by their ratio, a half is as far off as a double."
+        by_difference,
+        "you compare errors by their difference, or take the setting's error over the model's, less one: then a double "
+        "is farther off than a half. Take the logarithm of the ratio.",
     ),
     "by_root": Misconception(
-        by_root, "you compare root mean squares by their difference; by the ratio, a half is as far off as a double."
+        by_root,
+        "you compare root mean squares by their difference, or take their ratio less one: then a double is farther off "
+        "than a half. Take the logarithm of the ratio.",
     ),
     "by_inverse": Misconception(
-        by_inverse, "you take the ratio less one, to which a half and a double are not equally far; take its logarithm."
+        by_inverse,
+        "you take the model's error over the setting's, less one: then a half is farther off than a double. Take the "
+        "logarithm of the ratio.",
     ),
     "by_sizes": Misconception(by_sizes, "you match mean sizes of mistakes; match mean squares."),
     "last_worse": Misconception(
@@ -259,8 +265,9 @@ QUESTION = Question(
     hints=(
         "Two good algorithms agree with the truth, and so with each other. Subtract the truth first.",
         "For each family, choose the setting whose mean squared error has the ratio nearest to 1 with the model's.",
-        "size = (families - truth).square().mean(-1); chosen = (size / own).log().abs().argmin(1); pick with "
-        "families[torch.arange(len(families)), chosen]; then cosine_similarity of the mistakes.",
+        "own = (model - truth).double(); theirs = (families - truth).double(); ratio = theirs.square().mean(-1) / "
+        "own.square().mean(); chosen = ratio.log().abs().argmin(1); torch.cosine_similarity(own, "
+        "theirs[torch.arange(len(theirs)), chosen], dim=-1).",
     ),
     reference=matched,
     cases=cases,

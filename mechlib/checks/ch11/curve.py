@@ -158,7 +158,9 @@ MISCONCEPTIONS = {
         many_examples, "this is the limit of many examples, in which X'X is n I; with few its inverse is larger."
     ),
     "finite_at_peak": Misconception(
-        finite_at_peak, "where n and d differ by at most one, the mean is infinite: X'X can be as good as singular."
+        finite_at_peak,
+        "from one example on, where n and d differ by at most one, the mean is infinite: the matrix that is inverted "
+        "can be as good as singular.",
     ),
     "spread_of_all": Misconception(
         spread_of_all, "with n < d examples only n directions are fitted, and only these carry noise: n of d."
@@ -179,7 +181,9 @@ MISCONCEPTIONS = {
         noise_of_the_query, "you count the query's own noise; the error is against w . x."
     ),
     "shrinkage_squared": Misconception(
-        shrinkage_squared, "a projection leaves 1 - n/d of the squared length, not its square: it is all or nothing."
+        shrinkage_squared,
+        "n of d directions are found whole and the others lost whole: of the squared length 1 - n/d is left on "
+        "average, not its square.",
     ),
     "starts_at_one": Misconception(starts_at_one, "the first entry is for no example at all."),
     "nothing_below_d": Misconception(

@@ -214,8 +214,9 @@ QUESTION = Question(
     hints=(
         "Which points may a prediction use? Put the others at an infinite distance.",
         "Distances [prompt, point, other], masked from the diagonal on; the k smallest; how many of them are finite?",
-        "d = torch.cdist(x, x) with d[:, mask] = inf for other >= point; d.topk(k, largest=False); gather y; divide "
-        "the sum over the finite ones by their number, at least 1.",
+        "n = y.shape[1]; d = (x[:, :, None] - x[:, None]).square().sum(-1).sqrt(); d[:, torch.ones(n, n).triu() > 0] = "
+        "torch.inf; near, index = d.topk(min(k, n), largest=False); seen = near < torch.inf; values = y[:, "
+        "None].expand(-1, n, -1).gather(2, index); (values * seen).sum(-1) / seen.sum(-1).clamp(min=1).",
     ),
     reference=neighbours,
     cases=cases,

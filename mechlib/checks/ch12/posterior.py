@@ -255,8 +255,9 @@ QUESTION = Question(
     hints=(
         "Bayes' rule, with a prior that is even on the pool: which tasks explain the examples seen so far?",
         "The log-likelihood of a task is minus its summed squared error over 2 noise_var. Normalise with a softmax.",
-        "values = x @ pool.T; errors = (values - y[..., None])**2; log_weight = -(errors.cumsum(1) - errors) / "
-        "(2 * noise_var); the prediction is (log_weight.softmax(-1) * values).sum(-1).",
+        "values = x @ pool.T; errors = (values - y[..., None])**2; before = errors.cumsum(1).roll(1, 1); "
+        "before[:, 0] = 0; log_weight = -before / (2 * noise_var); the prediction is (log_weight.softmax(-1) * "
+        "values).sum(-1).",
     ),
     reference=posterior,
     cases=cases,

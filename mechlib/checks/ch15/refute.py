@@ -294,7 +294,7 @@ QUESTION = Question(
     fields=(
         Field("claimed", atol=1e-6),
         Field("z", atol=1e-5),
-        Field("difference", atol=1e-6),
+        Field("difference", atol=1e-5),
         Field("low", atol=1e-6),
         Field("high", atol=1e-6),
     ),

@@ -195,7 +195,7 @@ def grade_(
     """Grade a class of notebooks."""
     from tqdm.auto import tqdm
 
-    from mechlib.course import reports
+    from mechlib.course import release, reports
     from mechlib.course.matching import matches
     from mechlib.course.roster import read
     from mechlib.grading import grade, sandbox
@@ -205,6 +205,9 @@ def grade_(
     students = read(roster) if roster else ()
     if trust:
         print(sandbox.TRUST, file=sys.stderr)
+    course = release.pinned(secret)
+    if course and course.another_version:
+        print(course.another_version, file=sys.stderr)
     grading = grade(
         submissions,
         out,
@@ -216,6 +219,7 @@ def grade_(
         engine="none" if trust else engine.value,
         write=reports.write,
         known=[key for student in students for key in student.keys],
+        released=course.questions if course else (),
         superseded=superseded,
     )
     reports.clear(out)

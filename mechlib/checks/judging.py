@@ -102,12 +102,6 @@ class Trial:
                 for case in self.cases
             )
 
-    @cached_property
-    def mistaken(self) -> dict[str, Readings]:
-        """What every misconception returns; those that raise or return no numbers are left out."""
-        found = {name: self._readings(m.answer, self.cases) for name, m in self.question.misconceptions.items()}
-        return {name: readings for name, readings in found.items() if readings is not None}
-
     def _readings(self, answer: Answer, cases: Sequence[Case]) -> Readings | None:
         with _defaults():
             outcomes = _outcomes(answer, cases)

@@ -29,7 +29,7 @@ from mechlib.course.archive import packed
 from mechlib.course.leaks import leaks
 from mechlib.grading.assignment import new_secret, read_secret
 
-__all__ = ["Course", "opened"]
+__all__ = ["Course", "Pinned", "opened", "pinned"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -149,6 +149,37 @@ class Course:
         if self.roster is not None:
             files["roster.csv"] = self.roster.read_bytes()
         return {f"instructor/{name}": content for name, content in files.items()}
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What a course was released with."""
+
+    course: str
+    version: str
+    """Of mechlib."""
+    questions: tuple[str, ...]
+    """The ids of the questions of all its notebooks."""
+
+    @property
+    def another_version(self) -> str:
+        """What is to be said where this mechlib is another one; empty where it is the same."""
+        if self.version == mechlib.__version__:
+            return ""
+        return (
+            f"{self.course} was released with mechlib {self.version}, and this is {mechlib.__version__}: a check may "
+            f"say something else than it said in the notebooks. To grade as they were checked, install {self.version}."
+        )
+
+
+def pinned(secret: Path | None) -> Pinned | None:
+    """What the course was released with whose secret this is; ``None`` for a secret of no course."""
+    file = secret.with_name("course.json") if secret is not None else None
+    if file is None or not file.is_file():
+        return None
+    about = json.loads(file.read_text(encoding="utf-8"))
+    ids = (question["id"] for notebook in about["notebooks"] for question in notebook["questions"])
+    return Pinned(about["course"], about["mechlib"], tuple(dict.fromkeys(ids)))
 
 
 def opened(out: Path) -> Course:

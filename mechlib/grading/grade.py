@@ -14,7 +14,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from mechlib.checks.registry import chapters
+from mechlib.checks.registry import chapters, find
 from mechlib.grading import sandbox
 from mechlib.grading.assignment import Assignment, read_secret
 from mechlib.grading.bench import bench
@@ -56,6 +56,7 @@ def grade(
     engine: Engine = "bubblewrap",
     write: Writer | None = None,
     known: Iterable[str] = (),
+    released: Iterable[str] = (),
     superseded: bool = False,
 ) -> Grading:
     """Prepare to grade a class. The grades come, in the order in which they are ready, from iterating over the result.
@@ -75,6 +76,8 @@ def grade(
         engine: what builds the sandbox; ``"none"`` trusts the submissions.
         write: is given every grade and the folder, not made yet, that its files belong in.
         known: what the students of the course may be called by, see ``collect``.
+        released: the ids of the questions that the course was released with: those of the chapter are graded, also if
+            the chapter no longer asks them; where it was released with none, those that it asks now.
         superseded: whether the files that a later one of the same student replaces are graded too, after the others.
 
     Raises:
@@ -89,7 +92,9 @@ def grade(
     sandbox.require(engine)
     papers = [_paper(submission) for submission in collect(path, known)]
     state = State(out, resume=resume, secret=read_secret(secret) if secret else None)
-    assignment = Assignment.of(chapter or _majority(papers), state.secret)
+    chapter = chapter or _majority(papers)
+    pinned = [find(name) for name in released if name.partition(".")[0] == chapter]
+    assignment = Assignment.of(chapter, state.secret, pinned or None)
     counted = _counted(papers, assignment.chapter)
     return Grading(counted, assignment, state, out, jobs, timeout, engine, write, superseded)
 

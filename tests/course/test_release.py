@@ -9,9 +9,11 @@ import pytest
 
 from mechlib import cli
 from mechlib.authoring import checkout, exercises
+from mechlib.checks import ch02
 from mechlib.course import release
 from mechlib.course.leaks import leaks
 from mechlib.course.release import Course
+from tests.grading import toys
 
 SOLUTION = "02_logit_lens.ipynb"
 POINTS = {
@@ -224,3 +226,26 @@ def test_arguments_that_do_not_fit_are_one_line(solutions, monkeypatch, capsys, 
     monkeypatch.chdir(tmp_path)
     status, _, error = run(monkeypatch, capsys, "release", solutions, *arguments)
     assert status == 2 and complaint in error and len(error.splitlines()) == 1
+
+
+def test_a_running_course_grades_questions_that_have_vanished_since_and_names_both_versions(
+    tmp_path, monkeypatch, capsys
+):
+    """The course was released with one toy question; its chapter asks others now, and mechlib has another version."""
+    monkeypatch.setattr(ch02, "RETIRED", (toys.TOTAL,), raising=False)
+    private, submissions = tmp_path / "instructor", tmp_path / "submissions"
+    private.mkdir(), submissions.mkdir()
+    (private / "secret").write_bytes(b"a secret of the tests")
+    listed = [{"file": "02.ipynb", "questions": [{"id": "ch02.total", "title": "Toy", "points": 2}]}]
+    about = {"course": "cs999", "mechlib": "0.0.7", "per_student": False, "notebooks": listed}
+    (private / "course.json").write_text(json.dumps(about))
+    for name, answer in {"anna": toys.RIGHT_TOTAL, "ben": toys.MEAN_TOTAL}.items():
+        (submissions / f"{name}.ipynb").write_bytes(toys.notebook(toys.IMPORTS, answer, 'check("ch02.total", total)'))
+    arguments = ("grade", submissions, "--out", tmp_path / "grades", "--secret", private / "secret")
+    status, _, err = run(monkeypatch, capsys, *arguments, "--trust-submissions", "--quiet")
+    assert status == 0
+    assert "cs999 was released with mechlib 0.0.7, and this is" in err and "install 0.0.7" in err
+    results = [tmp_path / "grades" / "students" / name / "results.json" for name in ("anna", "ben")]
+    assert [json.loads(path.read_text())["score"] for path in results] == [2, 0]
+    assert "this is the mean, not the sum" in results[1].read_text()
+    assert release.pinned(tmp_path / "secret") is None

@@ -11,7 +11,7 @@ from mechlib.checks.judging import Trial, judge
 from mechlib.checks.question import Case, Field, Model
 from mechlib.checks.registry import questions
 from mechlib.checks.running import Raised, Returned, run
-from mechlib.checks.values import Reading
+from mechlib.checks.values import Reading, read_fields
 from mechlib.grading.assignment import Asked, Assignment, new_secret, read_secret, seed, text
 from mechlib.grading.worker.cells import Numbers, _outcome
 from mechlib.grading.worker.frames import BadFrame, Blob, decode, receive, send
@@ -97,7 +97,11 @@ def parts_of(answer):
 def test_a_mistake_is_none_the_less_one_in_half_precision(question, precision):
     """Whether it comes so or a worker only says so."""
     trial = Trial(question, seed(SECRETS[0], question.id))
-    for readings in trial.mistaken.values():
+    for misconception in question.misconceptions.values():
+        outcomes = trial.run(misconception.answer)
+        if any(isinstance(outcome, Raised) for outcome in outcomes):
+            continue
+        readings = [read_fields(outcome.value, question.fields) for outcome in outcomes]
         coarse = [tuple(Reading(reading.values, precision) for reading in of_case) for of_case in readings]
         outcomes = [Returned(of_case if len(of_case) > 1 else of_case[0]) for of_case in coarse]
         assert judge(trial, outcomes).status != "right"

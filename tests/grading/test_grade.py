@@ -433,7 +433,7 @@ def toy_class(tmp_path, monkeypatch, no_sandbox_asked):
     def graded(questions, resume):
         asked.clear()
         monkeypatch.setattr(Marking, "run", noted)
-        monkeypatch.setattr(Assignment, "of", lambda chapter, secret: of(chapter, secret, only=questions))
+        monkeypatch.setattr(Assignment, "of", lambda chapter, secret, only: of(chapter, secret, only=questions))
         grading = grade(folder, tmp_path / "grades", chapter="ch02", resume=resume, engine="none", jobs=1)
         found = {
             each.student: {q.id.partition(".")[2]: (q.score, q.points) for q in each.questions} for each in grading

@@ -246,6 +246,7 @@ def _around(original: PreTrainedModel, source: str) -> TransformerBridge:
         config = copy.deepcopy(original.config)
         architecture = determine_architecture_from_hf_config(config)
         model = build_bridge_from_module(original, architecture, hf_config=config, model_name=source)
+    model.cfg.d_mlp = getattr(original.config, "ffn_dim", model.cfg.d_mlp)  # OPT's is taken for 4 d_model
     _complete_final_norm(model)
     for module in model.modules():
         if type(module) is NormalizationBridge:

@@ -7,7 +7,6 @@ they can be compared to the last digit and their work counted.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.bridge import TransformerBridge, require_bridge
+from mechlib.bridge import TransformerBridge, attention_scales, require_bridge
 from mechlib.lens import read_out, residual_entries
 from mechlib.running import at_rest, checked_tokens, hooked_points
 
@@ -69,7 +68,7 @@ def extend(
         ValueError: if ``tokens`` is empty or outside the vocabulary, if old and new columns together exceed the
             context, if the cache is of another batch size, if hooks are on the model, or if it is not of the form
             computed here: learned positions, norms before attention and MLP, as many keys as heads, each column
-            seeing itself and earlier ones. The first two columns are compared with the model's own.
+            seeing itself and all earlier ones. The first two columns are compared with the model's own.
     """
     tokens = checked_tokens(model, tokens)
     _require_no_hooks(model)
@@ -88,6 +87,7 @@ def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None) -> tu
     n_old = 0 if cache is None else cache.n_pos
     stream = model.W_E[tokens] + model.W_pos[n_old : n_old + tokens.shape[1]]
     columns, keys, values = [stream], [], []
+    scales = attention_scales(model)
     for layer, block in enumerate(model.blocks):
         attention, normed = block.attn, block.ln1(stream)
         query = _heads(normed, attention.W_Q, attention.b_Q)
@@ -95,7 +95,7 @@ def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None) -> tu
         value = _heads(normed, attention.W_V, attention.b_V)
         if cache is not None:
             key, value = torch.cat([cache.keys[layer], key], 2), torch.cat([cache.values[layer], value], 2)
-        mixed = _attend(query, key, value).transpose(1, 2).flatten(2)
+        mixed = _attend(query, key, value, scales[layer]).transpose(1, 2).flatten(2)
         stream = stream + F.linear(mixed, attention.W_O.flatten(0, 1).T, attention.b_O)
         if hasattr(block, "mlp"):
             stream = stream + block.mlp(block.ln2(stream))
@@ -118,10 +118,11 @@ def _attend(
     query: Float[Tensor, "batch head new d_head"],
     key: Float[Tensor, "batch head pos d_head"],
     value: Float[Tensor, "batch head pos d_head"],
+    scale: float,
 ) -> Float[Tensor, "batch head new d_head"]:
     """Causal attention of the last columns to all: the query at position t sees the keys up to t."""
     n_new, n_pos = query.shape[2], key.shape[2]
-    scores = query @ key.mT / math.sqrt(query.shape[3])
+    scores = query @ key.mT * scale
     later = torch.ones(n_new, n_pos, dtype=torch.bool, device=query.device).triu(n_pos - n_new + 1)
     return scores.masked_fill(later, -torch.inf).softmax(-1) @ value
 
@@ -197,7 +198,8 @@ def multiply_adds(model: TransformerBridge, new: int, total: int) -> int:
 
     With ``w = n_heads * d_head`` and an MLP of width ``m`` (0 without), each layer takes ``4 new d_model w`` for the
     weights of attention, ``2 new total w`` for scores and mixing, where masked scores are computed like the others, and
-    ``2 new d_model m`` for the MLP; the unembedding takes ``d_model d_vocab``.
+    ``2 new d_model m`` for the MLP; the unembedding takes ``d_model d_vocab``. Where heads share keys and values in
+    groups, half of the first is less by the factor ``groups / n_heads``; a gated MLP takes ``3 new d_model m``.
 
     Raises:
         ValueError: unless ``1 <= new <= total``.
@@ -207,8 +209,13 @@ def multiply_adds(model: TransformerBridge, new: int, total: int) -> int:
     require_bridge(model)
     cfg = model.cfg
     width, d_mlp = cfg.n_heads * cfg.d_head, _mlp_width(model)
-    per_layer = new * (4 * cfg.d_model * width + 2 * cfg.d_model * d_mlp) + 2 * new * total * width
-    return cfg.n_layers * per_layer + cfg.d_model * cfg.d_vocab
+    shared = (cfg.n_key_value_heads or cfg.n_heads) * cfg.d_head
+    weights = 2 * cfg.d_model * (width + shared) + (3 if cfg.gated_mlp else 2) * cfg.d_model * d_mlp
+    per_layer = new * weights + 2 * new * total * width
+    reading = model.W_U.numel()
+    if hasattr(model, "project_in"):  # an OPT whose embedding is narrower than its stream
+        reading += model.project_out.weight.numel() + new * model.project_in.weight.numel()
+    return cfg.n_layers * per_layer + reading
 
 
 def _mlp_width(model: TransformerBridge) -> int:
@@ -227,6 +234,8 @@ def _require_our_form(model: TransformerBridge, tokens: Int[Tensor, "1 pos"]) ->
     """Refuse models whose first two columns come out otherwise; rounding is far below the tolerance."""
     tokens = tokens.repeat(1, 2)[:, : min(2, model.cfg.n_ctx)] if tokens.shape[1] == 1 else tokens[:, :2]
     refusal = f"{model.cfg.model_name!r} is not of the form whose columns are computed here"
+    if "local" in getattr(getattr(model.original_model, "config", None), "attention_layers", ()):
+        raise ValueError(f"{refusal}: in layers of local attention a column sees the last few alone")
     try:
         ours, _ = _extend(model, tokens, None)
     except (AttributeError, RuntimeError) as error:

@@ -182,12 +182,18 @@ class Reference:
     def read_out(self, hidden: Tensor) -> Tensor:
         """Through the model's own final norm and head, and what it does to its logits."""
         config = self.model.config
-        normed = hidden if self.final_norm is None else self.final_norm(hidden)
-        project_out = module_at(self.model, "model.decoder.project_out")
-        logits = self.model.get_output_embeddings()(normed if project_out is None else project_out(normed))
+        logits = hidden if self.final_norm is None else self.final_norm(hidden)
+        for part in self.head:
+            logits = part(logits)
         logits = logits * self.logits_factor
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    @property
+    def head(self) -> list[nn.Module]:
+        """What turns a normed vector into logits."""
+        project_out = module_at(self.model, "model.decoder.project_out")
+        return [part for part in (project_out, self.model.get_output_embeddings()) if part is not None]
 
     @property
     def logits_factor(self) -> float:

@@ -11,8 +11,9 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from mechlib import heads, lens, zoo
+from mechlib import generation, heads, lens, zoo
 from mechlib.bridge import TransformerBridge
 from mechlib.heads.weights import FOLDABLE
 from tests.architectures import (
@@ -100,6 +101,27 @@ class TestOneRun:
             ours = model(TOKENS)
         torch.testing.assert_close(ours, theirs, atol=1e-8, rtol=0)
         assert (ours - model(TOKENS)).abs().max() > 1e-3
+
+    def test_columns_beside_a_cache(self, both):
+        """The kinds with learned positions and a key for every head are computed by hand, the others refused."""
+        model, _ = both
+        kind = model.original_model.config.model_type
+        try:
+            first, cache = generation.extend(model, TOKENS[:, :5])
+        except ValueError as error:
+            assert kind not in ("gpt2", "gpt_bigcode") and "not of the form" in str(error)
+            return
+        columns = torch.cat([first, generation.extend(model, TOKENS[:, 5:], cache)[0]], 2)
+        torch.testing.assert_close(columns, lens.residual_entries(model, TOKENS), atol=1e-5, rtol=0)
+
+    def test_work(self, both):
+        """``transformers`` gives the logits of every position, and some kinds count their angles by a product."""
+        model, reference = both
+        with FlopCounterMode(display=False) as counter:
+            reference.model(TOKENS[:1])
+        other_logits = (N_POS - 1) * sum(part.weight.numel() for part in reference.head)
+        found = counter.get_total_flops() // 2 - other_logits
+        assert 0 <= found - generation.multiply_adds(model, N_POS, N_POS) <= 2 * N_POS * model.cfg.d_head
 
 
 class hooked:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformer_lens import FactoredMatrix
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.component_setup import _wire_symbolic_hooks
 from transformer_lens.model_bridge.generalized_components import (
     ALiBiJointQKVAttentionBridge,
     JointQKVAttentionBridge,
@@ -350,9 +351,22 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
     control = copy.deepcopy(model, remembered | {id(model._tokenizer): model._tokenizer})
     for block in control.blocks:
         block._teardown_capture_hooks()  # they write into the modules of ``model``; the next run makes new ones
+        _rewire(getattr(block, "mlp", None))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in control.parameters():
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     return control
+
+
+def _rewire(mlp: nn.Module | None) -> None:
+    """In a copy, the hook points of an MLP that is no module of its own (OPT) still belong to the model copied."""
+    if not getattr(mlp, "_placeholder_hooks_wired", False):
+        return
+    for point in (mlp.submodules["in"].hook_in, mlp.submodules["out"].hook_out):
+        for handle in [handle for handle in point.fwd_hooks if handle.is_permanent]:
+            handle.hook.remove()
+            point.fwd_hooks.remove(handle)
+    object.__setattr__(mlp, "_placeholder_hooks_wired", False)
+    _wire_symbolic_hooks(mlp)

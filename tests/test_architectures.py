@@ -5,6 +5,7 @@ Held to modules and weights of ``transformers`` in double precision (``tests/arc
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -13,8 +14,8 @@ import transformers
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mechlib import generation, heads, lens, zoo
-from mechlib.bridge import TransformerBridge
+from mechlib import generation, heads, lens, text, zoo
+from mechlib.bridge import TransformerBridge, shuffled
 from mechlib.heads.weights import FOLDABLE
 from tests.architectures import (
     D_VOCAB,
@@ -270,6 +271,41 @@ def test_a_model_may_be_made_double_after_loading(folder, name):
     model, reference = zoo.load(path, device="cpu").double(), original(path, torch.float32).double()
     torch.testing.assert_close(model(TOKENS), reference(TOKENS).logits, atol=1e-8, rtol=0)
     assert heads.copying_scores(model).dtype == torch.float64
+
+
+def test_weights_stored_in_half_precision_are_read_in_single(tmp_path):
+    build(KINDS["llama grouped"]).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = zoo.load(str(tmp_path), device="cpu")
+    assert model.W_E.dtype == torch.float32
+    torch.testing.assert_close(model(TOKENS), original(str(tmp_path), torch.float32)(TOKENS).logits)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama grouped", "mistral", "olmo2", "falcon", "bloom", "granite"])
+def test_a_folder_may_do_without_a_tokenizer(folder, tmp_path, name):
+    assert zoo.load(folder(KINDS[name]), device="cpu").tokenizer is None
+    tokenizer = text.for_transformers()
+    tokenizer.save_pretrained(tmp_path)
+    build(
+        dataclasses.replace(KINDS[name], options=KINDS[name].options | {"vocab_size": len(tokenizer)})
+    ).save_pretrained(tmp_path)
+    model = zoo.load(str(tmp_path), device="cpu")
+    tokens = model.to_tokens("def double(x):", prepend_bos=True)
+    assert tokens.tolist() == [tokenizer("def double(x):").input_ids]
+    torch.testing.assert_close(model(tokens), original(str(tmp_path), torch.float32)(tokens).logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["gpt-neox", "falcon alibi", "opt normed after", "llama grouped"])
+def test_a_shuffled_copy_has_nothing_of_the_model_but_its_numbers(folder, name):
+    model = zoo.load(folder(KINDS[name]), device="cpu")
+    before = model(TOKENS)
+    control = shuffled(model, seed=0)
+    fired = []
+    names = [name for name in model.hook_dict if name.endswith(("hook_pattern", "hook_in", "hook_out"))]
+    with model.hooks(fwd_hooks=[(name, lambda value, hook: fired.append(hook.name)) for name in names]):
+        assert (control(TOKENS) - before).abs().max() > 0.1
+        assert not fired
+        assert torch.equal(model(TOKENS), before)
+        assert {"blocks.1.attn.hook_pattern", "blocks.1.mlp.hook_in"} <= set(fired)
 
 
 def test_a_head_without_matrices_of_its_own_is_refused(folder):

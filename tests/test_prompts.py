@@ -9,7 +9,7 @@ import transformers
 from scipy.stats import entropy
 
 from mechlib import text, zoo
-from mechlib.bridge import Shape, from_transformers, native
+from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
 from mechlib.prompts import compare_prompts, empty_prompt, prediction
 from mechlib.zoo.decoder import Decoder
 
@@ -79,8 +79,10 @@ def test_the_first_token_of_a_shipped_model_stands_before_every_text():
 
 
 def test_a_model_without_a_first_token_has_to_be_told_one(model, gpt2_folder):
-    """Of a folder without the tokenizer's files, ``transformers`` makes up a tokenizer of one token, with id 0."""
-    for without in (model, from_transformers(gpt2_folder, device="cpu")):
+    """Left to itself, ``transformers`` makes up a tokenizer for a folder without one: of one token, with id 0."""
+    made_up = TransformerBridge.boot_transformers(gpt2_folder, device="cpu")
+    assert made_up.tokenizer.bos_token_id == 0
+    for without in (model, from_transformers(gpt2_folder, device="cpu"), made_up):
         with pytest.raises(ValueError, match=r"has no tokenizer: give bos.*or first"):
             empty_prompt(without)
         with pytest.raises(ValueError, match="token ids are from 0 to"):

@@ -6,8 +6,8 @@ at ``k = 0``, the prediction is 0, or the prior's where there is a prior. All ra
 of prompts.
 
 What would lose digits in single precision is computed in double, and returned in the precision of ``y``. The gradient
-by the query and by ``y`` exists everywhere but for ``knn``; that of ``least_squares``, ``ridge`` and ``newton`` by the
-examples' ``x`` only where the singular values of ``x`` differ, and is NaN elsewhere.
+by the query and by ``y`` exists everywhere but for ``knn``; that by the examples' ``x``, for ``least_squares``,
+``newton`` and a tiny ``lam`` of ``ridge``, only where the singular values of ``x`` differ, and is NaN elsewhere.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ Y = Float[Tensor, "batch n_points"]
 
 POOL_CHUNK = 2**23
 """Most residuals that ``dmmse`` holds at once."""
+AMPLE = 1e-6
+"""A penalty of this share of the trace of ``X'X`` leaves ten digits of the normal equations in double precision."""
 TIE = 1e-12
 """Distances whose ratio is this near to 1 are equal, for ``knn``."""
 
@@ -44,9 +46,9 @@ def least_squares(x: X, y: Y) -> Y:
 def ridge(x: X, y: Y, *, lam: float | Float[Tensor, ""]) -> Y:
     """Ridge regression: ``w`` solves ``(X'X + lam I) w = X'y``. ``lam = 0`` is ``least_squares``.
 
-    With ``lam`` the variance of the noise it is the posterior mean for ``w ~ N(0, I)``. Computed from the singular
-    values ``s`` of ``X``, each of which ``y`` passes with the factor ``s / (s^2 + lam)``: as right for fewer examples
-    than dimensions and for small ``lam`` as elsewhere.
+    With ``lam`` the variance of the noise it is the posterior mean for ``w ~ N(0, I)``. As right for fewer examples
+    than dimensions and for small ``lam`` as elsewhere: where ``lam`` is below a millionth of the trace of ``X'X``, the
+    singular values of ``X`` are taken, each of which ``y`` passes with the factor ``s / (s^2 + lam)``.
 
     Raises:
         ValueError: if ``lam`` is negative, or not one number.
@@ -55,9 +57,16 @@ def ridge(x: X, y: Y, *, lam: float | Float[Tensor, ""]) -> Y:
     penalty = torch.as_tensor(lam, dtype=torch.float64, device=x.device)
     if penalty.numel() != 1 or not penalty >= 0:
         raise ValueError(f"lam is a penalty, one number, at least 0, got {lam}")
-    if penalty == 0:
+    if (penalty := penalty.squeeze()) == 0:
         return least_squares(x, y)
-    return by_singular_values(x, y, lambda values: 1 / (values + penalty.squeeze() / values))
+    gram, moment = _moments(x.double(), y.double())
+    ample = penalty >= AMPLE * gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+    shifted = gram.where(ample[..., None, None], 0.0) + penalty.expand(x.shape[-1]).diag()
+    weights = torch.cholesky_solve(moment.where(ample[..., None], 0.0)[..., None], torch.linalg.cholesky(shifted))
+    found = _at_query(weights[..., 0], x).to(y.dtype)
+    if ample.all():
+        return found
+    return found.where(ample, by_singular_values(x, y, lambda values: 1 / (values + penalty / values)))
 
 
 def gradient_descent(x: X, y: Y, *, eta: float, steps: int, weight_decay: float = 0.0) -> Y:

@@ -35,6 +35,9 @@ def train_regression(recipe: RegressionRecipe, *, folder: Path, device: str = "a
     """Train a recipe's models, or go on from where an earlier run in ``folder`` stopped, and write their card there.
 
     At each look the weights are kept in half precision; all that is measured and stored is of these.
+
+    Raises:
+        ValueError: if ``folder`` holds another run, with what differs.
     """
     model = recipe.regressor.build(recipe.seed).to(resolve_device(device))
     tasks = recipe.tasks[0] if len(recipe.tasks) == 1 else recipe.tasks

@@ -76,7 +76,7 @@ def awkward(kind):
 
 
 @pytest.mark.parametrize("kind", ["plain", "repeated", "zero", "columns", "rows"])
-@pytest.mark.parametrize("lam", [0.0, 1e-20, 1e-12, 1e-8, 1e-4, 1.0])
+@pytest.mark.parametrize("lam", [0.0, 1e-20, 1e-12, 1e-8, 1e-5, 1e-4, 1.0])
 def test_ridge_is_right_at_every_penalty_in_either_precision(kind, lam):
     """Against the dual form in 80 digits; without a penalty, against one of 1e-40."""
     x, y = awkward(kind)
@@ -101,10 +101,39 @@ def test_a_penalty_may_be_a_tensor_and_has_a_gradient():
     double = torch.tensor([0.3], dtype=torch.float64)
     for lam in (double, double[0], np.float64(0.3), np.array(0.3)):
         torch.testing.assert_close(predictors.ridge(x, y, lam=lam), expected, atol=0, rtol=0)
-    lam = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(predictors.ridge(x, y, lam=lam)[:, -1].sum(), lam)
-    around = [float(predictors.ridge(x, y, lam=0.3 + step)[:, -1].sum()) for step in (-1e-5, 1e-5)]
-    assert float(slope) == pytest.approx((around[1] - around[0]) / 2e-5, rel=1e-5)
+    for value in (0.3, 1e-6):
+        lam = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(predictors.ridge(x, y, lam=lam)[:, 2].sum(), lam)
+        around = [float(predictors.ridge(x, y, lam=value * (1 + step))[:, 2].sum()) for step in (-1e-4, 1e-4)]
+        assert float(slope) == pytest.approx((around[1] - around[0]) / (2e-4 * value), rel=1e-4)
+    assert (predictors.ridge(x, y, lam=math.inf) == 0).all()
+
+
+def test_one_penalty_may_be_ample_for_some_prompts_and_tiny_for_others():
+    """Each prompt by itself, and each number of examples."""
+    x, y = prompts()
+    x[1] *= 1e3
+    x[2, 4] *= 1e3
+    together = predictors.ridge(x, y, lam=1e-3)
+    alone = [predictors.ridge(x[i : i + 1, :n], y[i : i + 1, :n], lam=1e-3) for i in range(5) for n in (3, 9)]
+    for i in range(5):
+        assert torch.equal(alone[2 * i][0], together[i, :3]) and torch.equal(alone[2 * i + 1][0], together[i])
+
+
+def test_the_gradient_by_examples_is_that_of_the_normal_equations_repeated_inputs_or_not():
+    x, y = prompts()
+    x[0, 1] = x[0, 0]
+
+    def normal_equations(x):
+        X, Y, q = x[:, :4], y[:, :4], x[:, 4]
+        weights = torch.linalg.solve(X.mT @ X + 0.3 * torch.eye(3, dtype=x.dtype), X.mT @ Y[..., None])
+        return (q * weights[..., 0]).sum()
+
+    expected, found = (
+        torch.autograd.functional.jacobian(f, x)
+        for f in (normal_equations, lambda x: predictors.ridge(x, y, lam=0.3)[:, 4].sum())
+    )
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["least_squares", "ridge", "newton"])

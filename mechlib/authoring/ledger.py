@@ -18,7 +18,10 @@ from mechlib.claims import METADATA, WORDS, ProseWarning, Verdict, at_home
 
 PAGE = "book/claims.md"
 RELATIVE_TOLERANCE = 0.05
-"""A recorded number may differ from a new run's by this share, or by half the width of the interval."""
+"""A recorded number may differ from a new run's by this share, or by ``WIDTHS`` of the interval."""
+WIDTHS = 2
+"""A chain goes another way on another processor. Two runs then differ by sqrt(2) standard errors, 0.36 widths of a 95 %
+interval, and the ends of intervals by little more: 2 widths are five times that."""
 
 HEAD = """\
 # Claims and verdicts
@@ -86,7 +89,7 @@ def stale(folder: Path | None = None) -> list[str]:
     """One line for everything in the committed ledger that the executed chapters do not say.
 
     Words must be equal. An effect and the ends of its interval may differ between machines: by ``RELATIVE_TOLERANCE``,
-    or by half the interval's width. On another Python than the book was written for, where the text that the models
+    or by ``WIDTHS`` of the interval. On another Python than the book was written for, where the text that the models
     read is another, what differs is only warned of.
     """
     folder = folder or checkout.root()
@@ -97,7 +100,7 @@ def stale(folder: Path | None = None) -> list[str]:
         old = recorded.pop(found.claim_id, None)
         if old is None:
             problems.append(f"{PAGE} has no row for claim {found.claim_id} of {chapter}")
-        elif problem := _difference(old, _row(chapter, found), (found.interval[1] - found.interval[0]) / 2):
+        elif problem := _difference(old, _row(chapter, found), WIDTHS * (found.interval[1] - found.interval[0])):
             problem = f"{PAGE}, claim {found.claim_id}: {problem}"
             if at_home():
                 problems.append(problem)

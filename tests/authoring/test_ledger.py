@@ -60,7 +60,8 @@ def test_the_page_has_a_row_for_every_verdict_and_is_then_up_to_date(executed):
     [
         (measured(1.9), None),
         (measured(1.5, low=1.1, high=2.4), None),
-        (measured(2.6, high=3.5), "says"),
+        (measured(3.4, low=2.9, high=3.9), None),
+        (measured(3.6, low=3.1, high=4.0), "says 1.5, the chapter 3.6"),
         (measured(1.5, word="refuted"), "refuted"),
         (measured(1.5, note="Two seeds."), "Two seeds"),
     ],
@@ -77,7 +78,7 @@ def test_on_another_python_what_differs_is_warned_of(executed, monkeypatch):
     ledger.write(folder)
     monkeypatch.setattr(claims, "WRITTEN_FOR", (2, 7))
     with pytest.warns(claims.ProseWarning, match="02a"):
-        assert ledger.stale(executed(measured(2.6, high=3.5))) == []
+        assert ledger.stale(executed(measured(3.6, low=3.1, high=4.0))) == []
     (folder / ledger.PAGE).write_text("")
     assert len(ledger.stale(folder)) == 1
 

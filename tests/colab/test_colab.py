@@ -2,12 +2,13 @@
 
 The twin of a Colab session is a fresh environment with the versions that Colab publishes (``pins.txt``) and a stand-in
 for ``google.colab``. The first cell runs as it is; git's own setting ``insteadOf`` leads the repository's address to a
-repository made from this checkout, tagged with the version. Colab runs Python 3.12 or newer; the twin has the Python
-that runs the tests, the only one for which torch is certain to be at hand.
+repository made from this checkout, tagged with the version. Colab runs Python 3.13; the twin has the Python that runs
+the tests, and in place of two packages (``INSTEAD``) a version that this Python can have.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,12 @@ from mechlib.authoring import address, checkout
 HERE = Path(__file__).parent
 ROOT = checkout.root()
 EXERCISE = "02_logit_lens.ipynb"
+INSTEAD = {
+    "torch": "2.13.0",  # the one of constraints.txt: Colab's 2.11.0 would bring gigabytes of CUDA along
+    **({"xarray-einstats": "0.9.1"} if sys.version_info < (3, 12) else {}),  # 0.11.0 needs Python 3.12
+}
+"""Versions that the twin has in place of Colab's."""
+
 INSTALLED_FROM = ("pyproject.toml", "README.md", "LICENSE")
 
 OURS = """\
@@ -67,11 +74,22 @@ def versions(python: Path) -> dict[str, str]:
     return {package["name"]: package["version"] for package in json.loads(pip(python, "list", "--format=json"))}
 
 
+def pins() -> dict[str, str]:
+    """The versions that Colab publishes, by name."""
+    lines = (HERE / "pins.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def twin() -> dict[str, str]:
+    """The versions that the twin has, by name."""
+    return pins() | INSTEAD
+
+
 def environment(folder: Path) -> Path:
     """A fresh environment with Colab's versions and the stand-in for ``google.colab``; its interpreter."""
     run(sys.executable, "-m", "venv", folder)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    pip(python, "install", "-q", "--no-compile", "-r", HERE / "pins.txt")
+    pip(python, "install", "-q", "--no-compile", *(f"{name}=={version}" for name, version in twin().items()))
     packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     shutil.copytree(HERE / "stub", packages, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (packages / "colab.pth").write_text("import google.colab\n")
@@ -129,8 +147,14 @@ def outputs(session: Session, index: int) -> list[nbformat.NotebookNode]:
 
 
 def test_the_twin_holds_what_colab_publishes(session):
-    published = {"ipykernel": "6.17.1", "ipython": "7.34.0", "ipywidgets": "7.7.1", "numpy": "2.0.2"}
-    assert {name: session.before[name] for name in published} == published
+    before = {re.sub("[-_.]+", "-", name).lower(): version for name, version in session.before.items()}
+    wanted = {re.sub("[-_.]+", "-", name).lower(): version for name, version in twin().items()}
+    assert {name: before.get(name, "").partition("+")[0] for name in wanted} == wanted
+    assert {name: before[name] for name in ("ipython", "ipywidgets", "numpy")} == {
+        "ipython": "7.34.0",
+        "ipywidgets": "7.7.1",
+        "numpy": "2.1.3",
+    }
     assert "mechlib" not in session.before
 
 

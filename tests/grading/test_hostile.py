@@ -74,7 +74,7 @@ def test_a_table_of_messages_earns_nothing(mark):
         answer = f"table = {table} + 10 * [0.0]\ndef sum(x, factor):\n    return table.pop(0)"
         (grade,) = mark(answer, assignment=assignment).grades()
         assert grade.score == 0 and grade.status == "wrong"
-        table += map(float, re.findall(r"right (\S+)", grade.message))
+        table += map(float, re.findall(r"right (-?\d\S*)", grade.message))
     (right,) = mark("def sum(x, factor):\n    return x.sum()", assignment=assignment).grades()
     assert right.score == 1
 

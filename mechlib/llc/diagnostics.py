@@ -12,6 +12,7 @@ from torch import nn
 
 from mechlib.llc.chains import diverged, drift
 from mechlib.llc.posterior import Start
+from mechlib.llc.precision import Precision
 from mechlib.llc.result import LLCResult, LLCWarning
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Found",
     "about_minimum",
     "about_model",
+    "about_precision",
     "find_warnings",
     "mode_layers",
 ]
@@ -37,6 +39,9 @@ CODES = {
     "negative": "the estimate is negative",
     "noisy_baseline": "the baseline is one minibatch, shared by all chains",
     "gamma_dominates": "the estimate is set by gamma and not by the loss",
+    "precision": "rounding moves the estimate by as much as its error",
+    "wrong_gradient": "autograd's gradient is not that of the loss",
+    "coupled_samples": "a sample's loss depends on the other samples of its batch",
     "random_loss": "the loss throws coins",
     "eval_mode": "the model was in training mode and ran in eval mode",
     "interrupted": "the run was interrupted",
@@ -51,9 +56,14 @@ GAMMA_LIMIT = 0.5
 """Largest fall of log llc per unit of log gamma that is not warned of: what a quadratic shows where the prior is as
 steep as the loss."""
 
-
 DRIFT_CHANCE = 1e-4
 """How often chance alone, among steady chains, makes first and last draws as different as is warned of."""
+
+ROUNDING_LIMIT, SWALLOWED_LIMIT = 0.5, 0.02
+"""The most that rounding may do: move the estimate, in standard errors, and add to the noise of a step."""
+
+SLOPE_LIMIT = 0.2
+"""Slopes that autograd has wrong by a larger share are warned of."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Circumstances:
     """The standard error of ``virial``."""
     sensitivity_error: float
     """The standard error of ``gamma_sensitivity``."""
+    precision: Precision
     mode_layers: Sequence[str] = ()
     """Modules that act otherwise in training mode, where the model was in it."""
 
@@ -83,14 +94,14 @@ def mode_layers(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         rate = getattr(module, "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout", 0.0)
         dropout = isinstance(rate, float) and rate > 0
-        if module.training and (dropout or isinstance(module, nn.modules.batchnorm._NormBase)):
+        if module.training and (dropout or getattr(module, "running_mean", None) is not None):
             found.append(f"{type(module).__name__} {name!r}")
     return found
 
 
 def find_warnings(result: LLCResult, seen: Circumstances) -> tuple[LLCWarning, ...]:
     """Every reason not to believe the result."""
-    rules = (_chains, _step, _draws, _minimum, _setting, _model)
+    rules = (_chains, _step, _draws, _minimum, _setting, _precision, _model)
     return tuple(LLCWarning(code, message) for rule in rules for code, message in rule(result, seen))
 
 
@@ -178,6 +189,10 @@ def _setting(result: LLCResult, seen: Circumstances) -> Found:
         )
 
 
+def _precision(result: LLCResult, seen: Circumstances) -> Found:
+    yield from about_precision(seen.precision, result.nbeta, result.llc, result.std_error)
+
+
 def _model(result: LLCResult, seen: Circumstances) -> Found:
     yield from about_model(seen.start, seen.mode_layers)
 
@@ -193,9 +208,46 @@ def about_minimum(start: Start, nbeta: float, llc: float) -> Found:
         )
 
 
+def about_precision(seen: Precision, nbeta: float, llc: float, std_error: float, at: str = "") -> Found:
+    """``precision``, where rounding may move an estimate by half its standard error and a thousandth of itself.
+
+    Args:
+        at: which estimate, if there are several.
+    """
+    kind = str(seen.dtype).removeprefix("torch.")
+    double = "use a model and data in double precision (model.double()), " if kind != "float64" else ""
+    moved, error = nbeta * seen.rounding, std_error if std_error > 0 else 0.0
+    if moved > max(ROUNDING_LIMIT * error, 1e-3 * abs(llc)):
+        yield (
+            "precision",
+            f"rounding in {kind} may move llc by {moved:.2g}{at}, beside a standard error of {error:.2g} that does not "
+            f"show it: {double}take off the loss what is constant in it, or bring targets and outputs to a scale of 1",
+        )
+    elif seen.swallowed > SWALLOWED_LIMIT:
+        yield (
+            "precision",
+            f"the steps are so short{at} that rounding the weights to {kind} adds {seen.swallowed:.0%} to their noise: "
+            f"{double}or take a smaller nbeta or a larger lr",
+        )
+
+
 def about_model(start: Start, layers: Sequence[str]) -> Found:
-    """``random_loss`` and ``eval_mode``, the latter for the layers that :func:`mode_layers` found."""
-    if start.gap > 1e-4 * (abs(start.loss) + start.loss_sd):
+    """What is wrong with the loss, and ``eval_mode`` for the layers that :func:`mode_layers` found."""
+    if start.sound.slope_error > SLOPE_LIMIT:
+        yield (
+            "wrong_gradient",
+            f"near w*, slopes of the loss differ by {start.sound.slope_error:.0%} from those that autograd claims: a "
+            "part of the loss is computed without gradients (.detach(), torch.no_grad(), a straight-through estimator)",
+        )
+    if start.sound.coupled:
+        norms = ", ".join(start.sound.batch_norms[:3]) or "something that is computed over the batch"
+        yield (
+            "coupled_samples",
+            f"the mean loss of a batch is not that of its samples one by one ({norms}): in minibatches it is another "
+            "loss, and on all the data one of just these samples; use batch norm with running statistics "
+            "(track_running_stats=True) or another norm",
+        )
+    if start.random:
         yield (
             "random_loss",
             f"two evaluations at w* on the same samples differ by up to {start.gap:.3g}: is a functional dropout "

@@ -18,6 +18,7 @@ from mechlib.llc.diagnostics import Circumstances, find_warnings, mode_layers
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.pilot import auto_lr, curvature_met
 from mechlib.llc.posterior import EvalLoss, Posterior, at_start
+from mechlib.llc.precision import Precision, precision
 from mechlib.llc.result import LLCResult, Unreliable
 from mechlib.llc.run import Settings, run_chains
 from mechlib.llc.samplers import SAMPLERS, gaussian
@@ -91,7 +92,8 @@ def estimate_llc(
             name here.
         ValueError: if a number is out of range (it is named with its range), data are empty, the batch is larger than
             the data, all the samples of a dataset at once are too large for memory, ``params`` matches nothing, the
-            loss is not one number per sample, or w* or its loss is not finite.
+            loss is not one number per sample, w* or its loss is not finite, or the loss does not move with the free
+            weights, or its gradient does not (it is said where that is lost).
     """
     check_loss(loss_fn)
     _check_choices(sampler, strategy)
@@ -138,7 +140,8 @@ def _sample(
     if settings.sampler == "mala" and not batches.full:
         raise ValueError(f"mala needs the loss over all the data: batch_size=None, not {size}")
     chunk = batches.size * (1 if batches.full else settings.chains)
-    start = at_start(Surface(flat, loss_fn, "serial"), batches, chunk)
+    serial = Surface(flat, loss_fn, "serial")
+    start = at_start(serial, batches, chunk)
     rows = flat.w_star.repeat(settings.chains + (settings.anchor and not batches.full), 1)
     surface = Surface(flat, loss_fn, strategy)
     if strategy == "auto":
@@ -158,10 +161,13 @@ def _sample(
         lr = auto_lr(near_w_star(pilot_batches), settings.sampler, settings.nbeta, settings.gamma, probes)
     posterior = near_w_star(batches)
     drawn = run_chains(posterior, other, settings, lr, gaussian(noise), probes)
-    curvature = math.nan
+    curvature, seen = math.nan, Precision(flat.dtype)
     if drawn.steps:
         curvature = curvature_met(posterior, drawn.w, settings.nbeta, settings.gamma, probes)
-    return summarise(posterior, other, drawn, settings, curvature)
+    if drawn.steps and not start.random:
+        read = batches if other is None else other.batches
+        seen = precision(serial, drawn.w, float(drawn.lr), next(read.chunks(chunk)), read.samples)
+    return summarise(posterior, other, drawn, settings, curvature, seen)
 
 
 def _default_nbeta(samples: int) -> float:

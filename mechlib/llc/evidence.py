@@ -28,6 +28,8 @@ ORDER = 12
 """Gauss-Legendre points per axis and panel."""
 PANEL = 1.0
 """Longest panel, in units of t."""
+ROUNDED = 1e-3
+"""The most nats by which energies may be rounded."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,18 @@ class Grid:
                 uniform one.
 
         Raises:
-            ValueError: if the last axis is not the nodes.
+            ValueError: if the last axis is not the nodes, or the energies are in a precision that rounds the smallest
+                by more than ``ROUNDED`` nats.
         """
         if energy.shape[-1:] != self.log_weights.shape:
             raise ValueError(f"energy needs {len(self.log_weights)} nodes on its last axis, got {list(energy.shape)}")
+        unit = torch.finfo(energy.dtype).eps / 2 if energy.is_floating_point() else 0.0
+        rounded = unit * float(energy.detach().amin(-1).abs().max())
+        if ROUNDED < rounded < math.inf:
+            raise ValueError(
+                f"the energies are {energy.dtype}, which rounds the smallest by up to {rounded:.2g} nats: compute them "
+                "in torch.float64"
+            )
         return -(self.log_weights - energy).logsumexp(-1)
 
 

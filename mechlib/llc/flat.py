@@ -60,7 +60,8 @@ class FlatModel:
         self.dtype = _common_dtype({name: named[name] for name in chosen})
         self._pieces = [_piece(name, named[name], mask) for name, mask in chosen.items()]
         self._fixed = {name: p.detach().to(self.device) for name, p in named.items()}
-        self._structure = _structure(model, self.device)
+        self.structure = _structure(model, self.device)
+        """The modules, in eval mode; the weights in them are not those that are free."""
         free = [_flat_free(self._fixed[piece.name], piece) for piece in self._pieces]
         self.w_star: Float[Tensor, " param"] = torch.cat(free).clone()
         """The free weights as the model has them."""
@@ -95,7 +96,7 @@ class FlatModel:
                 weights[piece.name] = base.flatten().index_copy(0, piece.index.to(base.device), leaf).view(base.shape)
 
         def f(*args: object, **kwargs: object) -> object:
-            return functional_call(self._structure, weights, args, kwargs)
+            return functional_call(self.structure, weights, args, kwargs)
 
         return f
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,14 @@ from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.chains import rhat
 from mechlib.llc.coins import own_coins
 from mechlib.llc.data import Data, take
-from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, mode_layers
+from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, about_precision, mode_layers
 from mechlib.llc.extrapolation import Extrapolation, extrapolate
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.posterior import Start, at_start
+from mechlib.llc.precision import Precision, precision
 from mechlib.llc.result import LLCWarning, Unreliable
 from mechlib.llc.samplers import Evaluate, Normals, Sampler, State, gaussian, mala
-from mechlib.llc.surface import LossFn, Surface, faster
+from mechlib.llc.surface import LossFn, Surface, faster, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +49,17 @@ SWAP_EVERY = 2
 LEAST_DRAWS = 10
 """The fewest draws of which anything is said."""
 
+CODES_SHARED = (
+    "not_a_minimum", "precision", "wrong_gradient", "coupled_samples", "random_loss", "eval_mode", "interrupted",
+)  # fmt: skip
+"""Warnings that mean what they mean of :func:`mechlib.llc.estimate_llc`."""
+
 LADDER_CODES = {
     "rungs_apart": "chains hardly change places between two rungs",
     "chains_disagree": "the replicas disagree with each other",
     "few_draws": "the estimate at a rung is too noisy",
     "multiplicity_uncertain": "several multiplicities fit the ladder",
-} | {code: CODES[code] for code in ("not_a_minimum", "random_loss", "eval_mode", "interrupted")}
+} | {code: CODES[code] for code in CODES_SHARED}
 """What each warning of a ladder means."""
 
 
@@ -137,8 +144,9 @@ def ladder(
 
     Args:
         model, loss_fn, data, params, gamma: as for :func:`mechlib.llc.estimate_llc`.
-        nbetas: at least four, above 1, ascending; neighbours a factor 2 to 4 apart exchange well, less for large λ. In
-            single precision ``nbeta * L(w*)`` should stay below 1e5: use a model in double precision beyond.
+        nbetas: at least four, above 1, ascending; neighbours a factor 2 to 4 apart exchange well, less for large λ.
+            Where rounding may move the estimate at one of them by half its error, the warning ``precision`` says so:
+            use a model in double precision there.
         replicas: independent ladders, at least 8: their spread is the error.
         draws, burnin: steps that count, and steps before them in which each rung's step length is adapted.
 
@@ -160,18 +168,20 @@ def ladder(
     generator = torch.Generator(flat.device).manual_seed(seed)
     rungs = torch.tensor(nbetas, dtype=flat.dtype, device=flat.device)
     with own_coins(seed, flat.device), explained(model):
-        start = at_start(Surface(flat, loss_fn, "serial"), Batches(batch, None, generator), n_samples(batch))
+        serial = Surface(flat, loss_fn, "serial")
+        start = at_start(serial, Batches(batch, None, generator), n_samples(batch))
         surface = faster(flat, loss_fn, flat.w_star.repeat(replicas * len(rungs), 1), batch)
-        init_loss = surface.losses(flat.w_star[None], batch)[0]
+        at_center = surface.entries(flat.w_star.expand(replicas * len(rungs), -1), batch)[0].clone()
 
         def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
-            loss, grad = surface.loss_and_grad(points, batch)
-            return loss - init_loss, grad
+            entries, grad = surface.entries_and_grad(points, batch)
+            return rises(entries, at_center), grad
 
         climb = _Climb(flat.w_star, rungs, gamma, replicas, evaluate, gaussian(generator))
         trace = _climbed(climb, burnin, draws, progress)
-    result = _summary(rungs, *trace.double().cpu(), climb, float(init_loss), gamma)
-    found = _reasons(result, start, mode_layers(model), draws)
+        seen = [] if start.random else [precision(serial, *rung, batch, n_samples(batch)) for rung in climb.rungs()]
+    result = _summary(rungs, *trace.double().cpu(), climb, start.loss, gamma)
+    found = _reasons(result, start, seen, mode_layers(model), draws)
     result = replace(result, warnings=tuple(LLCWarning(*reason) for reason in found))
     for warning in result.warnings:
         warnings.warn(str(warning), Unreliable, stacklevel=3)
@@ -221,6 +231,12 @@ class _Climb:
         virial = nbetas * (away * self.state.grad).sum(1) + self.gamma * away.square().sum(1) - len(self.center)
         return tuple(x.view(self.replicas, -1).T for x in (nbetas * self.state.loss, virial))
 
+    def rungs(self) -> Iterator[tuple[Float[Tensor, "replica param"], float]]:
+        """Where the replicas are at each rung, and the step there."""
+        yield from zip(
+            self.state.w.unflatten(0, (self.replicas, -1)).unbind(1), self.log_lr.exp().tolist(), strict=True
+        )
+
     def _sampler(self) -> Sampler:
         per_chain = {"nbeta": self.nbetas, "lr": self.log_lr.exp()}
         columns = {name: values.repeat(self.replicas)[:, None] for name, values in per_chain.items()}
@@ -235,7 +251,7 @@ class _Climb:
         loss = self.state.loss.view(self.replicas, -1)
         low = torch.arange(first, len(self.nbetas) - 1, 2, device=loss.device)
         log_ratio = (self.nbetas[low] - self.nbetas[low + 1]) * (loss[:, low] - loss[:, low + 1])
-        uniform = torch.special.ndtr(self.normals(torch.empty_like(log_ratio)))
+        uniform = torch.special.ndtr(self.normals(torch.empty_like(log_ratio, dtype=self.nbetas.dtype)))
         swap = uniform.log() < log_ratio
         chains = torch.arange(loss.numel(), device=loss.device).view_as(loss)
         places = chains.clone()
@@ -283,7 +299,8 @@ def _summary(
     means = _controlled(trace.mean(2), virial.mean(2))
     spread = means.std(1)
     if not bool((trace.mean(2).std(1) > 0).all()):
-        raise ValueError(f"the loss never moved at nbeta = {nbetas[trace.mean(2).std(1) == 0].tolist()}")
+        still = nbetas[trace.mean(2).std(1) == 0].tolist()
+        raise ValueError(f"the loss never moved at nbeta = {still}: it is flat, or rounding hides what it does")
     correlation, _ = ledoit_wolf(((means - means.mean(1, keepdim=True)) / spread[:, None]).T.numpy())
     errors = spread / means.shape[1] ** 0.5
     covariance = errors[:, None].numpy() * correlation * errors.numpy()
@@ -315,7 +332,7 @@ def _controlled(
     return means - slope * controls
 
 
-def _reasons(result: LadderResult, start: Start, layers: Sequence[str], draws: int) -> Found:
+def _reasons(result: LadderResult, start: Start, seen: Sequence[Precision], layers: Sequence[str], draws: int) -> Found:
     """Every reason not to believe the result, as codes and messages."""
     drawn = result.trace.shape[2]
     if drawn < draws:
@@ -342,7 +359,15 @@ def _reasons(result: LadderResult, start: Start, layers: Sequence[str], draws: i
         shown = ", ".join(f"m = {m}: {weight:.2f}" for m, weight in weights.items())
         yield "multiplicity_uncertain", f"several multiplicities fit ({shown}): a longer ladder or more draws"
     yield from about_minimum(start, float(result.nbetas[-1]), result.llc)
+    yield from islice(_about_precision(result, seen), 1)
     yield from about_model(start, layers)
+
+
+def _about_precision(result: LadderResult, seen: Sequence[Precision]) -> Found:
+    """From the coldest rung on."""
+    for rung in reversed(range(len(seen))):
+        nbeta, llc, error = (float(x[rung]) for x in (result.nbetas, result.estimates, result.std_errors))
+        yield from about_precision(seen[rung], nbeta, llc, error, f" at nbeta = {nbeta:.3g}")
 
 
 def _at(result: LadderResult, rung: Tensor) -> str:

@@ -14,13 +14,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mechlib.llc.batches import Batches
-from mechlib.llc.surface import Batch, Surface
+from mechlib.llc.soundness import Soundness, soundness
+from mechlib.llc.surface import Batch, Surface, means, rises
 
 __all__ = ["EvalLoss", "Posterior", "Start", "at_start"]
+
+COINS = 1e-4
+"""Two evaluations that differ by more, in units of the loss and its spread, are random."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Start:
     """The standard deviation of the loss over samples; 0 without data."""
     gap: float
     """By how much two evaluations of the same loss on the same data differ: 0 unless the loss throws coins."""
+    random: bool
+    """Whether that is more than rounding."""
+    sound: Soundness
+    """What else was seen of the loss."""
 
     @property
     def grad_norm(self) -> float:
@@ -54,7 +62,8 @@ def at_start(surface: Surface, batches: Batches, chunk: int) -> Start:
     """The loss and gradient at w* over all the data, at most ``chunk`` samples at a time.
 
     Raises:
-        ValueError: if the loss is not one number per sample (see :meth:`Surface.per_sample`), or not finite at w*.
+        TypeError, ValueError: if the loss is not one number per sample (see :meth:`Surface.per_sample`), is not finite
+            at w*, or does not depend on the weights as its gradient says (:func:`mechlib.llc.soundness.soundness`).
     """
     w_star = surface.flat.w_star
     with torch.no_grad():
@@ -63,14 +72,13 @@ def at_start(surface: Surface, batches: Batches, chunk: int) -> Start:
     if not bool(torch.isfinite(losses).all()):
         bad = int((~torch.isfinite(losses)).sum())
         raise ValueError(f"the loss at w* is not finite for {bad} of {len(losses)} samples")
+    loss, loss_sd = float(losses.mean()), float(losses.std()) if len(losses) > 1 else 0.0
+    gap = float((losses[: len(again)] - again).abs().max())
+    random = gap > COINS * (abs(loss) + loss_sd)
+    sound = soundness(surface, next(batches.chunks(batches.size)), whole=batches.full, random=random)
     gradient = _full_gradient(surface, w_star, batches, chunk)
-    return Start(
-        loss=float(losses.mean()),
-        gradient=gradient,
-        slope_curvature=_slope_curvature(surface, gradient, batches, chunk),
-        loss_sd=float(losses.std()) if len(losses) > 1 else 0.0,
-        gap=float((losses[: len(again)] - again).abs().max()),
-    )
+    slope_curvature = _slope_curvature(surface, gradient, batches, chunk)
+    return Start(loss, gradient, slope_curvature, loss_sd, gap, random, sound)
 
 
 def _full_gradient(surface: Surface, w: Tensor, batches: Batches, chunk: int) -> Float[Tensor, " param"]:
@@ -107,28 +115,41 @@ class Posterior:
         self.chains = chains
         self.w = self.rows[:chains]
         self._baseline = start.loss if batches.full or self.anchored else None
+        self._at_center: Tensor | None = None
         self.batch: Batch = None
 
-    def evaluate(self, w: Float[Tensor, "chain param"]) -> tuple[Float[Tensor, " chain"], Float[Tensor, "chain param"]]:
+    def evaluate(
+        self, w: Float[Tensor, "chain param"]
+    ) -> tuple[Float64[Tensor, " chain"], Float[Tensor, "chain param"]]:
         """``(L(w) - L(w*), gradient)`` of the chains, on the next batch: what a sampler calls."""
         self.batch = next(self.batches)
         return self.evaluate_again(w)
 
     def evaluate_again(
         self, w: Float[Tensor, "chain param"]
-    ) -> tuple[Float[Tensor, " chain"], Float[Tensor, "chain param"]]:
+    ) -> tuple[Float64[Tensor, " chain"], Float[Tensor, "chain param"]]:
         """As :meth:`evaluate`, on the batch of its last call: a function and its gradient."""
-        loss, grad = self.surface.loss_and_grad(self.with_anchor(w), self.batch)
+        entries, grad = self.surface.entries_and_grad(self.with_anchor(w), self.batch)
+        rise = self._above_center(entries, self.batch)
         if not self.anchored:
-            return loss - self.baseline(), grad
+            return rise, grad
         shift = grad[-1] - self.start.gradient
-        loss = torch.addmv(loss, self.rows, shift, alpha=-1)
-        return loss[:-1] - loss[-1], grad[:-1].sub_(shift)
+        return rise.sub_((self.w - self.center) @ shift), grad[:-1].sub_(shift)
 
-    def fresh_loss(self, w: Float[Tensor, "chain param"]) -> Float[Tensor, " chain"]:
+    def fresh_loss(self, w: Float[Tensor, "chain param"]) -> Float64[Tensor, " chain"]:
         """``L(w) - L(w*)`` on the next batch, without gradients or what they take off the noise."""
-        losses = self.surface.losses(self.with_anchor(w), next(self.batches))
-        return losses[:-1] - losses[-1] if self.anchored else losses - self.baseline()
+        batch = next(self.batches)
+        return self._above_center(self.surface.entries(self.with_anchor(w), batch), batch)
+
+    def _above_center(self, entries: Float[Tensor, "row ..."], batch: Batch) -> Float64[Tensor, " chain"]:
+        """The loss of the chains above that of w*: of the anchor, of w* on the same data, or the baseline."""
+        if self.anchored:
+            return rises(entries[:-1], entries[-1])
+        if not self.batches.full:
+            return means(entries) - self.baseline()
+        if self._at_center is None:
+            self._at_center = self.surface.entries(self.center.expand(len(entries), -1), batch)[0].clone()
+        return rises(entries, self._at_center)
 
     def gradient(self, w: Tensor) -> Float[Tensor, "row param"]:
         """The gradient at every row of ``w [row, param]`` on the batch of the last call of :meth:`evaluate`."""
@@ -153,13 +174,13 @@ class EvalLoss:
     """The loss above w* on other data than the chains see, read on minibatches paired with w*."""
 
     def __init__(self, surface: Surface, batches: Batches):
-        self._surface, self._batches = surface, batches
+        self._surface, self.batches = surface, batches
         with torch.no_grad():
             chunks = batches.chunks(batches.size)
             self.loss = float(torch.cat([surface.per_sample(surface.flat.w_star, batch) for batch in chunks]).mean())
 
-    def read(self, w: Tensor) -> Float[Tensor, " chain"]:
+    def read(self, w: Tensor) -> Float64[Tensor, " chain"]:
         """``L(w) - L(w*)`` on the next batch of the other data."""
-        batch = next(self._batches)
-        losses = self._surface.losses(torch.cat([w, self._surface.flat.w_star[None]]), batch)
-        return losses[:-1] - losses[-1]
+        batch = next(self.batches)
+        entries = self._surface.entries(torch.cat([w, self._surface.flat.w_star[None]]), batch)
+        return rises(entries[:-1], entries[-1])

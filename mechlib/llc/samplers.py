@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 __all__ = [
@@ -41,7 +41,7 @@ ACCEPTANCE = 0.9
 """What :func:`adapt` aims at. 0.574 moves fastest through many equal dimensions (Roberts & Rosenthal 1998), but the
 posterior of a singular model has valleys so narrow that chains with that step hardly ever enter them."""
 
-Evaluate = Callable[[Float[Tensor, "chain param"]], tuple[Float[Tensor, " chain"], Float[Tensor, "chain param"]]]
+Evaluate = Callable[[Float[Tensor, "chain param"]], tuple[Float64[Tensor, " chain"], Float[Tensor, "chain param"]]]
 Normals = Callable[[Tensor], Tensor]
 Scale = float | Float[Tensor, "#chain 1"]
 """One number for all chains, or one for each."""
@@ -51,7 +51,7 @@ class State(NamedTuple):
     """Where the chains are. A step consumes the state it is given: buffers are written again."""
 
     w: Float[Tensor, "chain param"]
-    loss: Float[Tensor, " chain"]
+    loss: Float64[Tensor, " chain"]
     """What ``evaluate`` said at ``w``."""
     grad: Float[Tensor, "chain param"]
     """Its gradient there, of the loss and not of nbeta times the loss."""
@@ -124,14 +124,14 @@ def mala(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
         back = (state.w - drift(proposal.clone(), grad)).square() / (2 * lr)
         log_ratio = energy(state.w, state.loss) - energy(proposal, loss) + (noise.square() / 2 - back).sum(1)
         log_ratio = torch.nan_to_num(log_ratio, nan=-torch.inf, posinf=0.0)
-        accepted = torch.special.log_ndtr(normals(torch.empty_like(loss))) < log_ratio
+        accepted = torch.special.log_ndtr(normals(torch.empty_like(noise[:, 0]))) < log_ratio
         kept = accepted[:, None]
         return State(
             torch.where(kept, proposal, state.w),
             torch.where(accepted, loss, state.loss),
             torch.where(kept, grad, state.grad),
             noise,
-            log_ratio.clamp(max=0).exp(),
+            log_ratio.clamp(max=0).exp().to(noise.dtype),
         )
 
     return Sampler(init, step)

@@ -11,6 +11,7 @@ from torch import Tensor
 from mechlib.llc.chains import diverged, effective_draws, rhat, std_error
 from mechlib.llc.diagnostics import Circumstances
 from mechlib.llc.posterior import EvalLoss, Posterior
+from mechlib.llc.precision import Precision
 from mechlib.llc.result import LLCResult
 from mechlib.llc.run import EVERY, Drawn, Settings
 
@@ -18,7 +19,12 @@ __all__ = ["summarise"]
 
 
 def summarise(
-    posterior: Posterior, other: EvalLoss | None, drawn: Drawn, settings: Settings, curvature: float
+    posterior: Posterior,
+    other: EvalLoss | None,
+    drawn: Drawn,
+    settings: Settings,
+    curvature: float,
+    precision: Precision,
 ) -> tuple[LLCResult, Circumstances]:
     """The result without its warnings, and what the rules of the warnings need besides."""
     losses = settings.nbeta * drawn.losses[: drawn.steps].T
@@ -60,6 +66,7 @@ def summarise(
         full_batch=batches.full,
         virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
         sensitivity_error=sensitivity_error,
+        precision=precision,
     )
 
 

@@ -23,6 +23,9 @@ __all__ = ["Verification", "verify"]
 Z_LIMIT = 3.0
 """Differences above so many standard errors are disagreement."""
 
+SHARED = {"precision", "wrong_gradient", "coupled_samples"}
+"""Codes of faults that do not shrink with the step, so that two estimates may agree on a wrong value."""
+
 ERROR_LIMIT = 0.1
 """Agreement within a larger relative standard error says nothing."""
 
@@ -43,12 +46,18 @@ class Verification:
     """The difference in standard errors."""
     verdict: Literal["agree", "disagree", "inconclusive"]
     """``"disagree"``: more than 3 standard errors apart, or a value is not finite; ``"inconclusive"``: no more than
-    that apart, but with a standard error above a tenth of the estimate."""
+    that apart, but with a standard error above a tenth of the estimate, or with one of :attr:`doubts`."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The codes among the warnings of either estimate that no step, however short, could put right."""
+        return tuple(sorted(SHARED & (self.first.codes() | self.half.codes())))
 
     def __str__(self) -> str:
+        doubts = f", both may be wrong: {', '.join(self.doubts)}" if self.doubts else ""
         return (
             f"{self.verdict}: {self.first.llc:.4g} ± {self.first.std_error:.2g} at lr {self.first.lr:.3g}, "
-            f"{self.half.llc:.4g} ± {self.half.std_error:.2g} at half of it (z = {self.z:.1f})"
+            f"{self.half.llc:.4g} ± {self.half.std_error:.2g} at half of it (z = {self.z:.1f}){doubts}"
         )
 
 
@@ -89,10 +98,11 @@ def verify(
     half = estimate_llc(model, loss_fn, data, seed=seed + 1, **again)
     difference, error = half.llc - first.llc, math.hypot(first.std_error, half.std_error)
     z = difference / error if error > 0 else math.copysign(math.inf, difference) if difference else 0.0
-    return Verification(first, half, difference, error, z, _verdict(z, error, half.llc))
+    return Verification(first, half, difference, error, z, _verdict(first, half, z, error))
 
 
-def _verdict(z: float, error: float, llc: float) -> Literal["agree", "disagree", "inconclusive"]:
+def _verdict(first: LLCResult, half: LLCResult, z: float, error: float) -> Literal["agree", "disagree", "inconclusive"]:
     if not abs(z) <= Z_LIMIT:
         return "disagree"
-    return "agree" if error <= ERROR_LIMIT * abs(llc) else "inconclusive"
+    sound = not SHARED & (first.codes() | half.codes())
+    return "agree" if sound and error <= ERROR_LIMIT * abs(half.llc) else "inconclusive"

@@ -77,6 +77,16 @@ def test_huge_energies_do_not_underflow():
     assert float(grid.free_energy(1e5 + 0 * grid.points[:, 0])) == pytest.approx(1e5)
 
 
+def test_energies_that_are_rounded_too_coarsely_are_refused():
+    """Single precision rounds 1e6 by up to 1/32."""
+    grid = graded_grid([0.0], [(0.0, 1.0)], finest=0.1)
+    energy = 1e6 + grid.points[:, 0]
+    assert float(grid.free_energy(energy)) == pytest.approx(1e6 - math.log(1 - math.exp(-1)), abs=1e-6)
+    with pytest.raises(ValueError, match=r"torch\.float32, which rounds the smallest by up to 0\.06 nats"):
+        grid.free_energy(energy.float())
+    assert float(grid.free_energy(energy.float() - 1e6)) == pytest.approx(-math.log(1 - math.exp(-1)), abs=0.04)
+
+
 @pytest.mark.parametrize(
     ("center", "bounds", "finest"),
     [

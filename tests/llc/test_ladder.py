@@ -181,8 +181,10 @@ def test_a_loss_that_is_not_finite_or_never_moves_is_refused():
     options = {"nbetas": [2.0, 4.0, 8.0, 16.0], "replicas": 8, "draws": 10, "burnin": 0}
     with pytest.raises(ValueError, match="the loss at w\\* is not finite for 1 of 1 samples"):
         climb(Point(torch.zeros(1)), lambda f, _: 1 / f().abs().sum(), **options)
-    with pytest.raises(ValueError, match="the loss never moved at nbeta"):
+    with pytest.raises(ValueError, match="does not depend on the free weights"):
         climb(Point(torch.zeros(1)), lambda f, _: 0 * f().sum(), **options)
+    with pytest.raises(ValueError, match="the loss never moved at nbeta"):
+        climb(Point(torch.zeros(1)), lambda f, _: f().square().sum() + 1e12, **options)
 
 
 def named(code, model, loss_fn, data=None, **options):

@@ -83,7 +83,7 @@ def test_the_loss_on_a_batch_and_its_gradient_are_one_function():
     grad = grad.clone()
     step = 1e-2 * torch.eye(4)[0]
     slope = (p.evaluate_again(w + step)[0] - p.evaluate_again(w - step)[0]) / 2e-2
-    torch.testing.assert_close(slope, grad[:, 0], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(slope, grad[:, 0].double(), rtol=1e-2, atol=1e-3)
 
 
 def test_start_knows_gradient_curvature_and_gain():

@@ -103,7 +103,9 @@ def test_a_weight_that_the_loss_ignores_has_gradient_zero():
 def test_per_token_losses_are_averaged():
     flat = FlatModel(network())
     surface = Surface(flat, lambda f, batch: (f(batch[0]) - batch[1]).square())
-    torch.testing.assert_close(surface.per_sample(flat.w_star, (X, Y)), squares(network(), (X, Y)).detach() / 2)
+    torch.testing.assert_close(
+        surface.per_sample(flat.w_star, (X, Y)), squares(network(), (X, Y)).detach().double() / 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ class _Walk:
             raise NoKey("it is everything that is loaded", self.place)
         if isinstance(value, Tensor):
             self._tensor(value)
-        elif kind is np.ndarray and not value.dtype.hasobject:
+        elif kind in (np.ndarray, np.memmap) and not value.dtype.hasobject:
             flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
             self.write("array", value.dtype.str, str(value.shape), flat.data)
         elif kind in COLLECTIONS:
@@ -206,11 +206,8 @@ class _Walk:
             for name, part in value.items():
                 self.parts([("key", name), (f"entry {name!r}", part)])
         else:
-            self.write(*sorted(self._apart("member", part) for part in value))
-
-    def _apart(self, name: str, value: Any) -> str:
-        """The digest of a part by itself, which does not count what is met in it as met."""
-        return _Walk(dict(self.seen), self.place).over([(name, value)])
+            for part in sorted(_Walk(dict(self.seen), self.place).over([("member", part)]) for part in value):
+                self.write(part)
 
     def _function(self, value: FunctionType) -> None:
         if hasattr(value, "_torchdynamo_orig_callable"):
@@ -222,7 +219,7 @@ class _Walk:
             self.parts([("code", value.__code__), *named(value)])
         else:
             self.write(home, version, value.__code__.co_qualname)
-            if _is_named(value, value.__module__, value.__qualname__):
+            if installed(value.__module__) and _is_named(value, value.__module__, value.__qualname__):
                 return None
         cells = zip(value.__code__.co_freevars, map(content, value.__closure__ or ()), strict=True)
         # Of a module that the code encloses, what is used is among its names.
@@ -265,7 +262,7 @@ class _Walk:
         self.write(f"{len(value)} samples")
         self.parts([("class", type(value))])
         for number in range(len(value)):
-            self.write(self._apart(f"sample {number}", value[number]))
+            self.write(_Walk({}, self.place).over([(f"sample {number}", value[number])]))
 
     def _loader(self, value: DataLoader) -> None:
         """Data and settings; not the state of chance, which moves with every use."""

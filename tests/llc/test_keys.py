@@ -1,5 +1,6 @@
 """What a key tells apart, that it is the same in another process, and what has none."""
 
+import contextlib
 import enum
 import functools
 import importlib
@@ -312,6 +313,21 @@ def reads_global(value):
     return CONSTANT * value
 
 
+@torch.no_grad()
+def decorated_by_torch(f, batch):
+    return CONSTANT * f(batch)
+
+
+@contextlib.contextmanager
+def decorated_by_python():
+    yield CONSTANT
+
+
+@functools.lru_cache
+def remembering(value):
+    return CONSTANT * value
+
+
 def reads_table(f, batch):
     return [TABLE["scale"] * x for x in f(batch)]
 
@@ -327,6 +343,9 @@ def reads_module(f, batch):
         (calls_global, sys.modules[__name__], "CONSTANT"),
         (enclosing(calls_global), sys.modules[__name__], "CONSTANT"),
         (functools.partial(calls_global), sys.modules[__name__], "CONSTANT"),
+        (decorated_by_torch, sys.modules[__name__], "CONSTANT"),
+        (decorated_by_python, sys.modules[__name__], "CONSTANT"),
+        (remembering, sys.modules[__name__], "CONSTANT"),
         (calls_global, sys.modules[__name__], "reads_global"),
         (reads_table, TABLE, "scale"),
         (reads_module, llc.samplers, "GAIN"),
@@ -473,6 +492,13 @@ def test_what_objects_share_counts_and_what_passes_does_not():
     before = key(a=cached)
     cached("abc")
     assert key(a=cached) == before
+
+
+def test_an_array_on_disk_is_what_it_holds(tmp_path):
+    """As joblib sends large arrays to other processes."""
+    array = np.arange(600.0).reshape(20, 30)
+    np.save(tmp_path / "a.npy", array)
+    assert key(a=np.load(tmp_path / "a.npy", mmap_mode="r")) == key(a=array) != key(a=array + 1)
 
 
 def test_a_key_looks_and_does_not_touch():

@@ -267,7 +267,7 @@ class _Walk:
     def _loader(self, value: DataLoader) -> None:
         """Data and settings; not the state of chance, which moves with every use."""
         self.write("loader")
-        self.parts((name, getattr(value, name)) for name in ("dataset", "batch_size", "drop_last", "collate_fn"))
+        self.parts([("dataset", value.dataset), ("collate_fn", value.collate_fn)])
         for sampler in (value.sampler, value.batch_sampler):
             settings = {} if sampler is None else vars(sampler)
             self.parts([("sampler", type(sampler))])
@@ -286,7 +286,7 @@ class _Walk:
             return self.write("named", home, reduced)
         make, arguments, state, entries, items = (*reduced, None, None, None)[:5]
         self.write("made")
-        self.parts([("class", type(value)), ("maker", make), ("arguments", arguments)])
+        self.parts([("maker", make), ("arguments", arguments)])
         if isinstance(state, dict) and all(isinstance(name, str) for name in state):
             self.parts(sorted((name, part) for name, part in state.items() if name not in PASSING))
         else:

@@ -12,13 +12,14 @@ import threading
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, Subset, TensorDataset
 
 from mechlib import llc
 from mechlib.llc.keys import NoKey, key
@@ -141,26 +142,25 @@ def of_class(factor, kind):
     return Loss()
 
 
-def tried(factor):
-    """Two functions of the same operations whose handlers stand at different places."""
-    if factor == 1:
+def tried(f, batch):
+    try:
+        return f(batch)
+    except ValueError:
+        return 0
 
-        def loss(f, batch):
-            try:
-                f(batch)
-                f(batch)
-            except ValueError:
-                return 0
-    else:
 
-        def loss(f, batch):
-            f(batch)
-            try:
-                f(batch)
-            except ValueError:
-                return 0
+class Tagged(list):
+    pass
 
-    return loss
+
+class Forwards(Sampler):
+    def __iter__(self):
+        return iter(range(6))
+
+
+class Backwards(Sampler):
+    def __iter__(self):
+        return iter(range(5, -1, -1))
 
 
 class Made(Dataset):
@@ -252,7 +252,11 @@ KINDS = {
         else (lambda v: [y + 1 for y in sorted(v, key=lambda z: z)])
     ),
     "argument order": lambda x: (lambda a, b: a - b) if x == 1 else (lambda b, a: a - b),
-    "handler": tried,
+    "name of an argument": lambda x: (lambda batch: batch) if x == 1 else (lambda inputs: inputs),
+    "handler": lambda x: (
+        tried if x == 1 else FunctionType(tried.__code__.replace(co_exceptiontable=b""), tried.__globals__)
+    ),
+    "entry of a list of one's own": lambda x: Tagged([1.0, x]),
     "library function": lambda x: F.relu if x == 1 else F.gelu,
     "torch's operation": lambda x: torch.relu if x == 1 else torch.tanh,
     "method of tensors": lambda x: torch.Tensor.abs if x == 1 else torch.Tensor.neg,
@@ -283,6 +287,7 @@ KINDS = {
     "loader's order": lambda x: loader(x, shuffle=x == 1),
     "loader's last batch": lambda x: loader(x, drop_last=x == 1),
     "loader's collate": lambda x: loader(x, collate_fn=plus if x == 1 else enclosing(x)),
+    "loader's sampler": lambda x: loader(x, sampler=Forwards() if x == 1 else Backwards()),
     "loader's data": lambda x: DataLoader(TensorDataset(torch.tensor([1.0, x]))),
     "model's attribute": Network,
     "weight": changed(lambda model: model.w.add_(1e-6)),

@@ -16,7 +16,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mechlib.llc import run
+from mechlib.llc import run, sweeps
 from mechlib.llc.curvature import curvature_trace
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.result import Unreliable
@@ -230,6 +230,16 @@ def test_the_result_on_other_data_is_not_handed_out(tmp_path, change):
         for x in (data(), data(), data() + 1)
     ]
     assert [result["seed 0"] for result in found] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"), [(sweeps, "__version__"), (torch, "__version__"), (torch, "get_default_dtype")]
+)
+def test_under_another_version_or_default_a_result_is_computed_anew(tmp_path, monkeypatch, holder, name):
+    sweep(models(1), tmp_path, estimator=read)
+    monkeypatch.setattr(holder, name, "99" if name == "__version__" else lambda: torch.float64)
+    sweep(models(1), tmp_path, estimator=read)
+    assert len(os.listdir(tmp_path / "cache")) == 2
 
 
 ROOT = Path(__file__).parents[2]

@@ -254,8 +254,8 @@ def gradescope_(
 
     secret = release.opened(course).secret_file if course else None
     content = bundle(chapter=chapter, secret=secret, timeout=timeout, trusted=trust)
-    checkout.write_changed({out: content})
-    print(f"{out} holds {len(content) / 1e6:.0f} MB; upload it as the assignment's autograder.")
+    checkout.write_changed({out: content}, private=True)
+    print(f"{out} holds {len(content) / 1e6:.0f} MB; upload it as the assignment's autograder. It holds the secret.")
 
 
 @app.command("similarity")

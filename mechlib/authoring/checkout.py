@@ -75,15 +75,33 @@ def dump_notebook(notebook: Notebook) -> str:
     return json.dumps({**notebook, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write_changed(files: Mapping[Path, str | bytes]) -> list[Path]:
-    """Write those contents that differ from what is on disk, each file whole or not at all; return their paths."""
+def write_changed(files: Mapping[Path, str | bytes], *, private: bool = False) -> list[Path]:
+    """Write those contents that differ from what is on disk, each file whole or not at all; return their paths.
+
+    With ``private`` nobody but their owner can read the files, whatever the umask is and whatever they were before, nor
+    enter the folders that are made for them, where the system knows such rights.
+    """
     changed = [path for path, content in files.items() if differs(path, content)]
     for path in changed:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent, private)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(_bytes(files[path]))
+        partial.unlink(missing_ok=True)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
+            file.write(_bytes(files[path]))
         os.replace(partial, path)
+    if private:
+        for path in files:
+            path.chmod(0o600)
     return changed
+
+
+def _make(folder: Path, private: bool) -> None:
+    """Make a folder and those that it lies in."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if private:
+        for each in missing:
+            each.chmod(0o700)
 
 
 def differs(path: Path, content: str | bytes) -> bool:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.authoring import checkout
-from mechlib.course.feedback import gradescope_results
+from mechlib.course.feedback import gradescope_results, not_graded
 from mechlib.grading import Assignment, collect, grade_one, sandbox
 from mechlib.grading.assignment import read_secret
 from mechlib.grading.notebook import read
-from mechlib.grading.results import SubmissionGrade
 
 __all__ = ["run"]
 
@@ -24,34 +23,59 @@ __all__ = ["run"]
 def run(root: Path) -> Path:
     """Grade the submission and write ``results/results.json``, which is returned.
 
-    A submission that cannot be graded gets no points and a sentence that says why.
+    What was handed in wrongly gets no points and a sentence that says why. Where the grader fails, as without a
+    sandbox, there is no score: the student is told so, and the instructor alone why, in the results and in print.
     """
     try:
-        text = gradescope_results(_graded(root))
-    except (ValueError, OSError, LookupError) as error:
-        text = json.dumps({"score": 0.0, "output": f"Not graded: {error}", "output_format": "text"}) + "\n"
+        text = _results(root)
+    except Exception as error:  # whatever fails here, the student gets a word and no 0
+        why = f"{error}" if isinstance(error, sandbox.NoSandbox) else f"{type(error).__name__}: {error}"
+        print(why, file=sys.stderr)
+        text = not_graded(why)
     path = root / "results" / "results.json"
     checkout.write_changed({path: text})
     return path
 
 
-def _graded(root: Path) -> SubmissionGrade:
+def _results(root: Path) -> str:
+    """The text of the results.
+
+    Raises:
+        Exception: if the grader, and not what was handed in, is at fault.
+    """
     settings: dict[str, Any] = json.loads((root / "source" / "settings.json").read_text(encoding="utf-8"))
     secret = root / "source" / "secret"
     engine: sandbox.Engine = "none" if settings["trusted"] else "bubblewrap"
     if engine != "none":
         sandbox.refuse_if_visible((root / "submission", secret))
         sandbox.require(engine)
-    submissions = collect(root / "submission")
+    drawn = read_secret(secret)
+    try:
+        source, content, chapter = _handed_in(root / "submission", settings["chapter"])
+    except ValueError as error:
+        return json.dumps({"score": 0.0, "output": f"Not graded: {error}", "output_format": "text"}) + "\n"
+    assignment, timeout = Assignment.of(chapter, drawn), settings["timeout"]
+    student = _student(root / "submission_metadata.json")
+    grade = grade_one(content, assignment, student=student, source=source, timeout=timeout, engine=engine)
+    if grade.ungraded == "grader":
+        print(*grade.problems, sep="\n", file=sys.stderr)
+    return gradescope_results(grade)
+
+
+def _handed_in(folder: Path, chapter: str | None) -> tuple[str, bytes, str]:
+    """Name, content and chapter of the one notebook that was handed in.
+
+    Raises:
+        ValueError: if there is not just one, or if it shows no chapter where none is given.
+    """
+    submissions = collect(folder)
     if len(submissions) > 1:
         raise ValueError(f"{len(submissions)} files were handed in; hand in one notebook")
     submission, content = submissions[0], submissions[0].notebook_bytes
-    chapter = settings["chapter"] or read(content).chapter
+    chapter = chapter or read(content).chapter
     if chapter is None:
         raise ValueError(f"{submission.source} holds no question of a chapter")
-    assignment = Assignment.of(chapter, read_secret(secret))
-    student, timeout = _student(root / "submission_metadata.json"), settings["timeout"]
-    return grade_one(content, assignment, student=student, source=submission.source, timeout=timeout, engine=engine)
+    return submission.source, content, chapter
 
 
 def _student(metadata: Path) -> str:

@@ -76,7 +76,7 @@ def bundle(
     for path in sorted((folder / "mechlib").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             files[f"mechlib/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
-    return packed(files, executable=SCRIPTS)
+    return packed(files, executable=SCRIPTS, private=("secret",))
 
 
 def _pinned(folder: Path, name: str) -> str:

@@ -2,14 +2,20 @@
 
 An answer's cell becomes a solution of nbgrader, its check a test worth the question's points, a written answer a cell
 to be graded by hand. ``check`` never raises, so a hidden line that does is added to each test.
+
+nbgrader knows a cell by its metadata alone, and gives 0 without a word where they are gone. They are gone from what
+students hand in: ``submit`` writes a notebook without them, editors may, and the exercises of the book never had any.
+So the configuration of the course puts them back, by the line that checks an answer or marks a written one.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import pprint
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from mechlib.authoring import checkout, exercises
 from mechlib.authoring.checkout import Notebook
@@ -25,7 +31,39 @@ assert solved({id!r})
 
 CONFIGURATION = """\
 # Made by 'mechlib release'. The kernel 'python3' must be one that has mechlib installed.
+import re
+
+from nbformat.v4 import new_code_cell
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+MARKS = {marks}
+NAMED = {{"code": re.compile({check!r}, re.MULTILINE), "markdown": re.compile({written!r})}}
+
+
+class Restore(NbGraderPreprocessor):
+    \"\"\"Puts nbgrader's metadata back into what was handed in without; of several checks of a question, into the last.
+
+    A check that is gone is added at the end.
+    \"\"\"
+
+    def preprocess(self, notebook, resources):
+        known = MARKS.get(resources["nbgrader"]["notebook"], {{}})
+        there = {{cell.metadata["nbgrader"].get("grade_id") for cell in notebook.cells if "nbgrader" in cell.metadata}}
+        for cell in reversed(notebook.cells):
+            found = NAMED[cell.cell_type].search(cell.source) if cell.cell_type in NAMED else None
+            mark = known.get(f"{{cell.cell_type}} {{found[1]}}") if found else None
+            if mark and "nbgrader" not in cell.metadata and mark["grade_id"] not in there:
+                cell.metadata["nbgrader"] = dict(mark)
+                there.add(mark["grade_id"])
+        for name, mark in known.items():
+            if name.startswith("code ") and mark["grade_id"] not in there:  # its text comes from the gradebook
+                notebook.cells.append(new_code_cell(metadata={{"nbgrader": dict(mark)}}))
+        return notebook, resources
+
+
 c = get_config()
+c.Autograde.sanitize_preprocessors = [Restore, *Autograde.sanitize_preprocessors.default()]
 c.CourseDirectory.course_id = {course}
 c.CourseDirectory.root = {root}
 c.ClearSolutions.code_stub = {{"python": "raise NotImplementedError  # your answer here"}}
@@ -87,8 +125,21 @@ def _about(cell: dict) -> dict[str, object] | None:
 
 def course(name: str, solutions: Mapping[str, Notebook]) -> dict[str, str]:
     """The files of a course folder of nbgrader, by their paths: one assignment for each solution, named as its file."""
-    files = {"nbgrader_config.py": CONFIGURATION.format(course=json.dumps(name), root=HERE, invitation=INVITATION)}
-    for path, solution in solutions.items():
-        stem = PurePosixPath(path).stem
-        files[f"source/{stem}/{stem}.ipynb"] = checkout.dump_notebook(assignment(solution))
+    marked = {PurePosixPath(path).stem: assignment(solution) for path, solution in solutions.items()}
+    marks = {stem: _marks(notebook) for stem, notebook in marked.items()}
+    about = {"course": json.dumps(name), "root": HERE, "invitation": INVITATION}
+    patterns = {"check": CHECK.pattern, "written": WRITTEN.pattern}
+    files = {"nbgrader_config.py": CONFIGURATION.format(**about, **patterns, marks=pprint.pformat(marks, width=115))}
+    files |= {f"source/{stem}/{stem}.ipynb": checkout.dump_notebook(notebook) for stem, notebook in marked.items()}
     return files
+
+
+def _marks(marked: Notebook) -> dict[str, dict[str, Any]]:
+    """nbgrader's metadata of the graded cells, by their type and the name in the line that they are known by."""
+    found = {}
+    for cell in marked["cells"]:
+        about = cell["metadata"].get("nbgrader", {})
+        named = (CHECK if cell["cell_type"] == "code" else WRITTEN).search(cell["source"])
+        if named and about.get("grade"):
+            found[f"{cell['cell_type']} {named[1]}"] = about
+    return found

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +71,9 @@ class Course:
     def write(self) -> list[Path]:
         """Bring a course's folder up to date; the files that changed.
 
-        The secret is drawn once and then stays: it decides the students' data and the hidden cases. ``instructor``
-        can be read by its owner alone, where the system knows such rights. Nothing is written when anything is wrong.
+        The secret is drawn once and then stays: it decides the students' data and the hidden cases. ``instructor`` and
+        all that is in it can be read by its owner alone, where the system knows such rights. Nothing is written when
+        anything is wrong.
 
         Raises:
             FileNotFoundError: if there are no solutions, or no roster.
@@ -85,9 +85,10 @@ class Course:
         private.mkdir(parents=True, exist_ok=True)
         private.chmod(0o700)
         if not self.secret_file.is_file():
-            with os.fdopen(os.open(self.secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secret + b"\n")
-        return checkout.write_changed({self.out / name: content for name, content in files.items()})
+            checkout.write_changed({self.secret_file: secret + b"\n"}, private=True)
+        mine = {self.out / name: content for name, content in files.items() if name.startswith("instructor/")}
+        theirs = {self.out / name: content for name, content in files.items() if not name.startswith("instructor/")}
+        return [*checkout.write_changed(theirs), *checkout.write_changed(mine, private=True)]
 
     def stale(self) -> list[str]:
         """One line for every file of a course that is not what its solutions give.

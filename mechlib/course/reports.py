@@ -1,4 +1,5 @@
-"""The files that grading a class leaves behind: for every submission, and for the class."""
+"""The files that grading a class leaves behind: for every submission, and for the class. Nobody but their owner can
+read them."""
 
 from __future__ import annotations
 
@@ -22,11 +23,15 @@ OF_BRIGHTSPACE = "brightspace.csv"
 
 def clear(out: Path) -> None:
     """Remove what ``write`` and ``write_class`` wrote into ``out`` in an earlier run, so that nothing stays of students
-    who are gone; what somebody else put there stays, and so does a folder that holds any of it."""
-    for folder in (out / "students").glob("*"):
+    who are gone; what somebody else put there stays, and so does a folder that holds any of it, closed to others."""
+    students = out / "students"
+    if students.is_dir():
+        students.chmod(0o700)
+    for folder in students.glob("*"):
         if folder.is_dir() and not folder.is_symlink():
             for name in OF_EACH:
                 (folder / name).unlink(missing_ok=True)
+            folder.chmod(0o700)
             if not any(folder.iterdir()):
                 folder.rmdir()
     for name in (*OF_CLASS, OF_BRIGHTSPACE):
@@ -36,7 +41,7 @@ def clear(out: Path) -> None:
 def write(grade: SubmissionGrade, folder: Path) -> None:
     """Write ``results.json`` in Gradescope's format and ``feedback.html`` for one submission."""
     texts = (gradescope_results(grade), feedback(grade))
-    checkout.write_changed({folder / name: text for name, text in zip(OF_EACH, texts, strict=True)})
+    checkout.write_changed({folder / name: text for name, text in zip(OF_EACH, texts, strict=True)}, private=True)
 
 
 def write_class(grades: Mapping[str, SubmissionGrade], out: Path, students: Sequence[Student] = ()) -> list[Path]:
@@ -58,4 +63,4 @@ def write_class(grades: Mapping[str, SubmissionGrade], out: Path, students: Sequ
     files = dict(zip(OF_CLASS, texts, strict=True))
     if any(grade.platform == "brightspace" for grade in everything):
         files[OF_BRIGHTSPACE] = tables.brightspace(everything, students)
-    return checkout.write_changed({out / name: text for name, text in files.items()})
+    return checkout.write_changed({out / name: text for name, text in files.items()}, private=True)

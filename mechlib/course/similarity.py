@@ -47,7 +47,7 @@ def compared(submissions: Path) -> dict[str, str]:
 
 
 def report(submissions: Path, out: Path, *, exercise: Path | None = None, threshold: float = 0.5) -> Path:
-    """Compare a class and write copydetect's page to ``out``, which is returned.
+    """Compare a class and write copydetect's page to ``out``, which is returned and which only its owner can read.
 
     Args:
         submissions: a folder or zip, as for grading.
@@ -65,9 +65,10 @@ def report(submissions: Path, out: Path, *, exercise: Path | None = None, thresh
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkout.write_changed({folder / "class" / file: code for file, code in files.items()})
-        command = [tool, "-t", str(folder / "class"), "-e", "py", "-d", str(threshold), "-O", str(out.resolve())]
+        command = [tool, "-t", str(folder / "class"), "-e", "py", "-d", str(threshold), "-O", str(folder / "page.html")]
         if exercise is not None:
             checkout.write_changed({folder / "given" / "exercise.py": _code(read(exercise.read_bytes()))})
             command += ["-b", str(folder / "given")]
         subprocess.run([*command, "-a"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        checkout.write_changed({out: (folder / "page.html").read_bytes()}, private=True)
     return out

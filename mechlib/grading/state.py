@@ -42,12 +42,14 @@ class State:
         self._drawn = secret is None
 
     def begin(self) -> None:
-        """Make the folder and write what is known."""
+        """Make the folder, which nobody but its owner can enter, and write what is known."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.chmod(0o700)
         partial = self.path.with_name(f".{NAME}.partial")
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(json.dumps({"secret": self.secret.decode() if self._drawn else None}) + "\n")
             file.writelines(json.dumps(line) + "\n" for line in self._done.values())
+        partial.chmod(0o600)
         os.replace(partial, self.path)
 
     def _lines(self) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mechlib import cli
 from mechlib.authoring import checkout
 from mechlib.course import autograder, gradescope
 from mechlib.grading import Assignment, grade_one, sandbox
+from mechlib.grading.marking import Marking
 
 EXERCISE = checkout.root() / "exercises" / "02_logit_lens.ipynb"
 SOLUTION = checkout.root() / "solutions" / "02_logit_lens.ipynb"
@@ -65,6 +68,7 @@ def test_the_bundle_is_complete_and_its_scripts_can_be_run(secret_file):
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
         assert archive.read("secret").strip() == SECRET
     assert modes["setup.sh"] & 0o111 and modes["run_autograder"] & 0o111
+    assert modes["secret"] & 0o777 == 0o600
     package = {path.relative_to(checkout.root()).as_posix() for path in checkout.root().glob("mechlib/**/*.py")}
     assert {f"mechlib/{name}" for name in package} <= set(modes)
     assert {"mechlib/pyproject.toml", "mechlib/constraints.txt"} <= set(modes)
@@ -102,12 +106,43 @@ def test_an_unfilled_notebook_gets_no_points_in_a_trusting_container(container):
     assert {test["output"] for test in results(root)["tests"]} == {"not answered yet"}
 
 
-def test_without_a_sandbox_nothing_is_graded_and_it_is_said(container, monkeypatch):
+def without_a_sandbox(monkeypatch):
+    monkeypatch.setattr(sandbox, "_problem", lambda engine: "the program bwrap is not installed")
+
+
+def without_a_server(monkeypatch):
+    def broken(*_):
+        raise OSError("the program bwrap is not installed")
+
+    monkeypatch.setattr(Marking, "run", broken)
+    monkeypatch.setattr(sandbox, "require", lambda engine: None)
+
+
+@pytest.mark.parametrize("fault", [without_a_sandbox, without_a_server])
+def test_where_the_grader_fails_there_is_no_score_and_only_the_instructor_reads_why(
+    fault, container, monkeypatch, capsys
+):
     root = container()
     shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
-    monkeypatch.setattr(sandbox, "_problem", lambda engine: "the program bwrap is not installed")
+    fault(monkeypatch)
     autograder.run(root)
-    assert results(root)["score"] == 0 and "bwrap is not installed" in results(root)["output"]
+    found = results(root)
+    assert "score" not in found and not any("score" in test or "max_score" in test for test in found["tests"])
+    assert found["visibility"] == "visible" and found["stdout_visibility"] == "hidden"
+    assert "not graded" in found["output"] and "Ask your instructor" in found["output"]
+    assert "bwrap" not in found["output"] and "trust" not in found["output"]
+    assert [test["visibility"] for test in found["tests"]] == ["hidden"]
+    assert "bwrap is not installed" in found["tests"][0]["output"]
+    assert "bwrap is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", ["settings.json", "secret"])
+def test_a_broken_bundle_is_no_fault_of_the_student_s(container, broken):
+    root = container(trusted=True)
+    shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
+    (root / "source" / broken).write_text("{")
+    autograder.run(root)
+    assert "score" not in results(root) and broken not in results(root)["output"]
 
 
 @pytest.mark.parametrize(
@@ -154,3 +189,21 @@ def test_without_a_secret_every_bundle_has_its_own():
 def test_a_chapter_without_questions_is_refused():
     with pytest.raises(LookupError, match="ch99"):
         gradescope.bundle(chapter="ch99")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_nobody_else_can_read_the_bundle_also_where_it_was_open_before(tmp_path, monkeypatch, umask):
+    out = tmp_path / "made" / "autograder.zip"
+    monkeypatch.setattr("sys.argv", ["mechlib", "gradescope", "--out", str(out)])
+    monkeypatch.setattr(gradescope, "bundle", lambda **_: b"the same")
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            with pytest.raises(SystemExit):
+                cli.main()
+            modes = [stat.S_IMODE(path.stat().st_mode) for path in (out, out.parent)]
+            assert modes == [0o600, 0o700]
+            out.chmod(0o644)
+    finally:
+        os.umask(before)

@@ -3,6 +3,7 @@
 Their dependencies are not those of the book; nbgrader's kernel is the interpreter that runs the tests.
 """
 
+import copy
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mechlib.authoring import checkout
+from mechlib.checks.handing_in import Hand
 from mechlib.course import nbgrader, similarity
 from mechlib.course.release import Course
 
@@ -93,13 +95,39 @@ def test_the_generated_assignment_is_our_exercise(course):
     assert "Write your answer here" in theirs["refute-written"]
 
 
+def filled(notebook: dict, which: str | None = None, without: str = "") -> dict:
+    """The notebook with the answers of the solution, or with one of them; without the cell of one id."""
+    for cell in notebook["cells"]:
+        if cell["id"].endswith("-answer") and which in (None, cell["id"]):
+            cell["source"] = solved()[cell["id"]]
+    return {**notebook, "cells": [cell for cell in notebook["cells"] if cell["id"] != without]}
+
+
+def foreign(notebook: dict) -> dict:
+    """The notebook as an editor saves it that keeps no metadata of cells, with a check too many and a check too few."""
+    cells = [{**cell, "metadata": {}} for cell in notebook["cells"]]
+    early = {**next(cell for cell in cells if cell["id"] == "read-out-check"), "id": "early"}
+    return {**notebook, "cells": [cells[0], early, *cells[1:]]}
+
+
 def test_autograding_gives_the_points_of_the_questions(course, environment):
-    released = course / "release" / STEM / f"{STEM}.ipynb"
-    for student, filled in {"all": None, "one": "read-out-answer", "none": ""}.items():
-        notebook = json.loads(released.read_text())
-        for cell in notebook["cells"]:
-            if cell["id"].endswith("-answer") and filled in (None, cell["id"]):
-                cell["source"] = solved()[cell["id"]]
+    """To what nbgrader released, and to the kit's own exercises, as the book and the course have them, or as ``submit``
+    writes them: without nbgrader's metadata."""
+    released = json.loads((course / "release" / STEM / f"{STEM}.ipynb").read_text())
+    ours = json.loads((ROOT / "exercises" / f"{STEM}.ipynb").read_text())
+    of_course = json.loads((course.parents[1] / "students" / f"{STEM}.ipynb").read_text())
+    handed_in = {
+        "all": filled(copy.deepcopy(released)),
+        "one": filled(copy.deepcopy(released), "read-out-answer"),
+        "none": copy.deepcopy(released),
+        "ours": filled(copy.deepcopy(ours)),
+        "ours-one": filled(copy.deepcopy(ours), "read-out-answer"),
+        "ours-none": copy.deepcopy(ours),
+        "submitted": json.loads(Hand(filled(copy.deepcopy(of_course))).stripped()),
+        "released-and-submitted": json.loads(Hand(filled(copy.deepcopy(released))).stripped()),
+        "foreign": foreign(filled(copy.deepcopy(ours), without="readable-check")),
+    }
+    for student, notebook in handed_in.items():
         target = course / "submitted" / student / STEM / f"{STEM}.ipynb"
         target.parent.mkdir(parents=True)
         target.write_text(json.dumps(notebook))
@@ -108,7 +136,26 @@ def test_autograding_gives_the_points_of_the_questions(course, environment):
     script.write_text(SCORES.replace("STEM", STEM))
     printed = run(environment["PATH"].partition(":")[0] + "/python", script, cwd=course, environment=environment)
     found = json.loads(printed.partition("SCORES ")[2])
-    assert {student: score[:2] for student, score in found.items()} == {"all": [8, 8], "one": [1, 8], "none": [0, 8]}
+    expected = {"one": 1, "none": 0, "ours-one": 1, "ours-none": 0}
+    assert {student: score[:2] for student, score in found.items()} == {
+        student: [expected.get(student, 8), 8] for student in handed_in
+    }
+
+
+def test_nbgrader_s_marks_are_those_of_its_own_release(course):
+    """Every graded cell that nbgrader released is among the marks, by a line of it."""
+    space: dict = {}
+    marks = re.search(
+        r"^MARKS = (\{.*?\n)\n?NAMED", (course / "nbgrader_config.py").read_text(), re.DOTALL | re.MULTILINE
+    )
+    exec("MARKS = " + marks[1], space)
+    graded = {
+        cell["metadata"]["nbgrader"]["grade_id"]: cell["metadata"]["nbgrader"]["points"]
+        for cell in cells(course / "release" / STEM / f"{STEM}.ipynb")
+        if cell["metadata"].get("nbgrader", {}).get("grade")
+    }
+    assert {mark["grade_id"]: mark["points"] for mark in space["MARKS"][STEM].values()} == graded
+    assert len(graded) == 6
 
 
 def test_a_question_checked_twice_is_refused():
@@ -148,6 +195,7 @@ def test_a_copied_answer_is_reported_though_its_names_were_changed(class_folder,
     page = similarity.report(class_folder, tmp_path / "similarity.html", exercise=tmp_path / "exercise.ipynb")
     pairs = re.findall(r"(?:Test|Reference) file: <i>.*/(\w+)-\d+\.py</i>", page.read_text())
     assert sorted(pairs) == ["ada", "bob"]
+    assert os.name == "nt" or page.stat().st_mode & 0o777 == 0o600
 
 
 def test_without_the_tool_the_error_says_how_to_get_it(class_folder, monkeypatch, tmp_path):

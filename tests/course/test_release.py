@@ -83,11 +83,11 @@ def test_the_instructor_gets_the_solutions_the_configuration_and_a_secret(course
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
-def test_nobody_else_can_read_the_secret(course):
+def test_nobody_else_can_read_the_secret_or_anything_beside_it(course):
     course.write()
     private = course.out / "instructor"
-    assert stat.S_IMODE(private.stat().st_mode) == 0o700
-    assert stat.S_IMODE((private / "secret").stat().st_mode) == 0o600
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (private, *private.rglob("*"))}
+    assert len(modes) > 5 and all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items()), modes
 
 
 @pytest.mark.parametrize("which", ["course", "personal_course"])

@@ -1,12 +1,16 @@
 """``mechlib grade`` as it is typed."""
 
 import json
+import os
+import stat
 
 import pytest
 
 from mechlib import cli
+from mechlib.authoring import checkout
 from mechlib.course import reports
 from mechlib.grading import sandbox
+from tests.grading import toys
 
 
 @pytest.fixture
@@ -98,3 +102,41 @@ def test_a_roster_with_an_id_twice_is_refused_first(run, folder, tmp_path):
     (tmp_path / "roster.csv").write_text("id\nanna\nanna\n")
     status, _, error = run(folder, "--out", tmp_path / "grades", "--roster", tmp_path / "roster.csv")
     assert status == 2 and "more than one student: anna" in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_nobody_else_can_read_anything_of_the_grades(run, folder, tmp_path, umask):
+    """Neither what is made, nor what is written once more after somebody opened it."""
+    out = tmp_path / "grades"
+    arguments = (folder, "--out", out, "--chapter", "ch02", "--trust-submissions", "--quiet")
+    before = os.umask(umask)
+    try:
+        for again in ((), ("--resume",), ()):
+            assert run(*arguments, *again)[0] == 0
+            modes = {p.relative_to(tmp_path): stat.S_IMODE(p.stat().st_mode) for p in (out, *out.rglob("*"))}
+            assert len(modes) > 10
+            assert {str(path): oct(mode) for path, mode in modes.items() if mode not in (0o600, 0o700)} == {}
+            out.chmod(0o755)
+            for path in out.rglob("*"):
+                path.chmod(0o755 if path.is_dir() else 0o644)
+    finally:
+        os.umask(before)
+
+
+def test_points_go_to_the_right_student_from_the_files_to_the_tables(run, tmp_path):
+    """A class from Moodle: its numbers are others' ids, one name and number disagree, one file is no notebook."""
+    folder, solution = tmp_path / "class", checkout.read_notebook(next(checkout.root().glob("solutions/02_*.ipynb")))
+    answer = next(cell["source"] for cell in solution["cells"] if cell["id"] == "read-out-answer")
+    answered = toys.notebook("import torch\nfrom torch.nn import functional as F", answer)
+    for name, number, content in (("Ada Lovelace", 12, answered), ("Bob Byron", 13, b"{"), ("Éva Kiss", 12, b"{")):
+        place = folder / f"{name}_{number}_assignsubmission_file_" / "02_logit_lens.ipynb"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+    roster = "id;name;moodle_id\n12;Bob Byron;13\n13;Ada Lovelace;12\n14;Éva Kiss;14\n15;Dan;15\n"
+    (tmp_path / "roster.csv").write_bytes(roster.encode("utf-16"))
+    arguments = ("--out", tmp_path / "grades", "--chapter", "ch02", "--roster", tmp_path / "roster.csv")
+    status, said, _ = run(folder, *arguments, "--trust-submissions", "--quiet")
+    assert status == 0 and "1 of them count for nobody until you decide" in said
+    table = (tmp_path / "grades" / "moodle.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] + ":" + line.split(",")[3] for line in table[1:]] == ["12:", "13:1", "14:", "15:"]

@@ -133,7 +133,7 @@ def gradescope_results(grade: SubmissionGrade) -> str:
 def not_graded(why: str) -> str:
     """Gradescope's results where the grader failed: no score, words for the student, and ``why`` for instructors alone.
 
-    Without a score Gradescope takes a submission for one that its autograder failed on, which it is.
+    Gradescope asks for a score, of the whole or of every test, where there is a grade; here there is none.
     """
     result = {
         "output": f"This was not graded, so it has no score. {OURS} {ASK} It can be graded again as it is.",

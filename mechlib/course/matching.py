@@ -92,6 +92,10 @@ class Roster:
         for student in students:
             for name in _turned(student.name or student.id):
                 self._by_name[name].add(student)
+        self._by_number: dict[tuple[str, str], set[Student]] = defaultdict(set)
+        for column in set(COLUMN.values()):
+            for student in students:
+                self._by_number[column, folded(getattr(student, column))].add(student)
         numbers = defaultdict(set)
         for grade in all_grades:
             numbers[grade.platform, _name(grade)].add(grade.number)
@@ -134,7 +138,7 @@ class Roster:
     def _numbered(self, grade: SubmissionGrade) -> set[Student]:
         if not grade.number or grade.platform not in COLUMN:
             return set()
-        return {s for s in self.students if folded(self._own_number(grade, s)) == folded(grade.number)}
+        return self._by_number.get((COLUMN[grade.platform], folded(grade.number)), set())
 
     @staticmethod
     def _own_number(grade: SubmissionGrade, student: Student) -> str:
@@ -152,9 +156,9 @@ class Roster:
 
 def _name(grade: SubmissionGrade) -> str:
     """The name without the number by which students of one name are told apart."""
-    if not grade.number:
-        return grade.student
-    return re.sub(rf" (?:\({re.escape(grade.number)}\)|{re.escape(grade.number)})$", "", grade.student)
+    number = re.escape(grade.number)
+    added = rf"\({number}\)|{number}" if number else r"\(submission_[0-9]+\)"
+    return re.sub(rf" (?:{added})$", "", grade.student)
 
 
 def _words(name: str) -> list[str]:

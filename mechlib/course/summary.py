@@ -29,10 +29,10 @@ def summary(grades: Mapping[str, SubmissionGrade], students: Sequence[Student] =
         grades: every submission by the folder of its feedback page, relative to the summary.
         students: the roster; those who handed nothing in are listed, and whose submissions are not certain.
     """
-    counting = list(tables.counting(grades.values()).values())
+    found = dict(zip(grades, matches(list(grades.values()), students), strict=True))
+    counting = [match.grade for match in found.values() if match.counts]
     graded = [grade for grade in counting if not grade.ungraded]
     chapters = sorted({grade.chapter for grade in graded if grade.questions})
-    found = dict(zip(grades, matches(list(grades.values()), students), strict=True))
     title = f"{len(counting)} submissions that count" if len(counting) != 1 else "One submission that counts"
     return page(
         title,

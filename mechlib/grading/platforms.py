@@ -18,13 +18,13 @@ from pathlib import PurePosixPath
 __all__ = ["GRADESCOPE", "METADATA", "Owner", "folded", "gradescope_students", "owners"]
 
 CANVAS = re.compile(
-    r"(?P<student>[^_]+)_(?P<late>LATE_)?(?P<number>[1-9][0-9]*)_"
-    r"(?:(?P<upload>[1-9][0-9]*)_(?P<rest>.+)|(?:text|link)\.html)",
+    r"(?P<student>[^_]+)_(?P<late>LATE_)?(?P<number>[1-9][0-9]{0,18})_"
+    r"(?:(?P<upload>[1-9][0-9]{0,18})_(?P<rest>.+)|(?:text|link)\.html)",
     re.DOTALL,
 )
 """The name without spaces, the user's number and that of the uploaded file; a text or a link has no such number."""
 CANVAS_ANONYMOUS = re.compile(
-    r"(?P<late>LATE_)?anon_(?P<number>[A-Za-z0-9]+)_(?P<upload>[1-9][0-9]*)_(?P<rest>.+)", re.DOTALL
+    r"(?P<late>LATE_)?anon_(?P<number>[A-Za-z0-9]+)_(?P<upload>[1-9][0-9]{0,18})_(?P<rest>.+)", re.DOTALL
 )
 MOODLE = re.compile(r"(?P<student>[^_]+)_(?P<number>[0-9]+)_assignsubmission_[a-z]+_?.*", re.DOTALL)
 GRADESCOPE = re.compile(r"(?P<student>submission_(?P<number>[0-9]+))")
@@ -103,7 +103,7 @@ def owners(names: Sequence[PurePosixPath], known: Collection[str] = ()) -> list[
 def _owner(name: PurePosixPath, known: Collection[str]) -> Owner:
     """Whose a file is that is not Canvas's."""
     first = name.parts[0]
-    stem, attempt = (first, 0) if len(name.parts) > 1 else _without(COPY, name.stem)
+    stem, attempt = (first, 0) if len(name.parts) > 1 else _plain(first)
     if folded(stem) in known:
         return Owner(_composed(stem), attempt=attempt)
     if found := MOODLE.fullmatch(first):
@@ -114,6 +114,13 @@ def _owner(name: PurePosixPath, known: Collection[str]) -> Owner:
     if found := BRIGHTSPACE.fullmatch(first):
         return Owner(_composed(found["student"].strip()), "brightspace", found["number"], seconds=_time(found["when"]))
     return Owner(_composed(stem), attempt=attempt)
+
+
+def _plain(file: str) -> tuple[str, int]:
+    """Student and attempt of a file that is named after its owner. What the exercises are called is nobody's name: a
+    browser numbers those of several students alike."""
+    stem = PurePosixPath(file).stem
+    return (stem, 0) if EXERCISE.fullmatch(file) else _without(COPY, stem)
 
 
 def _without(added: re.Pattern[str], stem: str) -> tuple[str, int]:
@@ -156,7 +163,7 @@ def _in_sections(names: Collection[PurePosixPath], known: Collection[str]) -> bo
     if any(len(name.parts) < 2 or folded(name.parts[0]) in known or _platform_s(name.parts[0]) for name in names):
         return False
     inside = (PurePosixPath(*name.parts[1:]) for name in names)
-    found = [folded(name.parts[0] if len(name.parts) > 1 else _without(COPY, name.stem)[0]) in known for name in inside]
+    found = [folded(name.parts[0] if len(name.parts) > 1 else _plain(name.name)[0]) in known for name in inside]
     return 2 * sum(found) > len(found)
 
 
@@ -167,7 +174,7 @@ def _of_canvas(files: Collection[str], known: Collection[str]) -> dict[str, Owne
     So are several of one "student" that go on differently, unless their numbers are too long for a name of one's own;
     and a short number among files that are not Canvas's. Where one is doubtful, so are all that begin alike.
     """
-    own = [file for file in files if folded(_without(COPY, PurePosixPath(file).stem)[0]) not in known]
+    own = [file for file in files if folded(_plain(file)[0]) not in known]
     found = {file: match for file in own if (match := CANVAS.fullmatch(file))}
     notebooks = {file for file in files if file.lower().endswith(".ipynb")}
     mixed = not notebooks <= found.keys()

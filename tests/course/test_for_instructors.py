@@ -1,5 +1,6 @@
 """The instructors' page says what is true of the chapters, the commands and the files."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from mechlib import cli
 from mechlib.authoring import checkout
 from mechlib.checks.handing_in import WRITTEN, Hand
 from mechlib.course import reports
+from mechlib.course.roster import Student
 from mechlib.grading import marking, notebook, submissions
 from mechlib.grading.worker import cells, rooms
 from mechlib.grading.worker.rooms import Limits
@@ -67,8 +69,12 @@ def test_the_files_of_a_graded_class_are_those_that_are_written(tmp_path):
     grade = submission("ada")
     reports.write(grade, tmp_path / "students" / "ada")
     reports.write_class({"students/ada": grade}, tmp_path)
-    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()} | {reports.OF_BRIGHTSPACE}
     assert all(f"{name}`" in PAGE for name in names), names
+
+
+def test_every_column_of_a_roster_is_on_the_page():
+    assert all(f"`{field.name}`" in PAGE for field in dataclasses.fields(Student))
 
 
 def test_the_limits_on_the_page_are_those_that_hold():

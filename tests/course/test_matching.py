@@ -149,6 +149,16 @@ def test_gradescope_s_sid_is_the_id(tmp_path):
     assert list(ids(grades, CLASS).values()) == ["1", "2"]
 
 
+def test_gradescope_s_two_of_one_name_without_a_number_are_left_to_a_person(tmp_path):
+    names = ("submission_31/a.ipynb", "submission_32/a.ipynb", "submission_metadata.yml")
+    handed_in(tmp_path, *names)
+    entries = (f"submission_{number}:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid:\n" for number in (31, 32))
+    (tmp_path / names[2]).write_text("".join(entries))
+    grades = [replace(submission(s.student, number=s.number), platform=s.platform) for s in collect(tmp_path)]
+    assert [match.undecided for match in matches(grades, CLASS)] == [True, True]
+    assert tables.missing(grades, CLASS) == [BOB, EVE]
+
+
 TWINS = (Student("j1", "Jane Doe", canvas_id="101", moodle_id="5"), Student("j2", "Jane Doe", canvas_id="102"))
 
 

@@ -66,7 +66,21 @@ def test_nobody_hands_in_for_somebody_else(tmp_path):
         assert {s.source: s.student for s in collect(path)} == dict(zip(names, ("anna", "anna", "ben"), strict=True))
 
 
-@pytest.mark.parametrize("name", [f"anna ({'9' * 5000}).ipynb", f"a_1_1_x-{'9' * 5000}.ipynb", ".", "/", "a//"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"anna ({'9' * 5000}).ipynb",
+        f"a_1_1_x-{'9' * 5000}.ipynb",
+        f"a_{'9' * 5000}_1_x.ipynb",
+        f"a_1_{'9' * 5000}_x.ipynb",
+        f"anon_1_{'9' * 5000}_x.ipynb",
+        f"1-1 - a - Feb 30, 2026 {'9' * 5000} AM/x.ipynb",
+        "1-1 - a - Feb 30, 2026 1105 AM/x.ipynb",
+        ".",
+        "/",
+        "a//",
+    ],
+)
 def test_a_name_that_is_hardly_one_stops_nothing(name, tmp_path):
     archive = zipped(tmp_path / "class.zip", [(name, "{}"), ("ben.ipynb", "{}")])
     assert "ben" in [s.student for s in collect(archive) if not s.error]
@@ -237,6 +251,15 @@ def test_the_notebooks_of_one_student_are_named_by_the_folder(tmp_path):
     names = ("anna/02_logit_lens.ipynb", "anna/02_logit_lens_submission.ipynb")
     for path in both(tmp_path, *names):
         assert {s.student for s in collect(path)} == {"anna"}
+
+
+def test_the_exercises_own_name_is_no_student_s(tmp_path):
+    """A browser numbers the files of several students as it numbers several of one."""
+    names = ("02_logit_lens_submission.ipynb", "02_logit_lens_submission (1).ipynb", "anna.ipynb", "anna (1).ipynb")
+    for path in both(tmp_path, *names):
+        assert {s.source: s.superseded for s in collect(path)} == dict(
+            zip(names, (False, False, True, False), strict=True)
+        )
 
 
 def test_sections_are_folders_that_the_roster_does_not_know(tmp_path):

@@ -99,10 +99,13 @@ def _written(grade: SubmissionGrade) -> tuple[Markup, ...]:
 def gradescope_results(grade: SubmissionGrade) -> str:
     """The grade in the format of Gradescope's autograder, every question one test.
 
-    Where the grader failed there is no score, see ``not_graded``; what was handed in wrongly earns 0, and says why.
+    Where the grader failed, or a later submission counts, there is no score, see ``not_graded``; what was handed in
+    wrongly earns 0, and says why.
     """
     if grade.ungraded == "grader":
         return not_graded(" ".join(grade.problems))
+    if grade.ungraded == "superseded":
+        return not_graded("", "A later submission counts instead of this one, which was not graded.")
     tests = [
         {
             "name": question.title,
@@ -130,24 +133,27 @@ def gradescope_results(grade: SubmissionGrade) -> str:
     return json.dumps(result, indent=1) + "\n"
 
 
-def not_graded(why: str) -> str:
-    """Gradescope's results where the grader failed: no score, words for the student, and ``why`` for instructors alone.
+def not_graded(why: str, said: str = f"This was not graded, so it has no score. {OURS} {ASK}") -> str:
+    """Gradescope's results without a score.
 
     Gradescope asks for a score, of the whole or of every test, where there is a grade; here there is none.
+
+    Args:
+        why: what instructors alone are told, as a hidden test; there is none if it is empty.
+        said: what the student is told.
     """
+    hidden = {
+        "name": "For the instructor: why nothing was graded",
+        "output": printable(why),
+        "output_format": "text",
+        "visibility": "hidden",
+    }
     result = {
-        "output": f"This was not graded, so it has no score. {OURS} {ASK} It can be graded again as it is.",
+        "output": said,
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [
-            {
-                "name": "For the instructor: why nothing was graded",
-                "output": printable(why),
-                "output_format": "text",
-                "visibility": "hidden",
-            }
-        ],
-        "extra_data": {"needs_human": True},
+        "tests": [hidden] if why else [],
+        "extra_data": {"needs_human": bool(why)},
     }
     return json.dumps(result, indent=1) + "\n"

@@ -89,12 +89,11 @@ def test_a_student_has_cases_of_their_own(container, monkeypatch):
     """By Gradescope's number, also where the name has changed; a group by all its members."""
     root, students = container(trusted=True, chapter="ch02"), []
     shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
-    monkeypatch.setattr(autograder, "grade_one", lambda *_, student, **__: students.append(student) or 1 / 0)
+    monkeypatch.setattr(autograder, "grade_one", lambda *_, student, **__: students.append(student))
     ada, bob = {"id": 12, "email": "ada@example.org", "name": "Ada"}, {"email": "bob@example.org"}
     for users in ([ada], [{**ada, "name": "Countess"}], [bob, ada], [ada, bob], None, {}, [1], [{}]):
         (root / "submission_metadata.json").write_text(json.dumps({"users": users}))
-        with pytest.raises(ZeroDivisionError):
-            autograder._graded(root)
+        autograder.run(root)
     assert students == ["12", "12", "12, bob@example.org", "12, bob@example.org", "", "", "", ""]
 
 

@@ -1,11 +1,12 @@
 """Points go to the student whose they are, or to nobody until a person decides."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from mechlib.course import tables
-from mechlib.course.feedback import feedback
+from mechlib.course.feedback import feedback, gradescope_results
 from mechlib.course.matching import matches
 from mechlib.course.roster import Student
 from mechlib.course.summary import summary
@@ -243,6 +244,15 @@ def test_what_was_not_graded_has_no_score_anywhere(reason):
     assert "Feedback on ch02: not graded" in text and "Ask your instructor" in text and "0 of" not in text
     assert ("It says why." in text) is (reason != "grader")
     assert "0 of 4 points" in Reader(feedback(zero)).text
+
+
+def test_what_is_not_executed_because_a_later_one_counts_has_no_score_either():
+    nothing = (question("read_out", "unanswered"), question("target_rank", "unanswered"))
+    early = replace(submission("1", *nothing, superseded=True), ungraded="superseded")
+    _, row, *_ = rows(tables.grades([early, submission("1")], CLASS))
+    assert row[4:9] == ["superseded", "", "4", "", ""]
+    assert "score" not in (results := json.loads(gradescope_results(early))) and results["tests"] == []
+    assert "A later submission counts" in results["output"]
 
 
 def test_a_class_of_which_nothing_was_graded_has_a_summary():

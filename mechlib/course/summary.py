@@ -154,7 +154,7 @@ def _everything(found: Mapping[str, Match]) -> tuple[Markup, ...]:
         )
         for folder, match in found.items()
     ]
-    header = ("student", "file", "chapter", "", "points")
+    header = ("student", "file", "chapter", "late", "points")
     return element("h2", "All submissions"), table("Every submission, with its feedback page", header, rows, (4,))
 
 

@@ -308,7 +308,7 @@ def book_exercises(check: Check = False) -> None:
 
 @book.command("address")
 def book_address(check: Check = False) -> None:
-    """Write the repository's address into first cells, Colab links, launch buttons and the README."""
+    """Write the repository's address and version into first cells, Colab links, launch buttons, README and citation."""
     from mechlib.authoring import address
 
     _bring_up_to_date(address, check=check)

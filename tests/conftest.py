@@ -51,7 +51,7 @@ def checkout_folder(tmp_path: Path) -> Path:
     """A folder with one chapter, one solution, and every file that shows the address."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "_config.yml").write_text("title: A book\nrepository:\n  url: nowhere\n  branch: main\n")
-    (tmp_path / "CITATION.cff").write_text("title: A book\nrepository-code: nowhere\n")
+    (tmp_path / "CITATION.cff").write_text("title: A book\nversion: none\nrepository-code: nowhere\n")
     table = "<!-- begin chapters: generated -->\nold\n<!-- end chapters -->"
     (tmp_path / "README.md").write_text(f"# A book\n\n```\ngit clone nowhere\n```\n\n{table}\n\nEnd.\n")
     chapter = new_notebook(cells=[new_markdown_cell("# A lens\n\nText."), new_code_cell("1 + 1")])

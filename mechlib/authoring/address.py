@@ -1,9 +1,9 @@
-"""The repository's public address, from the one place where it stands to everywhere it is shown.
+"""The repository's public address and its version, from the one place where they stand to everywhere they are shown.
 
-``[project.urls] Repository`` in ``pyproject.toml`` is the source. ``write()`` brings it into the first code cell of
-every notebook (which installs mechlib on Colab and does nothing elsewhere), the Colab links, the launch buttons of the
-book, the README and the citation file. The version installed on Colab is ``version`` of the same file, as the git tag
-``vVERSION``.
+``[project.urls] Repository`` and ``version`` in ``pyproject.toml`` are the source. ``write()`` brings them into the
+first code cell of every notebook (which installs mechlib on Colab and does nothing elsewhere), the Colab links, the
+launch buttons of the book, the README and the citation file. A released version is the git tag ``vVERSION``. A version
+that ends in ``.devN`` has no tag: its links and its first cells name the branch that it is developed on.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ import importlib.util
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("mechlib") is None:
-    %pip install -q "mechlib @ git+{repository}@v{version}"\
+    %pip install -q "mechlib @ git+{repository}@{ref}"\
 """
 
 
-PLACES = {"_config.yml": "  url: ", "CITATION.cff": "repository-code: ", "README.md": "git clone "}
-"""Files with a line that ends in the address, and how that line begins."""
+PLACES = (
+    ("_config.yml", "  url: ", "repository"),
+    ("_config.yml", "  branch: ", "ref"),
+    ("CITATION.cff", "repository-code: ", "repository"),
+    ("CITATION.cff", "version: ", "version"),
+    ("README.md", "git clone ", "repository"),
+)
+"""Files with a line that ends in the address, the version or the git reference, how that line begins, and in which."""
 
 
 def repository(folder: Path) -> str:
@@ -52,15 +58,32 @@ def repository(folder: Path) -> str:
     return address
 
 
+def version(folder: Path) -> str:
+    """The version, ``X.Y.Z`` of a release or ``X.Y.Z.devN`` on the way to it.
+
+    Raises:
+        ValueError: if ``pyproject.toml`` holds no such version.
+    """
+    found = checkout.project(folder).get("version", "")
+    if not re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", found):
+        raise ValueError(f"[project] version in pyproject.toml is {found!r}, not X.Y.Z of a release or X.Y.Z.devN")
+    return found
+
+
+def ref(folder: Path) -> str:
+    """The git reference under which the repository holds this version: its tag, or the branch before its release."""
+    return BRANCH if ".dev" in version(folder) else f"v{version(folder)}"
+
+
 def bootstrap_cell(folder: Path | None = None) -> str:
     """The source of the first code cell of every notebook."""
     folder = folder or checkout.root()
-    return BOOTSTRAP.format(repository=repository(folder), version=checkout.project(folder)["version"])
+    return BOOTSTRAP.format(repository=repository(folder), ref=ref(folder))
 
 
 def colab_link(folder: Path, path: str) -> str:
     """The address that opens the notebook at ``path`` of the repository in Colab."""
-    return f"{COLAB}/github/{'/'.join(repository(folder).split('/')[-2:])}/blob/{BRANCH}/{path}"
+    return f"{COLAB}/github/{'/'.join(repository(folder).split('/')[-2:])}/blob/{ref(folder)}/{path}"
 
 
 def addressed(notebook: Notebook, path: str, folder: Path) -> Notebook:
@@ -101,7 +124,7 @@ def _with_link(source: str, link: str) -> str:
 
 
 def expected(folder: Path) -> dict[Path, str]:
-    """The text of every file of a checkout that shows the address, by its path.
+    """The text of every file of a checkout that shows the address or the version, by its path.
 
     Raises:
         ValueError: if a file lacks the place where the address belongs; the message names both.
@@ -110,10 +133,11 @@ def expected(folder: Path) -> dict[Path, str]:
     for path in checkout.notebooks(folder):
         notebook = addressed(checkout.read_notebook(path), path.relative_to(folder).as_posix(), folder)
         texts[path] = checkout.dump_notebook(notebook)
-    for name, begins in PLACES.items():
-        text = (folder / name).read_text(encoding="utf-8")
+    facts = {"repository": repository(folder), "version": version(folder), "ref": ref(folder)}
+    for name, begins, fact in PLACES:
+        text = texts.get(folder / name) or (folder / name).read_text(encoding="utf-8")
         pattern = rf"(?m)^{re.escape(begins)}.*$"
-        texts[folder / name] = _replaced(text, pattern, begins + repository(folder), f"{name}: {begins!r}")
+        texts[folder / name] = _replaced(text, pattern, begins + facts[fact], f"{name}: {begins!r}")
     readme, table = folder / "README.md", f"{TABLE_BEGIN}\n{chapter_table(folder)}\n{TABLE_END}"
     pattern = rf"(?s){TABLE_BEGIN}\n.*{TABLE_END}"
     texts[readme] = _replaced(texts[readme], pattern, table, f"README.md: {TABLE_BEGIN!r}")
@@ -123,7 +147,7 @@ def expected(folder: Path) -> dict[Path, str]:
 def _replaced(text: str, pattern: str, replacement: str, place: str) -> str:
     text, count = re.subn(pattern, lambda _: replacement, text)
     if count != 1:
-        raise ValueError(f"{place} is there {count} times; the address needs it once")
+        raise ValueError(f"{place} is there {count} times; 'mechlib book address' needs it once")
     return text
 
 
@@ -143,15 +167,15 @@ def _badge(folder: Path, notebook: Path) -> str:
 
 
 def write(folder: Path | None = None) -> list[Path]:
-    """Write the address wherever it is shown; the files that changed."""
+    """Write the address and the version wherever they are shown; the files that changed."""
     return checkout.write_changed(expected(folder or checkout.root()))
 
 
 def stale(folder: Path | None = None) -> list[str]:
-    """One line for every file that does not show the address as ``pyproject.toml`` has it."""
+    """One line for every file that does not show the address and the version as ``pyproject.toml`` has them."""
     folder = folder or checkout.root()
     return [
-        f"{path.relative_to(folder)} does not show the address as it should: run 'mechlib book address'"
+        f"{path.relative_to(folder)} does not show the address and the version as it should: run 'mechlib book address'"
         for path, text in expected(folder).items()
         if checkout.differs(path, text)
     ]

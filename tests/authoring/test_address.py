@@ -1,11 +1,13 @@
-"""The repository's address stands once; everywhere else it is written from there."""
+"""The repository's address and version stand once; everywhere else they are written from there."""
 
+import re
 import shutil
 import sys
 from types import ModuleType
 
 import nbformat
 import pytest
+import yaml
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell
 
@@ -42,13 +44,13 @@ def test_write_reaches_every_place(checkout_folder):
     assert address.stale(checkout_folder) == []
     assert address.write(checkout_folder) == []
     assert f"  url: {OURS}\n" in (checkout_folder / "_config.yml").read_text()
-    assert f"repository-code: {OURS}\n" in (checkout_folder / "CITATION.cff").read_text()
+    assert f"version: 1.2.3\nrepository-code: {OURS}\n" in (checkout_folder / "CITATION.cff").read_text()
     readme = (checkout_folder / "README.md").read_text()
     assert f"git clone {OURS}\n" in readme and readme.endswith("\n\nEnd.\n")
     (row,) = [line for line in readme.splitlines() if line.startswith("| 02 ")]
     assert "| 02 A lens |" in row
     for path in ("book/part1/02_lens.ipynb", "exercises/02_lens.ipynb"):
-        assert f"https://colab.research.google.com/github/somebody/something/blob/main/{path}" in row
+        assert f"https://colab.research.google.com/github/somebody/something/blob/v1.2.3/{path}" in row
 
 
 def test_every_notebook_gets_the_same_first_code_cell_and_its_own_link(checkout_folder):
@@ -59,12 +61,37 @@ def test_every_notebook_gets_the_same_first_code_cell_and_its_own_link(checkout_
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         title, first = notebook.cells[0].source, notebook.cells[1]
-        assert f"/blob/main/{path.relative_to(checkout_folder).as_posix()})" in title
+        assert f"/blob/v1.2.3/{path.relative_to(checkout_folder).as_posix()})" in title
         assert title.count("Open in Colab") == 1
         assert first.cell_type == "code" and "bootstrap" in first.metadata.tags
         firsts.add(first.source)
     assert firsts == {address.bootstrap_cell(checkout_folder)}
     assert f"mechlib @ git+{OURS}@v1.2.3" in firsts.pop()
+
+
+@pytest.mark.parametrize(("version", "ref"), [("0.4.0", "v0.4.0"), ("0.4.0.dev0", "main"), ("0.4.0.dev12", "main")])
+def test_cells_links_and_citation_agree_on_one_version(checkout_folder, version, ref):
+    """A version on the way to its release has no tag yet: what is installed and opened is the branch."""
+    pyproject = checkout_folder / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("1.2.3", version))
+    exercises.write(checkout_folder)
+    address.write(checkout_folder)
+    assert address.stale(checkout_folder) == []
+    for path in checkout.notebooks(checkout_folder):
+        title, first = nbformat.read(path, as_version=4).cells[:2]
+        assert f'git+{OURS}@{ref}"' in first.source and f"/blob/{ref}/" in title.source
+    assert f"\nversion: {version}\n" in (checkout_folder / "CITATION.cff").read_text()
+    assert yaml.safe_load((checkout_folder / "_config.yml").read_text())["repository"] == {"url": OURS, "branch": ref}
+    links = re.findall(r"/blob/([^/]+)/", (checkout_folder / "README.md").read_text())
+    assert len(links) == 2 and set(links) == {ref}
+
+
+@pytest.mark.parametrize("bad", ["", "1.2", "v1.2.3", "1.2.3rc1", "1.2.3.dev"])
+def test_a_version_that_names_no_release_is_refused(checkout_folder, bad):
+    pyproject = checkout_folder / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("1.2.3", bad))
+    with pytest.raises(ValueError, match=r"version in pyproject\.toml"):
+        address.stale(checkout_folder)
 
 
 def test_an_edited_first_cell_is_drift(checkout_folder):

@@ -2,8 +2,8 @@
 
 The twin of a Colab session is a fresh environment with the versions that Colab publishes (``pins.txt``) and a stand-in
 for ``google.colab``. The first cell runs as it is; git's own setting ``insteadOf`` leads the repository's address to a
-repository made from this checkout, tagged with the version. Colab runs Python 3.13; the twin has the Python that runs
-the tests, and in place of two packages (``INSTEAD``) a version that this Python can have.
+repository made from this checkout, which has the reference that the cell names. Colab runs Python 3.13; the twin has
+the Python that runs the tests, and in place of two packages (``INSTEAD``) a version that this Python can have.
 """
 
 import json
@@ -97,15 +97,14 @@ def environment(folder: Path) -> Path:
 
 
 def repository(folder: Path) -> Path:
-    """A git repository with what is installed of this checkout, at the tag that the first cell asks for."""
+    """A git repository with what is installed of this checkout, under the reference that the first cell asks for."""
     for name in INSTALLED_FROM:
         folder.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copytree(ROOT / "mechlib", folder / "mechlib", ignore=shutil.ignore_patterns("__pycache__"))
     author = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
-    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", "twin"]):
+    for command in (["init", "-q", "-b", address.ref(ROOT)], ["add", "."], [*author, "commit", "-q", "-m", "twin"]):
         run("git", *command, cwd=folder)
-    run("git", "tag", f"v{checkout.project(ROOT)['version']}", cwd=folder)
     return folder
 
 

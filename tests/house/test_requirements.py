@@ -87,9 +87,9 @@ def test_the_packages_that_a_model_read_are_pinned_at_the_versions_on_its_card(n
         assert pins()[canonicalize_name(distribution)] == read.partition("+")[0], label
 
 
-def test_the_citation_has_the_version_of_the_package():
-    citation = (ROOT / "CITATION.cff").read_text()
-    assert f"\nversion: {PROJECT['version']}\n" in citation
+def test_the_newest_changes_are_those_of_this_version():
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert newest.split()[0] == PROJECT["version"] if ".dev" not in PROJECT["version"] else newest == "Not yet released"
 
 
 def test_build_requirement_and_python_bound_are_stated():

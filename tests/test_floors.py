@@ -22,11 +22,12 @@ FLOORS = {
     "widgets": 3,
     "plots": 3,
     "claims": 3,
-    "checks": 4,
-    "authoring": 5,
-    "grading": 5,
-    "course": 6,
-    "cli": 7,
+    "checks": 5,
+    "questions": 6,
+    "authoring": 7,
+    "grading": 7,
+    "course": 8,
+    "cli": 9,
 }
 REFERENCE = 2
 """The floor of every room not named above: the reference implementations."""
@@ -39,6 +40,9 @@ SIBLINGS = {
     ("tuned_lens", "lens"),
 }
 """(importer, imported) on one floor: the only ones that are meant."""
+
+BY_NAME = {("checks/registry.py", "mechlib.questions.")}
+"""(importer, beginning of the name): the only imports of mechlib's own modules by a name that is put together."""
 
 NEVER = {("llc", "zoo"), ("llc", "bridge"), ("icl", "zoo"), ("icl", "bridge")}
 """(importer, imported): rooms that take any module or callable and know no model of the book."""
@@ -54,6 +58,15 @@ def imported(path: Path, package: Path) -> Iterator[str]:
             base = parents[: len(parents) - node.level + 1] if node.level else ()
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def named(path: Path) -> Iterator[str]:
+    """How the names begin that a module hands to ``import_module`` as text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            text = next(iter(node.args[0].values)) if isinstance(node.args[0], ast.JoinedStr) else node.args[0]
+            if isinstance(text, ast.Constant):
+                yield text.value
 
 
 def room(parts: tuple[str, ...]) -> str:
@@ -78,6 +91,9 @@ def violations(package: Path) -> list[str]:
             above = FLOORS.get(there, REFERENCE) >= FLOORS.get(here, REFERENCE)
             if (here, there) in NEVER or (above and here != there and (here, there) not in SIBLINGS):
                 found.append(f"{where} (floor {FLOORS.get(here, REFERENCE)}) imports mechlib.{there}")
+        for name in named(path):
+            if name.startswith("mechlib") and (where.as_posix(), name) not in BY_NAME:
+                found.append(f"{where} imports {name} by name")
     return found
 
 
@@ -95,6 +111,8 @@ def test_every_import_goes_down():
         ("lens.py", "from mechlib.plots import style", "mechlib.plots"),
         ("widgets/explorer.py", "import mechlib.plots as plots", "mechlib.plots"),
         ("checks/engine.py", "from mechlib import cli", "mechlib.cli"),
+        ("checks/engine.py", "from mechlib.questions import ch01", "mechlib.questions"),
+        ("checks/engine.py", "import importlib\nimportlib.import_module('mechlib.questions.ch01')", "by name"),
         ("llc/chains.py", "from mechlib import zoo", "mechlib.zoo"),
         ("lens.py", "from transformer_lens import TransformerBridge", "transformer_lens"),
         ("zoo/cards.py", "import transformer_lens.config", "transformer_lens"),
@@ -103,6 +121,9 @@ def test_every_import_goes_down():
 def test_a_planted_violation_is_found(tmp_path, importer, line, accused):
     for name in ("bridge.py", "text.py", "zoo/cards.py", "lens.py", "llc/chains.py", "plots.py", "widgets/explorer.py"):
         _plant(tmp_path / name, "import torch\n")
+    by_name = "import importlib\nimportlib.import_module(f'mechlib.questions.{chapter}')"
+    _plant(tmp_path / "checks/registry.py", by_name)
+    _plant(tmp_path / "questions/ch01.py", "from mechlib.checks import question")
     for name in ("checks/engine.py", "cli.py"):
         _plant(tmp_path / name, "from mechlib import lens, zoo\nfrom mechlib.text import rows\n")
     assert violations(tmp_path) == []

@@ -12,7 +12,7 @@ from mechlib.checks.handing_in import Hand, unsaved
 from mechlib.checks.judging import Judgement, Trial, judge
 from mechlib.checks.question import Question
 from mechlib.checks.record import Progress, Record
-from mechlib.checks.registry import find, questions
+from mechlib.checks.registry import chapters, find, questions
 
 __all__ = ["check", "hint", "progress", "solved", "submit"]
 
@@ -101,8 +101,8 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
     if chapter is not None:
         return Progress.of(RECORD, questions(chapter))
     touched = {question_id.partition(".")[0] for question_id in RECORD.entries}
-    everything = questions()
-    return Progress.of(RECORD, [q for q in everything if q.chapter in touched] or everything)
+    asked = [each for each in chapters() if each in touched] or chapters()
+    return Progress.of(RECORD, [question for each in asked for question in questions(each)])
 
 
 def solved(*question_ids: str) -> bool:

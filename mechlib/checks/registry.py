@@ -1,7 +1,8 @@
-"""Finding questions: every module ``chNN`` of this folder holds the questions of one chapter in ``QUESTIONS``.
+"""Finding questions: ``mechlib.questions.chNN`` holds the questions of one chapter in ``QUESTIONS``.
 
-A question that a chapter no longer asks goes to ``RETIRED`` of its module and is found for good: courses that were
-released with it still grade it.
+The engine stands below the bank and finds it by the chapter in an id, so that a question of one chapter imports no
+other. A question that a chapter no longer asks goes to ``RETIRED`` of its module and is found for good: courses that
+were released with it still grade it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from mechlib.checks.question import Question
 
 __all__ = ["chapters", "find", "questions"]
 
+BANK = Path(__file__).parents[1] / "questions"
+"""The folder of the bank; empty where answers are graded."""
+
 
 @cache
 def chapters() -> tuple[str, ...]:
-    """The chapters that have questions, in order."""
-    names = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    """The chapters that have questions, in order. None of them is imported for it."""
+    names = (module.name for module in pkgutil.iter_modules([str(BANK)]))
     return tuple(sorted(name for name in names if re.fullmatch(r"ch\d\d", name)))
 
 
@@ -35,7 +40,7 @@ def questions(chapter: str | None = None) -> tuple[Question, ...]:
         return tuple(question for each in chapters() for question in questions(each))
     if chapter not in chapters():
         raise LookupError(f"there are no questions on {chapter!r}; chapters with questions: {', '.join(chapters())}")
-    return import_module(f"mechlib.checks.{chapter}").QUESTIONS
+    return _bank(chapter).QUESTIONS
 
 
 def find(question_id: object) -> Question:
@@ -44,13 +49,15 @@ def find(question_id: object) -> Question:
     Raises:
         LookupError: if there is none; the message shows the nearest ids.
     """
-    known = {question.id: question for question in questions()}
-    if isinstance(question_id, str) and (question := known.get(question_id) or _retired().get(question_id)):
-        return question
-    nearest = difflib.get_close_matches(str(question_id), known, n=3, cutoff=0.4) or sorted(known)
+    chapter = question_id.partition(".")[0] if isinstance(question_id, str) else ""
+    if chapter in chapters():
+        for question in (*questions(chapter), *getattr(_bank(chapter), "RETIRED", ())):
+            if question.id == question_id:
+                return question
+    known = sorted(question.id for question in questions())
+    nearest = difflib.get_close_matches(str(question_id), known, n=3, cutoff=0.4) or known
     raise LookupError(f"there is no question {question_id!r}; the nearest: {', '.join(nearest)}")
 
 
-def _retired() -> dict[str, Question]:
-    modules = (import_module(f"mechlib.checks.{chapter}") for chapter in chapters())
-    return {question.id: question for module in modules for question in getattr(module, "RETIRED", ())}
+def _bank(chapter: str) -> ModuleType:
+    return import_module(f"mechlib.questions.{chapter}")

@@ -141,8 +141,7 @@ def _visible() -> Iterator[Path]:
 
 def _hidden() -> list[Path]:
     """The parts of mechlib that hold answers or belong to the teachers' side."""
-    others = [PACKAGE / name for name in ("authoring", "course", "grading", "checks/__pycache__")]
-    return [path for path in (*others, *sorted((PACKAGE / "checks").glob("ch[0-9][0-9]"))) if path.is_dir()]
+    return [path for name in ("authoring", "course", "grading", "questions") if (path := PACKAGE / name).is_dir()]
 
 
 def refuse_if_visible(paths: Iterable[Path | None]) -> None:

@@ -9,6 +9,7 @@ from mechlib.checks import asking, registry
 from mechlib.checks.judging import Trial, judge
 from mechlib.checks.question import Case, Field, Misconception, Question
 from mechlib.checks.record import Record
+from mechlib.questions import ch02
 
 
 def scaled_sum(x, factor):
@@ -49,12 +50,7 @@ TOY = Question(
 @pytest.fixture
 def toy(monkeypatch):
     """The toy question, which the registry finds among those of its chapter."""
-    original = registry.questions
-
-    def with_toy(chapter=None):
-        return (*original(chapter), TOY) if chapter == TOY.chapter else original(chapter)
-
-    monkeypatch.setattr(registry, "questions", with_toy)
+    monkeypatch.setattr(ch02, "QUESTIONS", (*ch02.QUESTIONS, TOY))
     return TOY
 
 

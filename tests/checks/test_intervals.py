@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import norm, sem
 
-from mechlib.checks.intervals import with_interval
+from mechlib.questions.intervals import with_interval
 
 
 def test_it_is_the_normal_interval_of_the_mean():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mechlib.checks import check, registry
-from mechlib.checks.ch06 import copying_score
 from mechlib.checks.judging import Trial, judge
+from mechlib.questions.ch06 import copying_score
 
 CANCELLING = {
     # Seeds on which the reference, or another right answer, was rejected when each entry was judged by its own size.

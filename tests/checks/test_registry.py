@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.checks import ch02, check, registry
+from mechlib.checks import check, registry
+from mechlib.questions import ch02
 from tests.checks.conftest import TOY
 
 RELEASED = Path(__file__).with_name("released.txt").read_text().split()

@@ -9,10 +9,10 @@ import pytest
 
 from mechlib import cli
 from mechlib.authoring import checkout, exercises
-from mechlib.checks import ch02
 from mechlib.course import release
 from mechlib.course.leaks import leaks
 from mechlib.course.release import Course
+from mechlib.questions import ch02
 from tests.grading import toys
 
 SOLUTION = "02_logit_lens.ipynb"

@@ -428,7 +428,7 @@ def total(x, factor):
     "reference in mechlib": r"""
 from mechlib.checks import registry
 try:
-    from mechlib.checks.ch02 import QUESTIONS
+    from mechlib.questions.ch02 import QUESTIONS
     total = ends = QUESTIONS[0].reference
 except Exception:
     pass

@@ -479,7 +479,12 @@ def test_the_version_follows_the_source_of_what_a_question_is_made_from(monkeypa
     """Of its own module, of what that imports, and of the judging; not of its neighbours in the chapter."""
     question = registry.find("ch06.induction_score")
     before, source = version(question), versions._source
-    for name, same in {"ch06.patterns": False, "judging": False, "ch06.copying_score": True, "ch01.work": True}.items():
-        changed = f"mechlib.checks.{name}"
+    for name, same in {
+        "questions.ch06.patterns": False,
+        "checks.judging": False,
+        "questions.ch06.copying_score": True,
+        "questions.ch01.work": True,
+    }.items():
+        changed = f"mechlib.{name}"
         monkeypatch.setattr(versions, "_source", lambda n, c=changed: source(n) + "\n# changed" * (n == c))
         assert (version(question) == before) is same, name

@@ -175,9 +175,9 @@ def test_a_library_below_the_temporary_folder_is_there(monkeypatch, tmp_path, sa
 
 def test_the_questions_are_not_there(seen):
     assert seen("from mechlib.checks import registry", "registry.chapters()") == "()"
-    assert seen("import glob", f"glob.glob({str(sandbox.PACKAGE / 'checks' / 'ch*' / '*')!r})") == "[]"
+    assert seen("import glob", f"glob.glob({str(sandbox.PACKAGE / 'questions' / '*')!r})") == "[]"
     assert seen("import glob", f"len(glob.glob({str(sandbox.PACKAGE / 'checks' / '*')!r})) > 5") == "True"
-    loaded = "[n for n in sys.modules if n.startswith(('mechlib.checks.ch', 'mechlib.grading.a'))]"
+    loaded = "[n for n in sys.modules if n.startswith(('mechlib.questions', 'mechlib.grading.a'))]"
     assert seen("import sys", loaded) == "[]"
 
 

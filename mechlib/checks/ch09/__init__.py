@@ -1,5 +1,0 @@
-"""The questions on one layer and one gradient step. Answers work on plain tensors."""
-
-from mechlib.checks.ch09 import best_rates, layer, read_off, refute
-
-QUESTIONS = (layer.QUESTION, read_off.QUESTION, best_rates.QUESTION, refute.QUESTION)

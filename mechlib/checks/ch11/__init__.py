@@ -1,5 +1,0 @@
-"""The questions on function classes and their rivals. Answers work on plain tensors."""
-
-from mechlib.checks.ch11 import curve, neighbours, ratio, refute, sparse
-
-QUESTIONS = (neighbours.QUESTION, curve.QUESTION, sparse.QUESTION, ratio.QUESTION, refute.QUESTION)

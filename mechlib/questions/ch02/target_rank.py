@@ -1,0 +1,207 @@
+"""Question ch02.target_rank: the rank of the next token at every entry and position."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.drawing import distinct, integer, normal, tokens
+
+__all__ = ["QUESTION"]
+
+LogProbs = Float[Tensor, "entry batch pos d_vocab"]
+Tokens = Int[Tensor, "batch pos"]
+
+
+def target_rank(log_probs: LogProbs, tokens: Tokens) -> Int[Tensor, "entry batch pos-1"]:
+    """How many tokens are strictly more probable than the next token."""
+    return ranks(log_probs[:, :, :-1], tokens[:, 1:])
+
+
+def values_at(log_probs: LogProbs, targets: Tokens) -> Float[Tensor, "entry batch pos 1"]:
+    """The log-probability of each position's target, at every entry."""
+    return log_probs.gather(-1, targets.expand(len(log_probs), -1, -1)[..., None])
+
+
+def ranks(log_probs: LogProbs, targets: Tokens) -> Int[Tensor, "entry batch pos"]:
+    """How many tokens are strictly more probable than each position's target."""
+    return (log_probs > values_at(log_probs, targets)).sum(-1)
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Ordinary log-probabilities, tied ones, a single token (nothing follows), and very unequal ones."""
+    return (
+        _case("ordinary log-probabilities", generator),
+        _case("tied log-probabilities", generator, step=0.5),
+        _case("a single token, so that nothing follows", generator, pos=1),
+        _case("very unequal log-probabilities", generator, scale=300.0),
+    )
+
+
+def _case(
+    description: str, generator: torch.Generator, *, pos: int | None = None, step: float = 0.0, scale: float = 1.0
+) -> Case:
+    entry, batch = distinct(generator, 2, 2, 4)
+    pos = integer(generator, 6, 9) if pos is None else pos
+    d_vocab = integer(generator, 13, 18)
+    scores = normal(generator, entry, batch, pos, d_vocab, scale=scale)
+    log_probs = ((scores / step).round() * step if step else scores).log_softmax(-1)
+    return Case(description, {"log_probs": log_probs, "tokens": tokens(generator, d_vocab, batch, pos)})
+
+
+def one_based(log_probs, tokens):
+    return target_rank(log_probs, tokens) + 1
+
+
+def current_token(log_probs, tokens):
+    return ranks(log_probs, tokens)[:, :, :-1]
+
+
+def aligned_to_itself(log_probs, tokens):
+    return ranks(log_probs, tokens)[:, :, 1:]
+
+
+def all_positions(log_probs, tokens):
+    return ranks(log_probs, tokens)
+
+
+def wrapped(log_probs, tokens):
+    return ranks(log_probs, tokens.roll(-1, dims=-1))
+
+
+def previous_token(log_probs, tokens):
+    return ranks(log_probs[:, :, 1:], tokens[:, :-1])
+
+
+def from_below(log_probs, tokens):
+    return target_rank(-log_probs, tokens)
+
+
+def ties_against(log_probs, tokens):
+    log_probs, targets = log_probs[:, :, :-1], tokens[:, 1:]
+    return (log_probs >= values_at(log_probs, targets)).sum(-1) - 1
+
+
+def counts_itself(log_probs, tokens):
+    return ties_against(log_probs, tokens) + 1
+
+
+def ties_by_id(log_probs, tokens):
+    order = log_probs[:, :, :-1].argsort(dim=-1, descending=True, stable=True)
+    return (order == tokens[:, 1:, None]).int().argmax(-1)
+
+
+def ties_by_id_reversed(log_probs, tokens):
+    order = log_probs[:, :, :-1].argsort(dim=-1, stable=True).flip(-1)
+    return (order == tokens[:, 1:, None]).int().argmax(-1)
+
+
+def order_at_target(log_probs, tokens):
+    order = log_probs[:, :, :-1].argsort(dim=-1, descending=True, stable=True)
+    return values_at(order, tokens[:, 1:])[..., 0]
+
+
+def distinct_values(log_probs, tokens):
+    log_probs, targets = log_probs[:, :, :-1], tokens[:, 1:]
+    sorted_ = log_probs.sort(-1, descending=True).values
+    first = torch.cat([torch.ones_like(sorted_[..., :1]), (sorted_[..., 1:] < sorted_[..., :-1]).float()], -1)
+    return ((sorted_ > values_at(log_probs, targets)) * first).sum(-1)
+
+
+def by_sorting(log_probs, tokens):
+    ascending = log_probs[:, :, :-1].contiguous().sort(-1).values
+    targets = values_at(log_probs[:, :, :-1], tokens[:, 1:])
+    return log_probs.shape[-1] - torch.searchsorted(ascending, targets, right=True)[..., 0]
+
+
+def by_numpy(log_probs, tokens):
+    scores, targets = np.asarray(log_probs)[:, :, :-1], np.asarray(tokens)[:, 1:]
+    values = np.take_along_axis(scores, np.broadcast_to(targets[None, ..., None], (*scores.shape[:3], 1)), -1)
+    return np.count_nonzero(scores > values, axis=-1)
+
+
+def by_loops(log_probs, tokens):
+    def one(scores, target):
+        return sum(1.0 for score in scores if score > scores[target])
+
+    n_entries, batch, pos, _ = log_probs.shape
+    return [
+        [[one(log_probs[entry, row, p], tokens[row, p + 1]) for p in range(pos - 1)] for row in range(batch)]
+        for entry in range(n_entries)
+    ]
+
+
+def by_one_hot(log_probs, tokens):
+    hot = torch.nn.functional.one_hot(tokens[:, 1:], log_probs.shape[-1]).bool()
+    worst = log_probs[:, :, :-1].masked_fill(~hot, -torch.inf).amax(-1, keepdim=True)
+    return log_probs[:, :, :-1].gt(worst).double().sum(-1)
+
+
+SORTED_TIES = (
+    "right without ties, but sorting puts tied tokens in some order, and they share the smallest rank. Count the "
+    "strictly more probable tokens instead."
+)
+
+MISCONCEPTIONS = {
+    "one_based": Misconception(one_based, "you count from 1; the most probable token has rank 0."),
+    "current_token": Misconception(
+        current_token,
+        "this is the rank of the token that stands at the position. Position p predicts the token at p + 1.",
+    ),
+    "aligned_to_itself": Misconception(
+        aligned_to_itself,
+        "you shifted both: tokens[:, 1:] is compared with the distributions of the same positions. Keep the "
+        "distributions of the positions before.",
+    ),
+    "all_positions": Misconception(
+        all_positions,
+        "one position too many, and the ranks are those of the tokens that stand there. Position p predicts p + 1, "
+        "and the last one predicts nothing that is known.",
+    ),
+    "wrapped": Misconception(
+        wrapped, "the last position has no next token: rolling gives it the row's first one. Leave it out."
+    ),
+    "previous_token": Misconception(
+        previous_token, "the shift goes the wrong way: this is the rank of the token before each position."
+    ),
+    "from_below": Misconception(from_below, "you count the tokens that are less probable; count the more probable."),
+    "ties_against": Misconception(
+        ties_against, "tied tokens count against the target: only strictly more probable tokens count."
+    ),
+    "counts_itself": Misconception(
+        counts_itself,
+        "you count the target itself, and what is tied with it: use > and not >=, so that the first guess has rank 0.",
+    ),
+    "ties_by_id": Misconception(ties_by_id, SORTED_TIES),
+    "ties_by_id_reversed": Misconception(ties_by_id_reversed, SORTED_TIES),
+    "order_at_target": Misconception(
+        order_at_target,
+        "argsort gives the token at each rank; you look it up at the target's id, which is not the rank of the target. "
+        "Invert the permutation, or count.",
+    ),
+    "distinct_values": Misconception(
+        distinct_values, "tied tokens above the target count as one; each of them counts."
+    ),
+}
+
+QUESTION = Question(
+    id="ch02.target_rank",
+    points=1,
+    title="Rank of the next token",
+    hints=(
+        "Which token does the distribution at position p try to predict, and which positions have one?",
+        "Pair log_probs[:, :, :-1] with tokens[:, 1:], look up the log-probability of each target, and count the "
+        "tokens above it. No sorting is needed.",
+        "targets = tokens[:, 1:] expanded to [entry, batch, pos - 1, 1]; value = log_probs[:, :, :-1].gather(-1, "
+        "targets); the rank is (log_probs[:, :, :-1] > value).sum(-1).",
+    ),
+    reference=target_rank,
+    cases=cases,
+    axes={"log_probs": "entry batch pos d_vocab", "tokens": "batch pos"},
+    fields=(Field("rank", "entry batch pos-1", atol=0.0, rtol=0.0),),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"sorting": by_sorting, "numpy": by_numpy, "loops": by_loops, "one_hot": by_one_hot},
+)

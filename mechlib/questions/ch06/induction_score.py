@@ -1,0 +1,284 @@
+"""Question ch06.induction_score: how much each head looks at what followed the token earlier."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.ch06.patterns import attention, duplicates, induction_targets, on_targets
+from mechlib.questions.drawing import distinct, integer, tokens
+
+__all__ = ["QUESTION", "induction_score"]
+
+Pattern = Float[Tensor, "*head batch pos pos"]
+Tokens = Int[Tensor, "batch pos"]
+Scores = Float[Tensor, "*head"]
+
+
+def induction_score(pattern: Pattern, tokens: Tokens) -> Scores:
+    """The attention on the induction targets, in the mean over the queries of all rows that have one."""
+    return on_targets(pattern, induction_targets(tokens))
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Repeats, chance repeats, one token throughout, a single row, and no token twice."""
+    layer, head, batch = distinct(generator, 3, 3, 5)
+    period = integer(generator, 4, 6)
+    halves = torch.stack([torch.randperm(20, generator=generator)[:period] for _ in range(batch)]).repeat(1, 2)
+    pos = integer(generator, 11, 14)
+    different = torch.stack([torch.randperm(pos, generator=generator) for _ in range(batch)])
+    chance = torch.stack([tokens(generator, 2 + 9 * row, pos) for row in range(batch)])
+    chance[:, 3:5] = chance[:, 2:3]  # at least one immediate repeat in every row
+    drawn = (
+        ("random tokens, repeated once", halves),
+        ("rows of few and of many different tokens, repeated by chance", chance),
+        ("one token throughout", torch.full((batch, pos), 7)),
+        ("a single row", tokens(generator, 5, 1, pos)),
+        ("no token twice, so that no query has a target", different),
+    )
+    return tuple(
+        Case(what, {"pattern": attention(generator, layer, head, tokens=ids), "tokens": ids}) for what, ids in drawn
+    )
+
+
+def _among(targets_of):
+    """The score for other targets, ``[batch, query, key]`` made from the tokens."""
+
+    def answer(pattern, tokens):
+        return on_targets(pattern, targets_of(tokens))
+
+    return answer
+
+
+def _followed(tokens, distance):
+    """Whether the token ``distance`` before the key is the query's."""
+    shifted = torch.full_like(tokens, -1)
+    shifted[:, distance:] = tokens[:, : tokens.shape[1] - distance]
+    return (tokens[:, :, None] == shifted[:, None, :]).tril()
+
+
+def _diagonal(tokens, distance):
+    pos = tokens.shape[1]
+    where = torch.arange(pos)
+    return (where[:, None] - where == distance).expand(len(tokens), pos, pos)
+
+
+def _nearest(mask):
+    keys = torch.arange(mask.shape[-1])
+    return mask & (keys == (mask * (keys + 1)).amax(-1, keepdim=True) - 1)
+
+
+def _what_comes_next(tokens):
+    following = torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], -1)], 1)
+    return (following[:, :, None] == tokens[:, None, :]).tril()
+
+
+def _before_the_copy(tokens):
+    following = torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], -1)], 1)
+    return (tokens[:, :, None] == following[:, None, :]).tril(-2)
+
+
+def _rolled(tokens):
+    """The position after each earlier copy, the first position standing after the last."""
+    return (tokens[:, :, None] == tokens.roll(1, -1)[:, None, :]).tril()
+
+
+to_the_copy = _among(duplicates)
+to_the_previous = _among(lambda tokens: _diagonal(tokens, 1))
+one_too_far = _among(lambda tokens: _followed(tokens, 2))
+before_the_copy = _among(_before_the_copy)
+what_comes_next = _among(_what_comes_next)
+half_a_row_back = _among(lambda tokens: _diagonal(tokens, tokens.shape[1] // 2 - 1))
+latest_only = _among(lambda tokens: _nearest(induction_targets(tokens)))
+earliest_only = _among(lambda tokens: _nearest(induction_targets(tokens).flip(-1)).flip(-1))
+without_itself = _among(lambda tokens: induction_targets(tokens).tril(-1))
+rolled_round = _among(_rolled)
+of_first_row = _among(lambda tokens: induction_targets(tokens[:1]).expand(len(tokens), -1, -1))
+
+
+def over_all_queries(pattern, tokens):
+    return (pattern * induction_targets(tokens)).sum(-1).mean((-1, -2))
+
+
+def over_second_half(pattern, tokens):
+    half = tokens.shape[1] // 2
+    return (pattern * induction_targets(tokens)).sum(-1)[..., half:].mean((-1, -2))
+
+
+def over_targets(pattern, tokens):
+    return pattern[..., induction_targets(tokens)].mean(-1)
+
+
+def shared_out(pattern, tokens):
+    targets = induction_targets(tokens)
+    mean = (pattern * targets).sum(-1) / targets.sum(-1).clamp(min=1)
+    return mean[..., targets.any(-1)].mean(-1)
+
+
+def largest_target(pattern, tokens):
+    targets = induction_targets(tokens)
+    return (pattern * targets).amax(-1)[..., targets.any(-1)].mean(-1)
+
+
+def summed_over_queries(pattern, tokens):
+    return (pattern * induction_targets(tokens)).sum((-1, -2, -3))
+
+
+def mean_of_rows(pattern, tokens):
+    rows = zip(pattern.unbind(-3), tokens, strict=True)
+    return torch.stack([induction_score(row[..., None, :, :], ids[None]) for row, ids in rows]).nanmean(0)
+
+
+def queries_and_keys_swapped(pattern, tokens):
+    return induction_score(pattern.mT, tokens)
+
+
+def zero_if_undefined(pattern, tokens):
+    return induction_score(pattern, tokens).nan_to_num()
+
+
+def by_numpy(pattern, tokens):
+    pattern, tokens = np.asarray(pattern, dtype=np.float64), np.asarray(tokens)
+    mask = np.zeros(pattern.shape[2:])
+    mask[:, :, 1:] = tokens[:, :, None] == tokens[:, None, :-1]
+    mask = np.tril(mask)
+    n_queries = np.float64(mask.max(-1).sum())
+    with np.errstate(invalid="ignore"):
+        return np.tensordot(pattern, mask, axes=((2, 3, 4), (0, 1, 2))) / n_queries
+
+
+def by_rolled_duplicates(pattern, tokens):
+    same = torch.tril((tokens[:, None] == tokens[:, :, None]).double(), -1)
+    mask = torch.cat([torch.zeros_like(same[..., :1]), same[..., :-1]], -1)
+    share = torch.einsum("lhbqk,bqk->lh", pattern.double(), mask)
+    return share / (mask.sum(-1) > 0).sum()
+
+
+def by_loops(pattern, tokens):
+    total, count = torch.zeros(pattern.shape[:2]), 0
+    for row, ids in enumerate(tokens.tolist()):
+        for query, token in enumerate(ids):
+            keys = [key for key in range(1, query + 1) if ids[key - 1] == token]
+            count += bool(keys)
+            total += pattern[:, :, row, query, keys].sum(-1)
+    return total / count
+
+
+def by_where(pattern, tokens):
+    rows, queries, copies = torch.nonzero(duplicates(tokens), as_tuple=True)
+    attended = pattern[:, :, rows, queries, copies + 1].sum(-1)
+    return (attended / len(torch.unique(torch.stack([rows, queries]), dim=1).T)).tolist()
+
+
+MISCONCEPTIONS = {
+    "to_the_copy": Misconception(
+        to_the_copy,
+        "you score the earlier copies of the token themselves: that is a duplicate-token head. The target is the "
+        "position after the copy.",
+    ),
+    "to_the_previous": Misconception(
+        to_the_previous, "this is the previous-token score. The induction target depends on the tokens."
+    ),
+    "one_too_far": Misconception(
+        one_too_far, "you look two positions after the earlier copy; the target is the position just after it."
+    ),
+    "before_the_copy": Misconception(
+        before_the_copy, "you score the position before the earlier copy; the target is the one after it."
+    ),
+    "what_comes_next": Misconception(
+        what_comes_next,
+        "you score the keys that hold the token that really comes next. A head cannot know it: its targets are the "
+        "positions after earlier copies of the present token, whatever comes next.",
+    ),
+    "half_a_row_back": Misconception(
+        half_a_row_back,
+        "you take one diagonal, half a row back. That is the target only if a row is one block twice; the definition "
+        "goes by the tokens, whatever the row.",
+    ),
+    "latest_only": Misconception(
+        latest_only,
+        "you count only the most recent target. If the token stood there several times, each of them has one: add "
+        "their attention.",
+    ),
+    "earliest_only": Misconception(
+        earliest_only,
+        "you count only the earliest target. If the token stood there several times, each of them has one: add their "
+        "attention.",
+    ),
+    "without_itself": Misconception(
+        without_itself,
+        "you leave out the query's own position. After an immediate repeat, as in `a a`, the token before the second a "
+        "is an a, so that position is a target too.",
+    ),
+    "rolled_round": Misconception(
+        rolled_round,
+        "position 0 has no token before it: rolling gives it the last one of the row, so that it looks like a target. "
+        "Set its column to false.",
+    ),
+    "of_first_row": Misconception(
+        of_first_row, "you use the first row's tokens for all rows; each row has targets of its own."
+    ),
+    "over_all_queries": Misconception(
+        over_all_queries,
+        "your mean counts queries that have no target, as most of a first copy have not (a key after the query is "
+        "none). A perfect head would not reach 1: take the mean over the queries that have one.",
+    ),
+    "over_second_half": Misconception(
+        over_second_half,
+        "your mean runs over the second half of the row. Which queries have a target depends on the tokens: take the "
+        "mean over those.",
+    ),
+    "over_targets": Misconception(
+        over_targets,
+        "this is the mean over all target cells. A query with two targets shares its attention between them: add over "
+        "the keys first, then take the mean over the queries.",
+    ),
+    "shared_out": Misconception(
+        shared_out,
+        "you take the mean over each query's targets. A head that attends to nothing else would not reach 1 where "
+        "there are several: add the attention on them.",
+    ),
+    "largest_target": Misconception(
+        largest_target, "you take each query's most attended target; add the attention on all of its targets."
+    ),
+    "summed_over_queries": Misconception(
+        summed_over_queries, "you sum over the queries; take the mean over those that have a target."
+    ),
+    "mean_of_rows": Misconception(
+        mean_of_rows,
+        "this is a mean of the rows' scores, in which a row with one target weighs as much as one with ten. Pool the "
+        "queries of all rows.",
+    ),
+    "queries_and_keys_swapped": Misconception(
+        queries_and_keys_swapped,
+        "queries and keys are swapped: the last axis of the pattern is the key, and each query's attention sums to one "
+        "over it.",
+    ),
+    "zero_if_undefined": Misconception(
+        zero_if_undefined,
+        "right wherever a query has a target. Where none has, the score is NaN, as the mean of nothing is: a 0 would "
+        "say that the head looked elsewhere.",
+    ),
+}
+
+QUESTION = Question(
+    id="ch06.induction_score",
+    points=2,
+    title="Induction score of any sequence",
+    hints=(
+        "Compare every token with the token before every key. Which of these pairs may a causal head look at?",
+        "Make a mask [batch, query, key] of the targets: tokens[query] == tokens[key - 1], key from 1 to query. Sum "
+        "the attention over each query's targets, then take the mean over the queries, of all rows, that have one.",
+        "mask = zeros [batch, pos, pos]; mask[:, :, 1:] = tokens[:, :, None] == tokens[:, None, :-1]; mask = "
+        "mask.tril(). With has = mask.any(-1): (pattern * mask).sum(-1)[..., has].mean(-1).",
+    ),
+    reference=induction_score,
+    cases=cases,
+    axes={"pattern": "layer head batch pos pos", "tokens": "batch pos"},
+    fields=(Field("score", "layer head"),),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"numpy": by_numpy, "rolled": by_rolled_duplicates, "loops": by_loops, "where": by_where},
+)

@@ -1,0 +1,219 @@
+"""Question ch06.previous_token_score: how much each head looks at the token before."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.ch06.patterns import attention
+from mechlib.questions.drawing import distinct, integer, tokens
+
+__all__ = ["QUESTION"]
+
+Pattern = Float[Tensor, "layer head batch pos pos"]
+Scores = Float[Tensor, "layer head"]
+
+
+def previous_token_score(pattern: Pattern) -> Scores:
+    """The attention on the previous position, in the mean over rows and over the positions that have one."""
+    return diagonal(pattern, -1).mean((-1, -2))
+
+
+def diagonal(pattern: Pattern, offset: int) -> Float[Tensor, "layer head batch query"]:
+    """The attention on the position ``-offset`` back, of the queries that have one."""
+    return pattern.diagonal(offset, -2, -1)
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Several rows, a single row, a single layer, and rows of two tokens."""
+    return (
+        _case("several layers, heads and rows", generator),
+        _case("a single row", generator, batch=1),
+        _case("a single layer", generator, layer=1),
+        _case("rows of two tokens", generator, pos=2),
+    )
+
+
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    layer: int | None = None,
+    batch: int | None = None,
+    pos: int | None = None,
+) -> Case:
+    drawn = distinct(generator, 3, 3, 6)
+    layer, head, batch = layer or drawn[0], drawn[1], batch or drawn[2]
+    ids = tokens(generator, 5, batch, pos or integer(generator, 7, 10))
+    return Case(description, {"pattern": attention(generator, layer, head, tokens=ids)})
+
+
+def to_itself(pattern):
+    return diagonal(pattern, 0).mean((-1, -2))
+
+
+def to_the_next(pattern):
+    return diagonal(pattern, 1).mean((-1, -2))
+
+
+def two_back(pattern):
+    return diagonal(pattern, -2).mean((-1, -2))
+
+
+def to_the_first(pattern):
+    return pattern[..., 0].mean((-1, -2))
+
+
+def to_the_first_but_one(pattern):
+    return pattern[..., 1:, 0].mean((-1, -2))
+
+
+def over_all_positions(pattern):
+    return diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1]
+
+
+def over_all_cells(pattern):
+    return diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1] ** 2
+
+
+def over_causal_cells(pattern):
+    pos = pattern.shape[-1]
+    return diagonal(pattern, -1).sum(-1).mean(-1) / (pos * (pos + 1) / 2)
+
+
+def summed(pattern):
+    return diagonal(pattern, -1).sum(-1).mean(-1)
+
+
+def summed_over_rows(pattern):
+    return diagonal(pattern, -1).mean(-1).sum(-1)
+
+
+def last_position(pattern):
+    return pattern[..., -1, -2].mean(-1)
+
+
+def largest(pattern):
+    return diagonal(pattern, -1).amax(-1).mean(-1)
+
+
+def share_of_first_places(pattern):
+    first = pattern.argmax(-1)[..., 1:] == torch.arange(pattern.shape[-1] - 1)
+    return first.float().mean((-1, -2))
+
+
+def everything_earlier(pattern):
+    return pattern.tril(-1)[..., 1:, :].sum(-1).mean((-1, -2))
+
+
+def of_first_row(pattern):
+    return diagonal(pattern, -1)[:, :, 0].mean(-1)
+
+
+def of_every_row(pattern):
+    return diagonal(pattern, -1).mean(-1)
+
+
+def axes_swapped(pattern):
+    return previous_token_score(pattern).mT
+
+
+def by_numpy(pattern):
+    return np.diagonal(np.asarray(pattern), offset=-1, axis1=-2, axis2=-1).mean(axis=(-1, -2), dtype=np.float64)
+
+
+def by_index(pattern):
+    queries = torch.arange(1, pattern.shape[-1])
+    return pattern[..., queries, queries - 1].mean((2, 3))
+
+
+def by_mask(pattern):
+    pos = pattern.shape[-1]
+    mask = torch.eye(pos).roll(-1, -1).tril()
+    return torch.einsum("lhbqk,qk->lh", pattern, mask) / (len(pattern[0, 0]) * mask.sum())
+
+
+def by_loops(pattern):
+    def one(rows):
+        values = [float(row[q, q - 1]) for row in rows for q in range(1, len(row))]
+        return sum(values) / len(values)
+
+    return [[one(rows) for rows in layer] for layer in pattern]
+
+
+MISCONCEPTIONS = {
+    "to_itself": Misconception(
+        to_itself, "this is the attention on the position itself; the previous one is one column to the left."
+    ),
+    "to_the_next": Misconception(
+        to_the_next,
+        "you take the diagonal above the main one, as if rows were keys: it is zero, since no position looks ahead. "
+        "Rows are queries, columns keys.",
+    ),
+    "two_back": Misconception(two_back, "this is the attention two positions back; the previous one is one back."),
+    "to_the_first": Misconception(
+        to_the_first, "this is the attention on the first position of the row, not on the one before the query."
+    ),
+    "to_the_first_but_one": Misconception(
+        to_the_first_but_one,
+        "this is the attention on the first position of the row; the column has to move with the query.",
+    ),
+    "over_all_positions": Misconception(
+        over_all_positions,
+        "you divide by all positions, but position 0 has none before it: a perfect previous-token head would not "
+        "reach 1. Divide by the positions that have one.",
+    ),
+    "over_all_cells": Misconception(
+        over_all_cells,
+        "your mean runs over all pos * pos cells of the pattern; it runs over the queries that have a previous "
+        "position.",
+    ),
+    "over_causal_cells": Misconception(
+        over_causal_cells,
+        "your mean runs over all cells that a causal head can see; it runs over the queries that have a previous "
+        "position.",
+    ),
+    "summed": Misconception(summed, "you sum over the positions; take the mean, so that a perfect head scores 1."),
+    "summed_over_rows": Misconception(summed_over_rows, "you sum over the rows; take the mean over them."),
+    "last_position": Misconception(
+        last_position, "this is the last position's attention alone; every position from 1 on counts."
+    ),
+    "largest": Misconception(
+        largest, "you take each row's largest value; one position does not make a head. Take the mean."
+    ),
+    "share_of_first_places": Misconception(
+        share_of_first_places,
+        "you count how often the previous position gets the most attention; asked for is how much attention it gets.",
+    ),
+    "everything_earlier": Misconception(
+        everything_earlier, "this is the attention on all earlier positions together; only the previous one counts."
+    ),
+    "of_first_row": Misconception(
+        of_first_row, "only the first row is used; take the mean over all rows of the batch."
+    ),
+    "of_every_row": Misconception(
+        of_every_row, "the batch axis is still there: one number for every layer and head is asked for."
+    ),
+    "axes_swapped": Misconception(axes_swapped, "the axes are swapped: [layer, head] is asked for."),
+}
+
+QUESTION = Question(
+    id="ch06.previous_token_score",
+    points=1,
+    title="Previous-token score",
+    hints=(
+        "In the matrix of one head and one row, rows are queries and columns are keys. Where do the cells lie whose "
+        "column is one less than their row?",
+        "They are the diagonal just below the main one. It has pos - 1 cells: position 0 has nothing before it.",
+        "pattern.diagonal(-1, -2, -1) has shape [layer, head, batch, pos - 1]; take its mean over the last two axes.",
+    ),
+    reference=previous_token_score,
+    cases=cases,
+    axes={"pattern": "layer head batch pos pos"},
+    fields=(Field("score", "layer head"),),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"numpy": by_numpy, "index": by_index, "mask": by_mask, "loops": by_loops},
+)

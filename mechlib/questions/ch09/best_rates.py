@@ -1,0 +1,202 @@
+"""Question ch09.best_rates: the best single step when the inputs have unequal variances."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.drawing import distinct
+
+__all__ = ["QUESTION"]
+
+Moments = Float[Tensor, " coordinate"]
+Result = tuple[Tensor, Tensor, Tensor]
+
+
+def best_rates(var: Moments, fourth: Moments, n: int) -> Result:
+    """The best rate of every coordinate, the loss with these rates, and the best rate common to all."""
+    return solved_with(var, second_moment(var, fourth, n))
+
+
+def second_moment(var: Moments, fourth: Moments, n: int) -> Moments:
+    """The diagonal of ``E S^2``."""
+    return (fourth + var * var.sum() + (n - 2) * var**2) / n
+
+
+def solved_with(var: Moments, squared: Moments) -> Result:
+    rates = var / squared
+    return rates, 0.5 * (var * (1 - rates * var)).sum(), var.square().sum() / (var * squared).sum()
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Several kinds of inputs, one example, and many."""
+    few, some, many = distinct(generator, 3, 3, 12)
+    return (
+        _case("normal inputs", generator, n=few, kurtosis=(3.0, 3.0)),
+        _case("inputs of all kinds", generator, n=some, kurtosis=(1.0, 6.0)),
+        _case("a single example", generator, n=1, kurtosis=(1.5, 4.0)),
+        _case("many examples", generator, n=100 * many, kurtosis=(1.2, 9.0)),
+    )
+
+
+def _case(description: str, generator: torch.Generator, *, n: int, kurtosis: tuple[float, float]) -> Case:
+    d = distinct(generator, 1, 3, 8)[0]
+    var = (1.2 * torch.randn(d, generator=generator, dtype=torch.float64)).exp()
+    low, high = kurtosis
+    return Case(
+        description,
+        {
+            "var": var,
+            "fourth": (low + (high - low) * torch.rand(d, generator=generator, dtype=torch.float64)) * var**2,
+            "n": n,
+        },
+    )
+
+
+def as_if_equal(var, fourth, n):
+    return solved_with(var, (fourth + (len(var) + n - 2) * var**2) / n)
+
+
+def fourth_of_normal(var, fourth, n):
+    return best_rates(var, 3 * var**2, n)
+
+
+def own_pairs_forgotten(var, fourth, n):
+    return solved_with(var, (fourth + var * (var.sum() - var)) / n + var**2)
+
+
+def entries_squared(var, fourth, n):
+    return solved_with(var, (fourth + (n - 1) * var**2) / n)
+
+
+def many_examples(var, fourth, n):
+    return solved_with(var, var**2)
+
+
+def unaveraged(var, fourth, n):
+    return solved_with(var, n * second_moment(var, fourth, n))
+
+
+def loss_not_halved(var, fourth, n):
+    rates, loss, common = best_rates(var, fourth, n)
+    return rates, 2 * loss, common
+
+
+def loss_of_mean(var, fourth, n):
+    rates, _, common = best_rates(var, fourth, n)
+    return rates, 0.5 * (var * (1 - rates * var).square()).sum(), common
+
+
+def loss_of_common_rate(var, fourth, n):
+    rates, _, common = best_rates(var, fourth, n)
+    return rates, 0.5 * (var.sum() - common * var.square().sum()), common
+
+
+def loss_unweighted(var, fourth, n):
+    rates, _, common = best_rates(var, fourth, n)
+    return rates, 0.5 * (1 - rates * var).sum(), common
+
+
+def average_of_rates(var, fourth, n):
+    rates, loss, _ = best_rates(var, fourth, n)
+    return rates, loss, rates.mean()
+
+
+def common_unweighted(var, fourth, n):
+    rates, loss, _ = best_rates(var, fourth, n)
+    return rates, loss, var.sum() / second_moment(var, fourth, n).sum()
+
+
+def common_from_averages(var, fourth, n):
+    rates, loss, _ = best_rates(var, fourth, n)
+    v = var.mean()
+    return rates, loss, n * v / (fourth.mean() + (len(var) + n - 2) * v**2)
+
+
+def by_solving(var, fourth, n):
+    squared = torch.diag(fourth - var**2 + var * var.sum() + (n - 1) * var**2) / n
+    rates = torch.linalg.solve(squared, var)
+    common = (var @ var) / (var @ squared @ torch.ones_like(var))
+    return torch.as_tensor(rates), var.sum() / 2 - (var**2 @ rates) / 2, common
+
+
+def by_lists(var, fourth, n):
+    v, k = var.tolist(), fourth.tolist()
+    squared = [(b + a * (sum(v) - a)) / n + (n - 1) / n * a * a for a, b in zip(v, k, strict=True)]
+    rates = [a / s for a, s in zip(v, squared, strict=True)]
+    loss = sum(a - p * a * a for a, p in zip(v, rates, strict=True)) / 2
+    return rates, loss, sum(a * a for a in v) / sum(a * s for a, s in zip(v, squared, strict=True))
+
+
+def by_numpy(var, fourth, n):
+    v, k = np.asarray(var), np.asarray(fourth)
+    rates = n * v / (k + v * v.sum() + (n - 2) * v**2)
+    common = np.average(rates, weights=v**2 / rates)
+    return {"rates": rates, "loss": np.dot(v, 1 - rates * v) / 2, "common": common}
+
+
+MISCONCEPTIONS = {
+    "as_if_equal": Misconception(
+        as_if_equal,
+        "you took all variances to be equal: |x|² has the mean sum_b v_b, not d v_a.",
+    ),
+    "fourth_of_normal": Misconception(
+        fourth_of_normal, "you put 3 v² for the fourth moment; that is right for normal inputs alone."
+    ),
+    "own_pairs_forgotten": Misconception(
+        own_pairs_forgotten,
+        "there is v² / n too much. Either n² pairs of different examples were counted, and there are n (n - 1); or v_a "
+        "was multiplied by the sum of all variances, its own among them, which the fourth moment holds already.",
+    ),
+    "entries_squared": Misconception(
+        entries_squared, "you squared the entries of S; S² is a matrix product, and its diagonal sums whole rows."
+    ),
+    "many_examples": Misconception(
+        many_examples, "this is 1 / v, the rate for very many examples; with n of them S varies about its mean."
+    ),
+    "unaveraged": Misconception(unaveraged, "a step averages over the n examples; you let it add them up."),
+    "loss_not_halved": Misconception(loss_not_halved, "the loss is half the squared error."),
+    "loss_of_mean": Misconception(
+        loss_of_mean, "your loss puts the mean of S for S; it varies from prompt to prompt, which costs as well."
+    ),
+    "loss_of_common_rate": Misconception(
+        loss_of_common_rate, "your loss is that of the common rate; asked for is the loss with a rate for each."
+    ),
+    "loss_unweighted": Misconception(
+        loss_unweighted, "an error of w along coordinate a costs v_a times its square; weight the sum with v_a."
+    ),
+    "average_of_rates": Misconception(
+        average_of_rates, "the best common rate is not the mean of the rates: minimise the loss over one rate."
+    ),
+    "common_unweighted": Misconception(
+        common_unweighted, "for the common rate every coordinate counts with its variance, for so it does in the loss."
+    ),
+    "common_from_averages": Misconception(
+        common_from_averages, "you averaged the moments first; the loss is not a function of the averages."
+    ),
+}
+
+QUESTION = Question(
+    id="ch09.best_rates",
+    points=2,
+    title="The best rate for every direction",
+    hints=(
+        "From an estimate of zero and with rates p, the error after the step is (I - P S) w. Average its square.",
+        "You need the diagonal of E S². Terms with i = j give the fourth moment and v_a v_b, the others v_a².",
+        "squared = (fourth + var * var.sum() + (n - 2) * var**2) / n; rates = var / squared; the loss is half the "
+        "sum of var (1 - rates var); the common rate minimises sum var (1 - 2 p var + p² squared).",
+    ),
+    reference=best_rates,
+    cases=cases,
+    axes={"var": "coordinate", "fourth": "coordinate"},
+    fields=(
+        Field("rates", "coordinate", atol=1e-9),
+        Field("loss", atol=1e-9),
+        Field("common", atol=1e-9),
+    ),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"solving": by_solving, "lists": by_lists, "numpy": by_numpy},
+)

@@ -1,0 +1,199 @@
+"""Question ch09.layer: linear self-attention whose last token is a query and no key."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.icl.construction import LinearAttentionWeights, gd_weights
+from mechlib.questions.drawing import distinct, normal
+
+__all__ = ["QUESTION"]
+
+Tokens = Float[Tensor, "batch token d_token"]
+
+
+def layer(tokens: Tokens, W_Q: Tensor, W_K: Tensor, W_V: Tensor, W_O: Tensor) -> Tokens:
+    """All tokens after one layer."""
+    return LinearAttentionWeights(W_Q, W_K, W_V, W_O)(tokens)
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Random weights, a single example, large tokens, and the construction."""
+    d_token, n_tokens = distinct(generator, 2, 5, 9)
+    step = gd_weights(d_token - 1, n_tokens - 1, 0.7, dtype=torch.float32)
+    tokens = normal(generator, 3, n_tokens, d_token)
+    tokens[:, -1, -1] = 0
+    return (
+        _case("random weights", generator),
+        _case("a single example", generator, n_tokens=2),
+        _case("large tokens", generator, scale=30.0),
+        Case(
+            "the weights of a gradient step",
+            {
+                "tokens": tokens,
+                "W_Q": torch.cat([step.W_Q, torch.zeros(d_token, 5)], 1),
+                "W_K": torch.cat([step.W_K, torch.zeros(d_token, 5)], 1),
+                "W_V": torch.cat([step.W_V, torch.zeros(d_token, 7)], 1),
+                "W_O": torch.cat([step.W_O, torch.zeros(7, d_token)], 0),
+            },
+        ),
+    )
+
+
+def _case(description: str, generator: torch.Generator, *, n_tokens: int | None = None, scale: float = 1.0) -> Case:
+    batch, d_token, d_key, d_value, drawn = distinct(generator, 5, 3, 9)
+    inputs = {
+        "tokens": scale * normal(generator, batch, n_tokens or drawn, d_token),
+        "W_Q": normal(generator, d_token, d_key, scale=0.4),
+        "W_K": normal(generator, d_token, d_key, scale=0.4),
+        "W_V": normal(generator, d_token, d_value, scale=0.4),
+        "W_O": normal(generator, d_value, d_token, scale=0.4),
+    }
+    return Case(description, {name: value.double() for name, value in inputs.items()})
+
+
+def _added(tokens, scores, context, W_V, W_O):
+    return tokens + scores @ (context @ W_V) @ W_O
+
+
+def _scores(tokens, context, W_Q, W_K):
+    return (tokens @ W_Q) @ (context @ W_K).mT
+
+
+def query_is_key(tokens, W_Q, W_K, W_V, W_O):
+    return _added(tokens, _scores(tokens, tokens, W_Q, W_K), tokens, W_V, W_O)
+
+
+def first_left_out(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, 1:]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K), context, W_V, W_O)
+
+
+def softmax(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K).softmax(-1), context, W_V, W_O)
+
+
+def standard(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    scores = _scores(tokens, context, W_Q, W_K) / W_Q.shape[1] ** 0.5
+    return _added(tokens, scores.softmax(-1), context, W_V, W_O)
+
+
+def divided_by_root(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K) / W_Q.shape[1] ** 0.5, context, W_V, W_O)
+
+
+def averaged(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    scores = _scores(tokens, context, W_Q, W_K) / context.shape[1]
+    return _added(tokens, scores, context, W_V, W_O)
+
+
+def causal(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K).tril(), context, W_V, W_O)
+
+
+def strictly_causal(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_Q, W_K).tril(-1), context, W_V, W_O)
+
+
+def exchanged(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    return _added(tokens, _scores(tokens, context, W_K, W_Q), context, W_V, W_O)
+
+
+def no_residual(tokens, W_Q, W_K, W_V, W_O):
+    return layer(tokens, W_Q, W_K, W_V, W_O) - tokens
+
+
+def subtracted(tokens, W_Q, W_K, W_V, W_O):
+    return 2 * tokens - layer(tokens, W_Q, W_K, W_V, W_O)
+
+
+def query_alone(tokens, W_Q, W_K, W_V, W_O):
+    return layer(tokens, W_Q, W_K, W_V, W_O)[:, -1]
+
+
+def only_query_moves(tokens, W_Q, W_K, W_V, W_O):
+    return torch.cat([tokens[:, :-1], layer(tokens, W_Q, W_K, W_V, W_O)[:, -1:]], 1)
+
+
+def by_einsum(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1]
+    moved = torch.einsum("btd,dk,bse,ek,bsf,fv,vg->btg", tokens, W_Q, context, W_K, context, W_V, W_O)
+    return tokens + moved
+
+
+def by_second_moments(tokens, W_Q, W_K, W_V, W_O):
+    context = tokens[:, :-1].double()
+    moments = context.mT @ context
+    return tokens + tokens.double() @ (W_Q @ W_K.T).double() @ moments @ (W_V @ W_O).double()
+
+
+def by_examples(tokens, W_Q, W_K, W_V, W_O):
+    t, q, k, v, o = (part.double().numpy() for part in (tokens, W_Q, W_K, W_V, W_O))
+    found = t.copy()
+    for i in range(t.shape[1] - 1):
+        score = (t @ q @ (t[:, i] @ k)[:, :, None])[..., 0]
+        found += score[:, :, None] * (t[:, i] @ v @ o)[:, None]
+    return found
+
+
+MISCONCEPTIONS = {
+    "query_is_key": Misconception(
+        query_is_key, "the query attends to itself; it is nobody's key, so leave the last token out of the context."
+    ),
+    "first_left_out": Misconception(
+        first_left_out, "you leave the first token out of the context; the query is the last one."
+    ),
+    "softmax": Misconception(softmax, "your scores go through a softmax; linear attention takes them as they are."),
+    "standard": Misconception(
+        standard, "this is softmax attention; linear attention takes the scores as they are, without root or softmax."
+    ),
+    "divided_by_root": Misconception(
+        divided_by_root, "you divide the scores by the root of the key's width; this layer does not scale them."
+    ),
+    "averaged": Misconception(averaged, "you average over the examples; the layer adds them up."),
+    "causal": Misconception(causal, "you mask later tokens; here every token sees all examples."),
+    "strictly_causal": Misconception(
+        strictly_causal, "tokens see only those before them; here every token sees all examples, before it or not."
+    ),
+    "exchanged": Misconception(exchanged, "query and key are exchanged: the token goes through W_Q, examples W_K."),
+    "no_residual": Misconception(no_residual, "the token itself is missing: the layer adds to it."),
+    "subtracted": Misconception(subtracted, "you subtract what attention finds; the sign belongs to the weights."),
+    "query_alone": Misconception(query_alone, "you return the query alone; the next layer needs all tokens."),
+    "only_query_moves": Misconception(
+        only_query_moves,
+        "only the query moves; the examples have to become residuals too, or the next layer repeats the step.",
+    ),
+}
+
+QUESTION = Question(
+    id="ch09.layer",
+    points=1,
+    title="A layer of linear attention",
+    hints=(
+        "Which tokens may be read, and by whom? The query reads and is not read.",
+        "Scores [batch, token, example] are products of queries of all tokens with keys of all but the last.",
+        "context = tokens[:, :-1]; tokens + (tokens @ W_Q) @ (context @ W_K).mT @ (context @ W_V) @ W_O",
+    ),
+    reference=layer,
+    cases=cases,
+    axes={
+        "tokens": "batch token d_token",
+        "W_Q": "d_token d_key",
+        "W_K": "d_token d_key",
+        "W_V": "d_token d_value",
+        "W_O": "d_value d_token",
+    },
+    fields=(Field("tokens", "batch token d_token"),),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"einsum": by_einsum, "second_moments": by_second_moments, "examples": by_examples},
+)

@@ -1,0 +1,262 @@
+"""Question ch12.crossing: from squared errors and coefficients to the sample size at which accuracy wins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.special import lambertw
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.drawing import distinct
+
+__all__ = ["QUESTION"]
+
+Pairs = Float[Tensor, "pair solution"]
+PerPair = Float[Tensor, " pair"]
+
+
+def crossing(errors: Pairs, coefficients: Pairs, noise_var: float, n_points: int) -> tuple[PerPair, PerPair]:
+    """The loss gap in nats per prompt, and the number of prompts beyond which the accurate solution is preferred."""
+    gap = n_points * (errors[:, 0] - errors[:, 1]) / noise_var
+    return gap, solved(gap, coefficients)
+
+
+def solved(gap: PerPair, coefficients: Pairs) -> PerPair:
+    """The larger root of ``n gap = (difference of the coefficients) log n``; 1 where there is none."""
+    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
+    roots = -ratio.numpy() * lambertw(-1 / ratio.numpy(), -1).real
+    return torch.where(ratio > math.e, torch.from_numpy(roots), 1.0)
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Gaps of all sizes, pairs of which the accurate solution wins from the start, little noise, a single point."""
+    return (
+        _case("gaps of all sizes", generator, noise_var=0.6, ratios=(5.0, 400.0)),
+        _case("some accurate solutions win from the start", generator, noise_var=1.7, ratios=(0.5, 40.0)),
+        _case("little noise", generator, noise_var=0.02, ratios=(4.0, 60.0)),
+        _case("prompts of a single point", generator, noise_var=0.3, ratios=(6.0, 3000.0), n_points=1),
+    )
+
+
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    noise_var: float,
+    ratios: tuple[float, float],
+    n_points: int | None = None,
+) -> Case:
+    pairs, drawn = distinct(generator, 2, 4, 12)
+    n_points = n_points or drawn
+    noise_var *= float(1 + 0.2 * torch.rand(1, generator=generator))
+    accurate, gap, first = (torch.rand(pairs, generator=generator, dtype=torch.float64) for _ in range(3))
+    errors = torch.stack([0.1 + accurate + 0.02 + 0.3 * gap, 0.1 + accurate], 1)
+    low, high = (math.log(ratio) for ratio in ratios)
+    ratio = torch.linspace(low, high, pairs, dtype=torch.float64).exp()
+    ratio = torch.where((ratio - math.e).abs() < 1, 2.2 * ratio, ratio)  # not where the two roots meet
+    nats = n_points * (errors[:, 0] - errors[:, 1]) / noise_var
+    simple = 2 + 20 * first
+    return Case(
+        description,
+        {
+            "errors": errors,
+            "coefficients": torch.stack([simple, simple + ratio * nats], 1),
+            "noise_var": noise_var,
+            "n_points": n_points,
+        },
+    )
+
+
+def _with_gap(factor: float, errors: Pairs, coefficients: Pairs) -> tuple[PerPair, PerPair]:
+    gap = factor * (errors[:, 0] - errors[:, 1])
+    return gap, solved(gap, coefficients)
+
+
+def raw_errors(errors, coefficients, noise_var, n_points):
+    return _with_gap(1.0, errors, coefficients)
+
+
+def points_forgotten(errors, coefficients, noise_var, n_points):
+    return _with_gap(1 / noise_var, errors, coefficients)
+
+
+def noise_forgotten(errors, coefficients, noise_var, n_points):
+    return _with_gap(n_points, errors, coefficients)
+
+
+def halved_again(errors, coefficients, noise_var, n_points):
+    return _with_gap(n_points / (2 * noise_var), errors, coefficients)
+
+
+def deviation_for_variance(errors, coefficients, noise_var, n_points):
+    return _with_gap(n_points / noise_var**0.5, errors, coefficients)
+
+
+def noise_multiplied(errors, coefficients, noise_var, n_points):
+    return _with_gap(n_points * noise_var, errors, coefficients)
+
+
+def gap_turned(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    return -gap, n
+
+
+def smaller_root(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
+    roots = torch.from_numpy(-ratio.numpy() * lambertw(-1 / ratio.numpy(), 0).real)
+    return gap, torch.where(ratio > math.e, roots, 1.0)
+
+
+def no_logarithm(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    return gap, (coefficients[:, 1] - coefficients[:, 0]) / gap
+
+
+def first_step(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
+    return gap, torch.where(n > 1, ratio * ratio.log(), n)
+
+
+def rounded_up(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    return gap, n.ceil()
+
+
+def coefficients_turned(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    return gap, torch.ones_like(n)
+
+
+def common_logarithm(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    return gap, solved(gap, coefficients / math.log(10))
+
+
+def half_of_each(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    return gap, solved(gap, coefficients / 2)
+
+
+def larger_coefficient_alone(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    return gap, solved(gap, torch.stack([0 * coefficients[:, 0], coefficients[:, 1]], 1))
+
+
+def counted_in_points(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    return gap, torch.where(n > 1, n * n_points, n)
+
+
+def root_of_nothing(errors, coefficients, noise_var, n_points):
+    gap, _ = crossing(errors, coefficients, noise_var, n_points)
+    ratio = ((coefficients[:, 1] - coefficients[:, 0]) / gap).numpy()
+    return gap, torch.from_numpy(-ratio * lambertw(-1 / ratio, -1).real)
+
+
+def nan_without_root(errors, coefficients, noise_var, n_points):
+    gap, n = crossing(errors, coefficients, noise_var, n_points)
+    return gap, torch.where(n > 1, n, torch.nan)
+
+
+def by_bisection(errors, coefficients, noise_var, n_points):
+    gap = n_points / noise_var * (errors[:, 0] - errors[:, 1]).double()
+    ratio = (coefficients[:, 1] - coefficients[:, 0]).double() / gap
+    low, high = ratio.clamp(min=math.e).log(), torch.full_like(ratio, 60.0)
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = middle.exp() < ratio * middle
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return gap, torch.where(ratio > math.e, low.exp(), 1.0)
+
+
+def by_iteration(errors, coefficients, noise_var, n_points):
+    gap = (errors[:, 0] - errors[:, 1]) * n_points / noise_var
+    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
+    n = ratio**2 + 10
+    for _ in range(400):
+        n = ratio * n.log().clamp(min=1)
+    return gap, torch.where(ratio > math.e, n, 1.0)
+
+
+def by_brentq(errors, coefficients, noise_var, n_points):
+    gaps, found = [], []
+    for (high, low), (simple, complex_) in zip(np.asarray(errors), np.asarray(coefficients), strict=True):
+        gaps.append(n_points * (high - low) / noise_var)
+        ratio = (complex_ - simple) / gaps[-1]
+        log_n = brentq(lambda t, r=ratio: t - math.log(r * t), math.log(ratio), 60) if ratio > math.e else 0.0
+        found.append(math.exp(log_n))
+    return {"gap": gaps, "n": found}
+
+
+MISCONCEPTIONS = {
+    "raw_errors": Misconception(
+        raw_errors, "errors are no nats yet: divide by the noise's variance, and add up the points of a prompt."
+    ),
+    "points_forgotten": Misconception(
+        points_forgotten,
+        "this is the gap of one point; a prompt has n_points of them, whose log-likelihoods add up.",
+    ),
+    "noise_forgotten": Misconception(
+        noise_forgotten, "the noise is missing: minus the log-likelihood is half the squared error over its variance."
+    ),
+    "halved_again": Misconception(halved_again, "the errors are halved already: do not divide by 2 again."),
+    "deviation_for_variance": Misconception(
+        deviation_for_variance, "you divide by the standard deviation of the noise; noise_var is the variance: no root."
+    ),
+    "noise_multiplied": Misconception(noise_multiplied, "you multiply by the noise's variance: divide."),
+    "gap_turned": Misconception(gap_turned, "the gap is the simple solution less the accurate one, above zero."),
+    "smaller_root": Misconception(
+        smaller_root,
+        "this is the smaller root, where the formula for large n means nothing; take the larger one.",
+    ),
+    "no_logarithm": Misconception(no_logarithm, "the logarithm is missing: coefficients are multiplied with log n."),
+    "first_step": Misconception(
+        first_step, "r log r is only the first step from n = r; go on until n = r log n holds."
+    ),
+    "rounded_up": Misconception(rounded_up, "you round n up; leave it where the free energies are equal."),
+    "coefficients_turned": Misconception(
+        coefficients_turned,
+        "n is 1 for every pair here; the difference of coefficients is the accurate one's less the simple one's.",
+    ),
+    "common_logarithm": Misconception(common_logarithm, "free energies are in nats: take the natural logarithm."),
+    "half_of_each": Misconception(
+        half_of_each, "you halve the coefficients; that is for numbers of parameters, of which lambda is half."
+    ),
+    "larger_coefficient_alone": Misconception(
+        larger_coefficient_alone, "the simple solution has a coefficient too: only the difference counts."
+    ),
+    "counted_in_points": Misconception(
+        counted_in_points, "you count points; a sample is a whole prompt here, since its points share their task."
+    ),
+    "root_of_nothing": Misconception(
+        root_of_nothing, "where the difference of coefficients is below e times the gap there is no root: give 1."
+    ),
+    "nan_without_root": Misconception(
+        nan_without_root, "where no number of samples makes the simple solution win, the answer is 1, not NaN."
+    ),
+}
+
+QUESTION = Question(
+    id="ch12.crossing",
+    points=2,
+    title="When does accuracy win?",
+    hints=(
+        "Both sides in nats: what is minus the log-likelihood of a prompt, and what does log n multiply?",
+        "gap = n_points * (difference of errors) / noise_var; then n * gap = (difference of coefficients) * log n.",
+        "With r = difference of coefficients / gap: if r <= e give 1, else halve the interval of log n from log r to "
+        "60, on which n - r log n changes its sign.",
+    ),
+    reference=crossing,
+    cases=cases,
+    axes={"errors": "pair solution", "coefficients": "pair solution"},
+    fields=(Field("gap", "pair", atol=1e-6), Field("n", "pair")),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"bisection": by_bisection, "iteration": by_iteration, "brentq": by_brentq},
+)

@@ -1,0 +1,282 @@
+"""Question ch14.coefficient: learning coefficient and multiplicity from the charts of a blow-up."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.drawing import distinct, integer
+
+__all__ = ["QUESTION"]
+
+Exponents = Int[Tensor, "chart weight"]
+Result = tuple[Tensor, Tensor]
+
+
+def coefficient(k: Exponents, h: Exponents) -> Result:
+    """λ and m of a loss that is a normal crossing in every chart."""
+    return from_rates(rates(k, h))
+
+
+def rates(k: Exponents, h: Exponents) -> Tensor:
+    """``(h + 1) / 2k`` of every weight, infinite where the weight is not in the loss."""
+    return torch.where(k > 0, (h + 1) / (2 * k), torch.inf)
+
+
+def from_rates(found: Tensor) -> Result:
+    """The smallest rate, and how often the chart that holds it most often does."""
+    smallest = found.min()
+    return smallest, (found == smallest).sum(1).max()
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Ties within a chart, across charts, of a larger rate; one chart; and a pole hidden by its Jacobian."""
+    ordinary = _draw(generator)
+    _put(ordinary, generator, chart=0, ties=1)
+    _put(ordinary, generator, chart=1, ties=3, inverse=2)
+    tied = _draw(generator)
+    _put(tied, generator, chart=2, ties=3)
+    across = _draw(generator)
+    for chart, ties in enumerate((2, *sorted((1, 3), reverse=integer(generator, 0, 1) == 1))):
+        _put(across, generator, chart=chart, ties=ties)
+    single = _draw(generator, charts=1)
+    _put(single, generator, chart=0, ties=2)
+    hidden = _draw(generator)
+    _put(hidden, generator, chart=1, ties=2)
+    hidden[0][0, 0], hidden[1][0, 0] = 40, 31  # the largest exponent, but not the smallest rate
+    return (
+        _case("one pole", ordinary),
+        _case("a tie within a chart", tied),
+        _case("ties in several charts", across),
+        _case("a single chart", single),
+        _case("a large exponent with a large Jacobian", hidden),
+    )
+
+
+def _draw(generator: torch.Generator, charts: int | None = None) -> tuple[Exponents, Exponents]:
+    """Exponents with rates above 1/2: k of 1 to 4 and h of k or more; one weight of a chart is not in the loss."""
+    shape = integer(generator, 3, 5) if charts is None else charts, integer(generator, 7, 9)
+    k = torch.randint(1, 5, shape, generator=generator)
+    h = k - 1 + torch.randint(1, 5, shape, generator=generator)
+    for chart in range(shape[0]):
+        at = integer(generator, 5, shape[1] - 1)
+        k[chart, at] = 0
+        h[chart, at] = integer(generator, 0, 3)
+    return k, h
+
+
+def _put(
+    drawn: tuple[Exponents, Exponents], generator: torch.Generator, *, chart: int, ties: int, inverse: int = 3
+) -> None:
+    """Give ``ties`` weights of a chart the rate ``1/inverse`` in different ways; 1/3 is the smallest of all."""
+    k, h = drawn
+    for place, weight in enumerate(distinct(generator, ties, 1, 4)):
+        h[chart, weight] = 2 * (place + 1) - 1
+        k[chart, weight] = inverse * (place + 1)
+
+
+def _case(description: str, drawn: tuple[Exponents, Exponents]) -> Case:
+    return Case(description, {"k": drawn[0], "h": drawn[1]})
+
+
+def no_jacobian(k, h):
+    return from_rates(rates(k, torch.zeros_like(h)))
+
+
+def jacobian_without_one(k, h):
+    return from_rates(torch.where(k > 0, h / (2 * k), torch.inf))
+
+
+def without_the_two(k, h):
+    smallest, count = coefficient(k, h)
+    return 2 * smallest, count
+
+
+def largest_rate(k, h):
+    found = torch.where(k > 0, (h + 1) / (2 * k), -torch.inf)
+    return found.max(), (found == found.max()).sum(1).max()
+
+
+def largest_exponent(k, h):
+    at = k == k.max()
+    return ((h + 1) / (2 * k))[at].min(), at.sum(1).max()
+
+
+def sum_over_weights(k, h):
+    found = rates(k, h)
+    total = torch.where(found.isinf(), 0.0, found).sum(1)
+    return total.min(), coefficient(k, h)[1]
+
+
+def ties_over_charts(k, h):
+    found = rates(k, h)
+    return found.min(), (found == found.min()).sum()
+
+
+def number_of_charts(k, h):
+    found = rates(k, h)
+    return found.min(), (found == found.min()).any(1).sum()
+
+
+def ties_of_first_chart(k, h):
+    found = rates(k, h)
+    chart = found.min(1).values.argmin()
+    return found.min(), (found[chart] == found.min()).sum()
+
+
+def fewest_ties(k, h):
+    found = rates(k, h)
+    counts = (found == found.min()).sum(1)
+    return found.min(), counts[counts > 0].min()
+
+
+def ties_of_any_pole(k, h):
+    found = rates(k, h)
+    return found.min(), (found == found.amin(1, keepdim=True)).sum(1).max()
+
+
+def multiplicity_less_one(k, h):
+    smallest, count = coefficient(k, h)
+    return smallest, count - 1
+
+
+def always_one(k, h):
+    return coefficient(k, h)[0], 1
+
+
+def all_in_the_loss(k, h):
+    return coefficient(k, h)[0], (k > 0).sum(1).max()
+
+
+def first_chart_only(k, h):
+    return coefficient(k[:1], h[:1])
+
+
+def negative_pole(k, h):
+    smallest, count = coefficient(k, h)
+    return -smallest, count
+
+
+def inverted(k, h):
+    return from_rates(torch.where(k > 0, 2 * k / (h + 1), torch.inf))
+
+
+def absent_at_zero(k, h):
+    return from_rates(torch.where(k > 0, (h + 1) / (2 * k), 0.0))
+
+
+def by_fractions(k, h):
+    charts = [
+        [Fraction(b + 1, 2 * a) for a, b in zip(ks, hs, strict=True) if a]
+        for ks, hs in zip(k.tolist(), h.tolist(), strict=True)
+    ]
+    smallest = min(min(chart) for chart in charts)
+    return float(smallest), max(chart.count(smallest) for chart in charts)
+
+
+def by_numpy(k, h):
+    k, h = np.asarray(k, dtype=np.float64), np.asarray(h)
+    with np.errstate(divide="ignore"):
+        found = (h + 1) / (2 * k)
+    return np.array([found.min(), np.isclose(found, found.min()).sum(axis=1).max()])
+
+
+def by_sorting(k, h):
+    found = ((h + 1.0) / (2.0 * k)).sort(1).values
+    best = found[:, 0].min()
+    return {
+        "coefficient": best,
+        "multiplicity": torch.searchsorted(found, best.repeat(len(found), 1), right=True).max(),
+    }
+
+
+MISCONCEPTIONS = {
+    "no_jacobian": Misconception(
+        no_jacobian,
+        "this is the smallest 1/(2k). The blow-up's Jacobian thins the weights out near zero: the rate is (h + "
+        "1)/(2k).",
+    ),
+    "jacobian_without_one": Misconception(
+        jacobian_without_one, "the rate is (h + 1)/(2k): a Jacobian of exponent 0 still leaves 1/(2k)."
+    ),
+    "without_the_two": Misconception(
+        without_the_two, "your coefficient is twice too large: the loss holds w to the power 2k, so divide by 2k."
+    ),
+    "largest_rate": Misconception(
+        largest_rate, "you take the largest rate; the slowest term rules the tail, so the smallest one counts."
+    ),
+    "largest_exponent": Misconception(
+        largest_exponent,
+        "you go by the largest k; a large Jacobian can undo a large k. Compare the rates (h + 1)/(2k).",
+    ),
+    "sum_over_weights": Misconception(
+        sum_over_weights,
+        "you add up the rates of a chart. That is right for a sum of separate losses; in a product the smallest rules.",
+    ),
+    "ties_over_charts": Misconception(
+        ties_over_charts,
+        "you count ties over all charts together. Charts cover different places, so their volumes add: the "
+        "multiplicity is the "
+        "largest count within one chart.",
+    ),
+    "number_of_charts": Misconception(
+        number_of_charts,
+        "you count the charts that reach the smallest rate; count the weights that reach it in one chart.",
+    ),
+    "ties_of_first_chart": Misconception(
+        ties_of_first_chart,
+        "you count in the first chart that reaches the smallest rate; another may reach it with more weights.",
+    ),
+    "fewest_ties": Misconception(
+        fewest_ties, "you take the chart with the fewest ties; the one with the most has the larger volume."
+    ),
+    "ties_of_any_pole": Misconception(
+        ties_of_any_pole,
+        "you count the ties of every chart's own smallest rate; only charts that reach the smallest rate of all count.",
+    ),
+    "multiplicity_less_one": Misconception(
+        multiplicity_less_one,
+        "your multiplicity is m - 1, the power of the logarithm; asked for is m, the order of the pole.",
+    ),
+    "always_one": Misconception(
+        always_one, "the multiplicity is not always 1: several weights may share the smallest rate."
+    ),
+    "all_in_the_loss": Misconception(
+        all_in_the_loss, "you count all weights in the loss; only those that reach the smallest rate count."
+    ),
+    "first_chart_only": Misconception(
+        first_chart_only, "you read the first chart only; λ is the smallest over all charts."
+    ),
+    "negative_pole": Misconception(negative_pole, "this is the pole of the zeta function, -λ; asked for is λ."),
+    "absent_at_zero": Misconception(
+        absent_at_zero,
+        "weights with k = 0 get the rate 0 in yours; they are not in the loss, so they never make it fall: leave "
+        "them out.",
+    ),
+    "inverted": Misconception(inverted, "your fraction is upside down: the rate is (h + 1) over 2k."),
+}
+
+QUESTION = Question(
+    id="ch14.coefficient",
+    points=1,
+    title="λ and m from a blow-up",
+    hints=(
+        "What does one weight w with density proportional to |w|^h contribute? How fast does the tail of -log of "
+        "w^(2k) fall?",
+        "Every weight with k > 0 has the rate (h + 1)/(2k). λ is the smallest rate of all; m is counted within a "
+        "chart, and "
+        "the chart with the largest count wins.",
+        "rate = torch.where(k > 0, (h + 1) / (2 * k), torch.inf); λ = rate.min(); m = (rate == λ).sum(1).max().",
+    ),
+    reference=coefficient,
+    cases=cases,
+    axes={"k": "chart weight", "h": "chart weight"},
+    fields=(Field("coefficient"), Field("multiplicity", atol=0.0, rtol=0.0)),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"fractions": by_fractions, "numpy": by_numpy, "sorting": by_sorting},
+)

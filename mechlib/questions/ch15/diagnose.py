@@ -1,0 +1,359 @@
+"""Question ch15.diagnose: what is wrong with a run, from its traces and from repetitions of it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.questions.drawing import distinct
+
+__all__ = ["QUESTION"]
+
+Traces = Float[Tensor, "run chain draw"]
+Readings = Float[Tensor, "run reading"]
+Codes = Int[Tensor, " run"]
+
+SOUND, STEP, DRAWS, MINIMUM, BASELINE, GAMMA, COINS = range(7)
+
+RULES = (COINS, BASELINE, MINIMUM, DRAWS, STEP, GAMMA)
+"""In the order in which they are tried."""
+
+
+def diagnose(trace: Traces, half: Traces, doubled: Traces, star: Readings) -> Codes:
+    """For every run the first of ``RULES`` that holds, or 0."""
+    return first_of(findings(trace, half, doubled, star))
+
+
+def mean_and_error(trace: Traces) -> tuple[Float[Tensor, " run"], Float[Tensor, " run"]]:
+    """The mean of all draws, and the standard error from the spread of the chains' means."""
+    per_chain = trace.mean(2)
+    return per_chain.mean(1), per_chain.std(1) / per_chain.shape[1] ** 0.5
+
+
+def findings(trace, half, doubled, star, *, error=mean_and_error, own_error_only=False):
+    """Which rules hold, by code, ``[run]`` each."""
+    llc, off = error(trace)
+    llc_half, off_half = error(half)
+    allowed = 3 * (off if own_error_only else torch.hypot(off, off_half))
+    return {
+        COINS: star.amax(1) - star.amin(1) > 1e-6,
+        BASELINE: star.mean(1).abs() > off,
+        MINIMUM: llc < -2 * off,
+        DRAWS: off > 0.1 * llc.abs(),
+        STEP: (llc - llc_half).abs() > allowed,
+        GAMMA: doubled.mean((1, 2)) < 0.75 * llc,
+    }
+
+
+def first_of(found: dict[int, Tensor], order=RULES) -> Codes:
+    """The code of the first rule in ``order`` that holds."""
+    code = torch.full_like(found[COINS], SOUND, dtype=torch.long)
+    for rule in reversed(order):
+        code = torch.where(found[rule], rule, code)
+    return code
+
+
+def cases(generator: torch.Generator) -> tuple[Case, ...]:
+    """Runs of all kinds in random order, some with two faults, some close to one; at three scales."""
+    return (
+        _case("estimates of some ten", generator, scale=10.0),
+        _case("estimates of a hundred", generator, scale=100.0),
+        _case("estimates of about a half", generator, scale=0.5),
+    )
+
+
+STAR = (0.0, 0.0, 0.0)
+
+HALF_ERROR = 2**0.5
+"""The error of the run at half the step in units of the other: with half the step, draws remember twice as long."""
+
+KINDS = (  # mean, error, mean at half the step, mean with twice gamma, readings at w*, in units of the first or error
+    (1.0, 0.03, 1.01, 0.90, STAR),
+    (1.0, 0.03, 1.00, 0.95, (0.0, 1e-9, -1e-9)),  # rounding is no coin
+    (1.0, 0.03, 1.00, 0.95, (0.5, 0.5, 0.5)),  # a baseline off by less than the error
+    (1.0, 0.03, 1.00, 0.95, (1.5, 1.5, 1.5)),  # and by more
+    (1.0, 0.03, 0.928, 0.90, STAR),  # half the step: 2.4 errors of one, 1.4 of the difference
+    (1.0, 0.03, 0.9025, 0.90, STAR),  # 3.25 errors of one, 1.9 of the difference
+    (1.0, 0.03, 0.88, 0.90, STAR),  # 2.3 of the difference
+    (1.0, 0.03, 0.8575, 0.90, STAR),  # 2.7 of the difference
+    (1.0, 0.015, 0.91, 0.90, STAR),  # 3.5 of the difference, less than 3 errors of each
+    (1.0, 0.02, 1.01, 1.40, STAR),
+    (1.0, 0.02, 1.01, 0.80, STAR),  # gamma matters, but not so much
+    (1.0, 0.02, 0.80, 0.90, STAR),
+    (1.0, 0.02, 1.20, 0.90, STAR),  # too large a step can also lower an estimate
+    (1.0, 0.04, 0.70, 0.60, STAR),  # step and gamma
+    (1.0, 0.02, 1.01, 0.60, STAR),
+    (1.0, 0.02, 1.01, 0.40, STAR),
+    (1.0, 0.15, 1.05, 0.90, STAR),
+    (1.0, 0.105, 1.05, 0.95, STAR),  # only just too few
+    (1.0, 0.20, 2.50, 0.95, STAR),  # few draws, and a step that seems to matter
+    (1.0, 0.06, 1.02, 0.97, STAR),
+    (-0.7, 0.03, -0.71, -0.69, STAR),
+    (-0.1, 0.02, -0.1, -0.1, STAR),  # below zero by five errors
+    (-0.05, 0.02, -0.05, -0.05, STAR),  # by two and a half
+    (-0.03, 0.02, -0.03, -0.03, STAR),  # by one and a half: too few draws
+    (-0.01, 0.02, -0.01, -0.01, STAR),  # by half an error
+    (-0.8, 0.03, -0.8, -0.8, (-30.0, -30.0, -30.0)),  # below w* only by its baseline
+    (1.6, 0.03, 1.6, 1.5, (20.0, 20.0, 20.0)),
+    (1.2, 0.03, 1.2, 1.1, (-8.0, -8.0, -8.0)),
+    (1.0, 0.03, 1.0, 0.95, (-4.0, 6.0, -2.0)),
+    (1.5, 0.03, 1.5, 1.4, (14.0, 22.0, 19.0)),  # coins, and a baseline that is off
+)
+
+
+def _case(description: str, generator: torch.Generator, *, scale: float) -> Case:
+    chains, draws = distinct(generator, 1, 4, 7)[0], distinct(generator, 1, 33, 40)[0]
+    order = torch.randperm(len(KINDS), generator=generator).tolist()
+    rows = [_run(KINDS[kind], generator, scale, chains, draws) for kind in order]
+    names = ("trace", "half", "doubled", "star")
+    return Case(description, dict(zip(names, map(torch.stack, zip(*rows, strict=True)), strict=True)))
+
+
+def _run(kind, generator: torch.Generator, scale: float, chains: int, draws: int) -> tuple[Tensor, ...]:
+    mean, error, half, doubled, star = kind
+    size = scale * (0.8 + 0.4 * float(torch.rand(1, generator=generator, dtype=torch.float64)))
+    traces = (
+        _trace(generator, size * at, size * error * factor, chains, draws)
+        for at, factor in ((mean, 1.0), (half, HALF_ERROR), (doubled, 1.0))
+    )
+    return *traces, size * error * torch.tensor(star, dtype=torch.float64)
+
+
+def _trace(generator: torch.Generator, mean: float, error: float, chains: int, draws: int) -> Tensor:
+    """Draws whose chains have exactly this mean and standard error; within a chain they scatter five errors wide."""
+    between = torch.randn(chains, generator=generator, dtype=torch.float64)
+    between = (between - between.mean()) / between.std() * chains**0.5
+    within = torch.randn(chains, draws, generator=generator, dtype=torch.float64)
+    within = 5 * (within - within.mean(1, keepdim=True))
+    return mean + error * (between[:, None] + within)
+
+
+def _naive(trace):
+    return trace.mean((1, 2)), trace.flatten(1).std(1) / trace[0].numel() ** 0.5
+
+
+def _no_root(trace):
+    return trace.mean((1, 2)), trace.mean(2).std(1)
+
+
+def _population(trace):
+    return trace.mean((1, 2)), trace.mean(2).std(1, correction=0) / trace.shape[1] ** 0.5
+
+
+def _spread_of_draws(trace):
+    return trace.mean((1, 2)), trace.flatten(1).std(1)
+
+
+def _changed(order=RULES, error=mean_and_error, own_error_only=False, **rules):
+    """An answer with other rules: each ``(trace, half, doubled, star, found) -> [run]``."""
+
+    def answer(trace, half, doubled, star):
+        found = findings(trace, half, doubled, star, error=error, own_error_only=own_error_only)
+        for name, rule in rules.items():
+            code = {"coins": COINS, "baseline": BASELINE, "minimum": MINIMUM, "draws": DRAWS}.get(name)
+            code = {"step": STEP, "gamma": GAMMA}.get(name, code)
+            found[code] = rule(trace, half, doubled, star)
+        return first_of(found, order)
+
+    return answer
+
+
+draws_as_independent = _changed(error=_naive)
+no_root = _changed(error=_no_root)
+spread_of_draws = _changed(error=_spread_of_draws)
+population_deviation = _changed(error=_population)
+last_rule = _changed(order=tuple(reversed(RULES)))
+by_number = _changed(order=(STEP, DRAWS, MINIMUM, BASELINE, GAMMA, COINS))
+baseline_before_coins = _changed(order=(BASELINE, COINS, MINIMUM, DRAWS, STEP, GAMMA))
+minimum_before_baseline = _changed(order=(COINS, MINIMUM, BASELINE, DRAWS, STEP, GAMMA))
+draws_before_minimum = _changed(order=(COINS, BASELINE, DRAWS, MINIMUM, STEP, GAMMA))
+step_before_draws = _changed(order=(COINS, BASELINE, MINIMUM, STEP, DRAWS, GAMMA))
+gamma_before_step = _changed(order=(COINS, BASELINE, MINIMUM, DRAWS, GAMMA, STEP))
+own_error_only = _changed(own_error_only=True)
+only_if_lower = _changed(
+    step=lambda t, h, d, s: (
+        mean_and_error(t)[0] - mean_and_error(h)[0] > 3 * torch.hypot(mean_and_error(t)[1], mean_and_error(h)[1])
+    )
+)
+errors_added = _changed(
+    step=lambda t, h, d, s: (
+        (mean_and_error(t)[0] - mean_and_error(h)[0]).abs() > 3 * (mean_and_error(t)[1] + mean_and_error(h)[1])
+    )
+)
+coins_exact = _changed(coins=lambda t, h, d, s: s.amax(1) != s.amin(1))
+baseline_exact = _changed(baseline=lambda t, h, d, s: s.mean(1) != 0)
+baseline_signed = _changed(baseline=lambda t, h, d, s: s.mean(1) > mean_and_error(t)[1])
+below_zero = _changed(minimum=lambda t, h, d, s: t.mean((1, 2)) < 0)
+gamma_in_errors = _changed(gamma=lambda t, h, d, s: mean_and_error(t)[0] - d.mean((1, 2)) > 3 * mean_and_error(t)[1])
+gamma_turned = _changed(gamma=lambda t, h, d, s: d.mean((1, 2)) > 1.25 * t.mean((1, 2)))
+absolute_error = _changed(draws=lambda t, h, d, s: mean_and_error(t)[1] > 0.1)
+
+
+def place_of_rule(trace, half, doubled, star):
+    code = diagnose(trace, half, doubled, star)
+    place = torch.tensor([0, *(1 + RULES.index(fault) for fault in range(1, 7))])
+    return place[code]
+
+
+def sound_or_not(trace, half, doubled, star):
+    return (diagnose(trace, half, doubled, star) > 0).long()
+
+
+def by_loop(trace, half, doubled, star):
+    codes = []
+    for t, h, d, s in zip(trace, half, doubled, star, strict=True):
+        (m, e), (m_half, e_half) = ((c.mean(), c.std() / math.sqrt(len(c))) for c in (t.mean(1), h.mean(1)))
+        if s.max() - s.min() > 1e-6:
+            codes.append(6)
+        elif abs(s.mean()) > e:
+            codes.append(4)
+        elif m < -2 * e:
+            codes.append(3)
+        elif e > 0.1 * abs(m):
+            codes.append(2)
+        elif abs(m - m_half) > 3 * (e**2 + e_half**2).sqrt():
+            codes.append(1)
+        else:
+            codes.append(5 if d.mean() < 0.75 * m else 0)
+    return codes
+
+
+def by_select(trace, half, doubled, star):
+    t, h, d, s = (x.numpy() for x in (trace, half, doubled, star))
+    m, m_half = t.mean((1, 2)), h.mean((1, 2))
+    e, e_half = (x.mean(2).std(1, ddof=1) / np.sqrt(x.shape[1]) for x in (t, h))
+    tests = [
+        np.ptp(s, axis=1) > 1e-6,
+        np.abs(s.mean(1)) > e,
+        m + 2 * e < 0,
+        e / np.abs(m) > 0.1,
+        np.abs(m - m_half) / np.sqrt(e**2 + e_half**2) > 3,
+        d.mean((1, 2)) / m < 0.75,
+    ]
+    return np.select(tests, [6, 4, 3, 2, 1, 5], default=0)
+
+
+def by_statistics(trace, half, doubled, star):
+    def summary(chains):
+        means = [statistics.fmean(chain) for chain in chains]
+        return statistics.fmean(means), statistics.stdev(means) / len(means) ** 0.5
+
+    def one(t, h, d, s):
+        (m, e), (m_half, e_half), (m_doubled, _) = map(summary, (t, h, d))
+        rules = {
+            6: max(s) - min(s) > 1e-6,
+            4: abs(statistics.fmean(s)) > e,
+            3: m < -2 * e,
+            2: e > 0.1 * abs(m),
+            1: abs(m - m_half) > 3 * math.hypot(e, e_half),
+            5: m_doubled < 0.75 * m,
+        }
+        return next((code for code, holds in rules.items() if holds), 0)
+
+    return [one(*run) for run in zip(*(x.tolist() for x in (trace, half, doubled, star)), strict=True)]
+
+
+MISCONCEPTIONS = {
+    "draws_as_independent": Misconception(
+        draws_as_independent,
+        "your errors take all draws as independent; use the spread of the chains' means over the root of their number.",
+    ),
+    "no_root": Misconception(
+        no_root, "your error is the spread of the chains' means; divide by the square root of their number."
+    ),
+    "spread_of_draws": Misconception(
+        spread_of_draws, "your error is the spread of the draws themselves, not that of their mean."
+    ),
+    "population_deviation": Misconception(
+        population_deviation, "your standard deviations divide by the number of chains; divide by one less."
+    ),
+    "last_rule": Misconception(last_rule, "where several rules hold you report the last one; the first one counts."),
+    "by_number": Misconception(
+        by_number, "you try the rules in the order of their numbers; they are tried in the order in which they stand."
+    ),
+    "baseline_before_coins": Misconception(
+        baseline_before_coins,
+        "you test the baseline before the coins: where every reading differs, no baseline is good.",
+    ),
+    "minimum_before_baseline": Misconception(
+        minimum_before_baseline,
+        "you test for a minimum before the baseline: an estimate can be negative because its baseline is too high.",
+    ),
+    "draws_before_minimum": Misconception(
+        draws_before_minimum,
+        "you test the number of draws before the minimum; they are tried in the order in which they stand.",
+    ),
+    "step_before_draws": Misconception(
+        step_before_draws,
+        "you test the step before the number of draws: with few draws the errors are not to be trusted.",
+    ),
+    "gamma_before_step": Misconception(
+        gamma_before_step, "you test gamma before the step; they are tried in the order in which they stand."
+    ),
+    "own_error_only": Misconception(
+        own_error_only, "the run at half the step has an error too: compare with the root of the sum of both squares."
+    ),
+    "errors_added": Misconception(
+        errors_added, "you add the two errors; that of a difference is the root of the sum of both squares."
+    ),
+    "coins_exact": Misconception(
+        coins_exact, "you call every difference between readings coins; rounding, below 1e-6, is none."
+    ),
+    "only_if_lower": Misconception(
+        only_if_lower, "you notice a step only if halving it lowers the estimate; it may also raise it."
+    ),
+    "baseline_exact": Misconception(
+        baseline_exact, "you reject every baseline that is off at all; one that is off by less than the error is fine."
+    ),
+    "baseline_signed": Misconception(
+        baseline_signed, "you notice a baseline only if it is too low; take the absolute value."
+    ),
+    "below_zero": Misconception(
+        below_zero, "you call every negative estimate no minimum; it has to be below zero by two standard errors."
+    ),
+    "gamma_in_errors": Misconception(
+        gamma_in_errors,
+        "you ask whether gamma matters at all; with enough draws it always does. Asked for is more than a quarter.",
+    ),
+    "gamma_turned": Misconception(
+        gamma_turned, "a stronger prior holds the chains closer, so the estimate falls when gamma is doubled."
+    ),
+    "absolute_error": Misconception(
+        absolute_error, "you compare the error with 0.1; compare it with a tenth of the estimate."
+    ),
+    "place_of_rule": Misconception(
+        place_of_rule, "you return the place of the rule in the list; return the number of the fault."
+    ),
+    "sound_or_not": Misconception(sound_or_not, "you say whether a run is sound; say which fault it has, 1 to 6."),
+}
+
+QUESTION = Question(
+    id="ch15.diagnose",
+    points=3,
+    title="Six bad runs",
+    hints=(
+        "Write one function that gives mean and standard error of a run from its chains' means; all rules are made of "
+        "that.",
+        "Compute every rule as booleans [run]. Start from zeros and go through the rules from the last to the first, "
+        "each overwriting: what is left is the first rule that holds.",
+        "code = zeros; for rule, number in ((gamma, 5), (step, 1), (draws, 2), (minimum, 3), (baseline, 4), "
+        "(coins, 6)): code = torch.where(rule, number, code).",
+    ),
+    reference=diagnose,
+    cases=cases,
+    axes={
+        "trace": "run chain draw",
+        "half": "run chain draw",
+        "doubled": "run chain draw",
+        "star": "run reading",
+    },
+    fields=(Field("fault", "run", atol=0.0, rtol=0.0),),
+    misconceptions=MISCONCEPTIONS,
+    alternatives={"loop": by_loop, "select": by_select, "statistics": by_statistics},
+)

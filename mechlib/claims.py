@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
+from mechlib.stats import Estimate
+
 METADATA = "mechlib_verdict"
 """Under this name the metadata of an output holds the fields of its ``Verdict``, unseen by the reader."""
 
@@ -103,6 +105,24 @@ class Verdict:
         )
 
 
+def outcome(*, supported: bool, refuted: bool, control: bool = True) -> str:
+    """The verdict that a rule comes to: one of ``WORDS``.
+
+    Args:
+        supported, refuted: what the rule asks for either, such as ``gap.below(0.1)`` and ``gap.above(0.1)``. Where
+            neither holds, nothing is decided.
+        control: whether the controls came out as they must; where they did not, nothing is decided either.
+
+    Raises:
+        ValueError: if both hold: then the rule is wrong, not the claim.
+    """
+    if supported and refuted:
+        raise ValueError("this rule both supports and refutes the claim: its two conditions must exclude each other")
+    if not control or not (supported or refuted):
+        return "undecided"
+    return "supported" if supported else "refuted"
+
+
 def verdict(
     claim_id: str,
     verdict: str,
@@ -110,19 +130,24 @@ def verdict(
     claim: str,
     source: str,
     measure: str,
-    effect: float,
-    interval: tuple[float, float],
+    effect: float | Estimate,
+    interval: tuple[float, float] | None = None,
     unit: str,
     note: str = "",
 ) -> Verdict:
     """The verdict on a claim, as the last expression of a cell: shown as a card, and read by the ledger.
 
-    The arguments are the fields of ``Verdict``.
+    The arguments are the fields of ``Verdict``; an ``Estimate`` as the effect brings its own interval.
 
     Raises:
+        TypeError: unless the interval comes with the effect, or beside it.
         ValueError: for a malformed claim id, another verdict word than those of ``WORDS``, an empty field, or an
             interval that is not finite or does not hold the effect.
     """
+    if isinstance(effect, Estimate) == (interval is not None):
+        raise TypeError(f"an effect comes as an Estimate or beside its interval, got {effect!r} and {interval!r}")
+    if isinstance(effect, Estimate):
+        effect, interval = effect.mean, (effect.low, effect.high)
     return Verdict(claim_id, verdict, claim, source, measure, effect, interval, unit, note)
 
 

@@ -11,7 +11,8 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from mechlib import claims
-from mechlib.claims import METADATA, WORDS, Verdict, quoted, stated, verdict
+from mechlib.claims import METADATA, WORDS, Verdict, outcome, quoted, stated, verdict
+from mechlib.stats import Estimate
 
 FIELDS = {
     "claim": "Layers < 3 & > 1 matter.",
@@ -55,6 +56,34 @@ def test_an_effect_may_be_an_end_of_its_interval(effect):
 def test_an_effect_may_be_a_tensor_of_one_element():
     given = verdict("02a", "supported", **FIELDS | {"effect": torch.tensor(0.25), "interval": torch.tensor([0.0, 1.0])})
     assert (given.effect, given.interval) == (0.25, (0.0, 1.0))
+
+
+def test_an_estimate_brings_its_interval():
+    fields = {name: value for name, value in FIELDS.items() if name not in ("effect", "interval")}
+    given = verdict("02a", "refuted", effect=Estimate(-0.125, -0.25, 0.5, 8), **fields)
+    assert given == verdict("02a", "refuted", **FIELDS)
+    for twice_or_never in ({"effect": Estimate(0, 0, 0, 8), "interval": (0, 0)}, {"effect": 0.0}):
+        with pytest.raises(TypeError, match="as an Estimate or beside its interval, got"):
+            verdict("02a", "refuted", **fields, **twice_or_never)
+
+
+@pytest.mark.parametrize(
+    ("supported", "refuted", "control", "word"),
+    [
+        (True, False, True, "supported"),
+        (False, True, True, "refuted"),
+        (False, False, True, "undecided"),
+        (True, False, False, "undecided"),
+        (False, True, False, "undecided"),
+    ],
+)
+def test_a_rule_comes_to_one_of_three_words(supported, refuted, control, word):
+    assert outcome(supported=supported, refuted=refuted, control=control) == word in WORDS
+
+
+def test_a_rule_that_says_both_is_refused():
+    with pytest.raises(ValueError, match="both supports and refutes"):
+        outcome(supported=True, refuted=True)
 
 
 @pytest.mark.parametrize(

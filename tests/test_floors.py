@@ -18,7 +18,7 @@ FLOORS = {
     "icl": 0,
     "zoo": 1,
     "running": 1,
-    "stats": 1,
+    "stats": 0,
     "widgets": 3,
     "plots": 3,
     "claims": 3,

@@ -28,7 +28,24 @@ class Estimate:
     """Number of units: files, texts or seeds."""
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self:.3f}"
+
+    def __format__(self, spec: str) -> str:
+        """Mean and interval, each written as ``spec`` says: ``f"{e:.1f}"`` is ``0.2 [-0.1, 0.4]``."""
+        mean, low, high = (format(value, spec) for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
+    def above(self, bound: float) -> bool:
+        """Whether the whole interval lies above ``bound``."""
+        return bool(self.low > bound)
+
+    def below(self, bound: float) -> bool:
+        """Whether the whole interval lies below ``bound``."""
+        return bool(self.high < bound)
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether the whole interval lies between ``low`` and ``high``."""
+        return self.above(low) and self.below(high)
 
 
 def by_unit(values: Float[Tensor, "... row pos"], unit: Int[Tensor, " row"]) -> Float[Tensor, "... unit"]:

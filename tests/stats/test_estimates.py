@@ -103,3 +103,11 @@ def test_a_share_of_none_reaches_as_high_as_chance_would_let_it():
 def test_counts_that_are_no_share_are_refused(found, n):
     with pytest.raises(ValueError, match=f"found={found}, n={n}"):
         stats.share(found, n)
+
+
+def test_an_estimate_lies_where_its_whole_interval_lies():
+    e = stats.Estimate(0.5, 0.4, 0.7, 3)
+    assert e.above(0.39) and not e.above(0.4) and not e.above(0.5)
+    assert e.below(0.71) and not e.below(0.7) and not e.below(0.6)
+    assert e.within(0.3, 0.8) and not e.within(0.45, 0.8) and not e.within(0.3, 0.65)
+    assert f"{e:+.1f}" == "+0.5 [+0.4, +0.7]"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import json
 import random
-import sys
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -175,9 +176,9 @@ class Maker:
 
     def _answered(self, question: Question, which: str) -> Notebook:
         """The solution, with the answer to one question taken from the text of its module."""
-        source = inspect.getsource(sys.modules[question.reference.__module__])
+        name = question.reference.__module__
         notebook = copy.deepcopy(self.solution)
-        lines = [f"space = {{}}\nexec({source!r}, space)", f"{question.id.partition('.')[2]} = space{which}"]
+        lines = ["import sys, types", *_carried(name), f"{question.id.partition('.')[2]} = vars(carried){which}"]
         self._cell(notebook, question.id)["source"] = "\n".join(lines)
         return notebook
 
@@ -205,6 +206,15 @@ class Maker:
     @staticmethod
     def _dumped(notebook: Notebook) -> bytes:
         return json.dumps(notebook).encode()
+
+
+def _carried(name: str) -> Iterator[str]:
+    """Lines that make ``carried`` a module of the bank, which notebooks do not find, after those that it imports."""
+    source = inspect.getsource(importlib.import_module(name))
+    for imported in sorted(set(re.findall(r"^from (mechlib\.questions\S*) import", source, re.MULTILINE))):
+        yield from _carried(imported)
+    yield f"sys.modules[{name!r}] = carried = types.ModuleType({name!r})"
+    yield f"exec({source!r}, vars(carried))"
 
 
 def disagreements(members: list[Member], grades: dict[str, object]) -> Iterator[str]:

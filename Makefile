@@ -36,6 +36,7 @@ test: $(INSTALLED) system
 	$(BIN)/ruff format --check .
 	$(BIN)/mechlib book exercises --check
 	$(BIN)/mechlib book address --check
+	$(BIN)/mechlib book instructors --check
 	$(BIN)/mechlib book build
 	$(BIN)/mechlib book claims --check
 	$(BIN)/pytest $(NBVAL) -n 2 --dist=loadfile tests book solutions exercises

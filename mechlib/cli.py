@@ -322,6 +322,14 @@ def book_claims(check: Check = False) -> None:
     _bring_up_to_date(ledger, check=check)
 
 
+@book.command("instructors")
+def book_instructors(check: Check = False) -> None:
+    """Make the table of chapters in book/for-instructors.md."""
+    from mechlib.authoring import instructors
+
+    _bring_up_to_date(instructors, check=check)
+
+
 @book.command("execute")
 def book_execute() -> None:
     """Execute the chapters that have no outputs yet, as many at once as there are processors."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mechlib.authoring import checkout
 from mechlib.authoring.checkout import Notebook
+from mechlib.authoring.places import filled, replaced
 
 BRANCH = "main"
 TAGS = ["bootstrap", "remove-cell"]
@@ -23,8 +24,6 @@ LINK = re.compile(r"^\[Open in Colab\]\(.*\)$", re.MULTILINE)
 
 ON_COLAB = re.compile(rf"{re.escape(COLAB)}/github/[^/)]+/[^/)]+/blob/[^/)]+/([^)]+)")
 """A link to a notebook on Colab, wherever it stands in Markdown."""
-
-TABLE_BEGIN, TABLE_END = "<!-- begin chapters: generated -->", "<!-- end chapters -->"
 
 BOOTSTRAP = """\
 # Set-up on Colab. Does nothing anywhere else.
@@ -137,25 +136,17 @@ def expected(folder: Path) -> dict[Path, str]:
     for name, begins, fact in PLACES:
         text = texts.get(folder / name) or (folder / name).read_text(encoding="utf-8")
         pattern = rf"(?m)^{re.escape(begins)}.*$"
-        texts[folder / name] = _replaced(text, pattern, begins + facts[fact], f"{name}: {begins!r}")
-    readme, table = folder / "README.md", f"{TABLE_BEGIN}\n{chapter_table(folder)}\n{TABLE_END}"
-    pattern = rf"(?s){TABLE_BEGIN}\n.*{TABLE_END}"
-    texts[readme] = _replaced(texts[readme], pattern, table, f"README.md: {TABLE_BEGIN!r}")
+        texts[folder / name] = replaced(text, pattern, begins + facts[fact], f"{name}: {begins!r}")
+    readme = folder / "README.md"
+    texts[readme] = filled(texts[readme], chapter_table(folder), "README.md")
     return texts
-
-
-def _replaced(text: str, pattern: str, replacement: str, place: str) -> str:
-    text, count = re.subn(pattern, lambda _: replacement, text)
-    if count != 1:
-        raise ValueError(f"{place} is there {count} times; 'mechlib book address' needs it once")
-    return text
 
 
 def chapter_table(folder: Path) -> str:
     """The README's table of chapters with their Colab badges, in Markdown."""
     rows = ["| chapter | read and run | exercises |", "|---|---|---|"]
     for path in checkout.notebooks(folder, "book"):
-        title = checkout.read_notebook(path)["cells"][0]["source"].partition("\n")[0].removeprefix("# ")
+        title = checkout.title(checkout.read_notebook(path))
         exercise = folder / "exercises" / path.name
         badges = [_badge(folder, notebook) for notebook in (path, exercise) if notebook.is_file()]
         rows.append("| " + " | ".join([f"{path.name[:2]} {title}", *badges, ""][:3]) + " |")

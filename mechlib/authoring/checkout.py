@@ -69,6 +69,11 @@ def read_notebook(path: Path) -> Notebook:
     return notebook
 
 
+def title(notebook: Notebook) -> str:
+    """What its first line says, without the mark of a heading."""
+    return notebook["cells"][0]["source"].partition("\n")[0].removeprefix("# ")
+
+
 def dump_notebook(notebook: Notebook) -> str:
     """The text of a notebook as Jupyter writes it, the same bytes for the same content."""
     cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]

@@ -1,8 +1,9 @@
-"""The library of the book: models, text, lenses and checks, each floor built on those below it only.
+"""The library of the book: each room is built on those of lower floors only.
 
-From the bottom up: ``bridge`` and ``text``; ``zoo``; the reference implementations (``lens``, ...); what the reader
-sees (``plots``, ``widgets``, ``claims``); ``checks`` and the ``questions`` that they ask; and the command line with the
-tools of the authors.
+From the bottom up: ``bridge``, ``text``, ``stats``, ``patterns``, ``icl`` and ``llc``; the models of the ``zoo``; the
+residual ``stream``; ``heads``, ``probes`` and ``causal`` edits; what the reader sees (``figures``, ``widgets``,
+``claims``); ``checks`` and the ``questions`` that they ask; ``grading`` and the authors' tools; courses; the command
+line.
 """
 
 from importlib.metadata import version

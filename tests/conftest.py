@@ -100,3 +100,34 @@ def largest_tensor() -> Callable[[Callable], int]:
         return mode.elements
 
     return measure
+
+
+@pytest.fixture(scope="session", params=["native", "attention only", "gpt2", "gpt2, folded"])
+def model(request, gpt2_folder):
+    """A small random model of each format."""
+    from tests.models import of_format
+
+    return of_format(request.param, gpt2_folder)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The small random model of the book's own format."""
+    from tests.models import random_native
+
+    return random_native()
+
+
+@pytest.fixture
+def without_patterns():
+    from tests.models import attentionless
+
+    return attentionless()
+
+
+@pytest.fixture(scope="session")
+def tokens():
+    """Few token types, so that chance repeats abound: ``[batch, pos]`` over the full context of the small models."""
+    import torch
+
+    return torch.randint(7, (5, 20), generator=torch.Generator().manual_seed(1))

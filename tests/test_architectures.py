@@ -14,8 +14,9 @@ import transformers
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mechlib import generation, heads, lens, text, zoo
+from mechlib import heads, stream, text, zoo
 from mechlib.bridge import TransformerBridge, shuffled
+from mechlib.causal import ablate
 from mechlib.heads.weights import FOLDABLE
 from tests.architectures import (
     D_VOCAB,
@@ -81,7 +82,7 @@ class TestOneRun:
         model, reference = both
         theirs = reference.model(TOKENS, output_hidden_states=True)
         logits = [reference.read_out(hidden) for hidden in theirs.hidden_states[:-1]] + [theirs.logits]
-        ours = lens.layer_log_probs(model, TOKENS)
+        ours = stream.layer_log_probs(model, TOKENS)
         assert ours.dtype == torch.float64
         torch.testing.assert_close(ours, torch.stack(logits).log_softmax(-1), atol=1e-8, rtol=0)
         torch.testing.assert_close(model(TOKENS), theirs.logits, atol=1e-8, rtol=0)
@@ -98,7 +99,7 @@ class TestOneRun:
         model, reference = both
         with hooked(reference, {0: [1], 2: [0, 3]}, mode):
             theirs = reference.model(TOKENS).logits
-        with heads.ablate(model, [(0, 1), (2, 0), (2, 3)], mode=mode), torch.no_grad():
+        with ablate(model, [(0, 1), (2, 0), (2, 3)], mode=mode), torch.no_grad():
             ours = model(TOKENS)
         torch.testing.assert_close(ours, theirs, atol=1e-8, rtol=0)
         assert (ours - model(TOKENS)).abs().max() > 1e-3
@@ -108,12 +109,12 @@ class TestOneRun:
         model, _ = both
         kind = model.original_model.config.model_type
         try:
-            first, cache = generation.extend(model, TOKENS[:, :5])
+            first, cache = stream.extend(model, TOKENS[:, :5])
         except ValueError as error:
             assert kind not in ("gpt2", "gpt_bigcode") and "not of the form" in str(error)
             return
-        columns = torch.cat([first, generation.extend(model, TOKENS[:, 5:], cache)[0]], 2)
-        torch.testing.assert_close(columns, lens.residual_entries(model, TOKENS), atol=1e-5, rtol=0)
+        columns = torch.cat([first, stream.extend(model, TOKENS[:, 5:], cache)[0]], 2)
+        torch.testing.assert_close(columns, stream.residual_entries(model, TOKENS), atol=1e-5, rtol=0)
 
     def test_work(self, both):
         """``transformers`` gives the logits of every position, and some kinds count their angles by a product."""
@@ -122,7 +123,7 @@ class TestOneRun:
             reference.model(TOKENS[:1])
         other_logits = (N_POS - 1) * sum(part.weight.numel() for part in reference.head)
         found = counter.get_total_flops() // 2 - other_logits
-        assert 0 <= found - generation.multiply_adds(model, N_POS, N_POS) <= 2 * N_POS * model.cfg.d_head
+        assert 0 <= found - stream.multiply_adds(model, N_POS, N_POS) <= 2 * N_POS * model.cfg.d_head
 
 
 class hooked:
@@ -314,7 +315,7 @@ def test_a_head_without_matrices_of_its_own_is_refused(folder):
     mixture = {"n_routed_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8, "first_k_dense_replace": 3}
     groups = {"n_group": 1, "topk_group": 1, "num_key_value_heads": N_HEADS}
     model = zoo.load(folder(Kind("DeepseekV3", LLAMA | latent | mixture | groups)), device="cpu")
-    assert lens.layer_log_probs(model, TOKENS).shape == (N_LAYERS + 1, *TOKENS.shape, D_VOCAB)
+    assert stream.layer_log_probs(model, TOKENS).shape == (N_LAYERS + 1, *TOKENS.shape, D_VOCAB)
     with pytest.raises(ValueError, match="no matrices of single heads"):
         heads.qk_circuit(model, 0, 0, fold=False)
     with pytest.raises(ValueError, match="fold=True is not for a deepseek_v3, whose norms are not known here"):
@@ -338,4 +339,4 @@ def test_an_encoder_is_no_language_model(tmp_path):
 def test_an_opt_without_a_norm_has_none_to_read_with(folder):
     model = zoo.load(folder(Kind("OPT", OPT | {"do_layer_norm_before": False})), device="cpu")
     stream = torch.randn(2, 16)
-    torch.testing.assert_close(lens.read_out(model, stream), stream @ model.W_U)
+    torch.testing.assert_close(stream.read_out(model, stream), stream @ model.W_U)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from mechlib import bridge, columns, generation, heads, interventions, lens, prompts, tuned_lens
+from mechlib import bridge, causal, heads, stream
 from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.stream.lens import readings
 from mechlib.zoo.decoder import Decoder
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=2, d_head=12, d_mlp=30, n_ctx=20, d_vocab=83)
@@ -17,12 +18,12 @@ TOO_LONG = torch.zeros(2, 21, dtype=torch.long)
 
 
 def ablated_run(model: TransformerBridge, mode: str, layer: int = 1, tokens: torch.Tensor = TOKENS) -> None:
-    with heads.ablate(model, [(0, 1), (layer, 0)], mode=mode, reference=tokens), heads.ablate(model, [(1, 1)]):
+    with causal.ablate(model, [(0, 1), (layer, 0)], mode=mode, reference=tokens), causal.ablate(model, [(1, 1)]):
         own_run(lambda: model(tokens))
 
 
 def edited_run(model: TransformerBridge, entry: int) -> None:
-    own_run(lambda: interventions.run_with_edit(model, TOKENS, entry, lambda residual: 2 * residual))
+    own_run(lambda: causal.run_with_edit(model, TOKENS, entry, lambda residual: 2 * residual))
 
 
 def own_run(run: Callable[[], object]) -> None:
@@ -38,23 +39,23 @@ def fails(*arguments: object, **named: object) -> None:
 RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.head_scores: [lambda m: heads.head_scores(m, TOKENS)],
     heads.find_heads: [lambda m: heads.find_heads(m, "induction", seeds=2, batch=1)],
-    heads.ablate: [lambda m, mode=mode: ablated_run(m, mode) for mode in ("mean", "zero", "resample")],
-    lens.logit_lens: [lambda m: lens.logit_lens(m, TOKENS, targets=TOKENS)],
-    lens.readings: [lambda m: lens.readings(m, TOKENS, top_k=0)],
-    lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS)],
-    lens.residual_entries: [lambda m: lens.residual_entries(m, TOKENS)],
-    tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
-    interventions.run_with_edit: [lambda m: edited_run(m, 1)],
-    columns.prefix_invariance: [lambda m: columns.prefix_invariance(m, TOKENS, lengths=[2])],
-    generation.continue_text: [lambda m: generation.continue_text(m, TOKENS, 2, cached=False)],
-    prompts.prediction: [lambda m: prompts.prediction(m, TOKENS)],
-    prompts.empty_prompt: [lambda m: prompts.empty_prompt(m, bos=0)],
+    causal.ablate: [lambda m, mode=mode: ablated_run(m, mode) for mode in ("mean", "zero", "resample")],
+    stream.logit_lens: [lambda m: stream.logit_lens(m, TOKENS, targets=TOKENS)],
+    readings: [lambda m: readings(m, TOKENS, top_k=0)],
+    stream.layer_log_probs: [lambda m: stream.layer_log_probs(m, TOKENS)],
+    stream.residual_entries: [lambda m: stream.residual_entries(m, TOKENS)],
+    stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
+    causal.run_with_edit: [lambda m: edited_run(m, 1)],
+    stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
+    stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2, cached=False)],
+    stream.prediction: [lambda m: stream.prediction(m, TOKENS)],
+    stream.empty_prompt: [lambda m: stream.empty_prompt(m, bos=0)],
 }
 """Calls that run the model, of every public function that does."""
 
 BY_HAND: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
-    generation.extend: [lambda m: generation.extend(m, TOKENS)],
-    generation.continue_text: [lambda m: generation.continue_text(m, TOKENS, 2)],
+    stream.extend: [lambda m: stream.extend(m, TOKENS)],
+    stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2)],
 }
 """Calls that compute a pass from the weights and refuse a model with hooks."""
 
@@ -63,11 +64,11 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.ov_circuit: [lambda m, fold=fold: heads.ov_circuit(m, 1, 0, fold=fold).AB for fold in (True, False)],
     heads.copying_scores: [heads.copying_scores],
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
-    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
+    stream.read_out: [lambda m: stream.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
     bridge.attention_scales: [bridge.attention_scales],
     bridge.kind_of: [bridge.kind_of],
-    generation.multiply_adds: [lambda m: generation.multiply_adds(m, 1, 3)],
+    stream.multiply_adds: [lambda m: stream.multiply_adds(m, 1, 3)],
 }
 """Calls that look at the weights alone, or at a part of the model."""
 
@@ -78,7 +79,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: heads.find_heads(m, "induction", periods=(3, 11)),
         lambda m: heads.find_heads(m, "induction", bos=83),
     ],
-    heads.ablate: [
+    causal.ablate: [
         lambda m: ablated_run(m, "mean", layer=2),
         lambda m: ablated_run(m, "median"),
         lambda m: ablated_run(m, "resample", tokens=TOO_LONG),
@@ -86,25 +87,25 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.qk_circuit: [lambda m: heads.qk_circuit(m, 2, 0)],
     heads.ov_circuit: [lambda m: heads.ov_circuit(m, 0, 2)],
     heads.composition_scores: [lambda m: heads.composition_scores(m, "O")],
-    lens.logit_lens: [
-        lambda m: lens.logit_lens(m, TOO_LONG),
-        lambda m: lens.logit_lens(m, TOKENS, lens=fails),
-        lambda m: lens.logit_lens(m, TOKENS, lens=lambda entries: entries[1:]),
+    stream.logit_lens: [
+        lambda m: stream.logit_lens(m, TOO_LONG),
+        lambda m: stream.logit_lens(m, TOKENS, lens=fails),
+        lambda m: stream.logit_lens(m, TOKENS, lens=lambda entries: entries[1:]),
     ],
-    lens.readings: [lambda m: lens.readings(m, TOKENS, lens=fails)],
-    lens.layer_log_probs: [lambda m: lens.layer_log_probs(m, TOKENS, lens=fails)],
-    lens.residual_entries: [lambda m: lens.residual_entries(m, TOO_LONG)],
-    lens.read_out: [lambda m: lens.read_out(m, torch.ones(2, 3))],
-    tuned_lens.fit_tuned_lens: [lambda m: tuned_lens.fit_tuned_lens(m, TOKENS, steps=0)],
-    columns.prefix_invariance: [lambda m: columns.prefix_invariance(m, TOKENS, lengths=[9])],
-    generation.extend: [lambda m: generation.extend(m, TOO_LONG)],
-    generation.continue_text: [lambda m: generation.continue_text(m, TOKENS, 12)],
-    generation.multiply_adds: [lambda m: generation.multiply_adds(m, 4, 3)],
-    prompts.prediction: [lambda m: prompts.prediction(m, TOO_LONG)],
-    prompts.empty_prompt: [lambda m: prompts.empty_prompt(m, bos=83)],
-    interventions.run_with_edit: [
+    readings: [lambda m: readings(m, TOKENS, lens=fails)],
+    stream.layer_log_probs: [lambda m: stream.layer_log_probs(m, TOKENS, lens=fails)],
+    stream.residual_entries: [lambda m: stream.residual_entries(m, TOO_LONG)],
+    stream.read_out: [lambda m: stream.read_out(m, torch.ones(2, 3))],
+    stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=0)],
+    stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[9])],
+    stream.extend: [lambda m: stream.extend(m, TOO_LONG)],
+    stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 12)],
+    stream.multiply_adds: [lambda m: stream.multiply_adds(m, 4, 3)],
+    stream.prediction: [lambda m: stream.prediction(m, TOO_LONG)],
+    stream.empty_prompt: [lambda m: stream.empty_prompt(m, bos=83)],
+    causal.run_with_edit: [
         lambda m: edited_run(m, 3),
-        lambda m: own_run(lambda: interventions.run_with_edit(m, TOKENS, 1, fails)),
+        lambda m: own_run(lambda: causal.run_with_edit(m, TOKENS, 1, fails)),
     ],
 }
 """Calls that raise, before they run the model or in the middle."""
@@ -161,14 +162,14 @@ def half_training(request, gpt2_folder) -> TransformerBridge:
 def test_every_public_function_is_called_here():
     public = {
         function
-        for module in (bridge, columns, generation, heads, interventions, lens, prompts, tuned_lens)
+        for module in (bridge, causal, heads, stream, stream.lens)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and not name.startswith("_")
         and function.__module__.startswith(module.__name__)
         and "model" in inspect.signature(function).parameters
     }
-    of_one_format = {columns.without_mask}  # shown in tests/test_columns.py
+    of_one_format = {stream.without_mask}  # shown in tests/stream/test_columns.py
     assert public - of_one_format == set(RUNS) | set(BY_HAND) | set(READINGS)
     assert public - of_one_format - set(MISTAKES) == {
         heads.copying_scores,

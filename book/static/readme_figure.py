@@ -4,8 +4,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from mechlib import plots, text, zoo
-from mechlib.lens import logit_lens
+from mechlib import text, zoo
+from mechlib.figures import plots
+from mechlib.stream import logit_lens
 
 LINE = "def __init__(self, name):\n        self.name = name\n        self."
 

@@ -1,15 +1,15 @@
-"""Attention heads: what they attend to, what they copy, how they compose, and what is lost without them.
+"""Attention heads: what they attend to, what they copy and how they compose.
 
 The two-head mechanism behind induction is that of Elhage et al., "A Mathematical Framework for Transformer Circuits"
 (2021), and its scores those of Olsson et al., "In-context Learning and Induction Heads" (2022, arXiv:2209.11895).
 A head is named by the pair ``(layer, head)``, both counted from 0.
 """
 
-from mechlib.heads.ablation import ablate
 from mechlib.heads.circuits import CompositionScores, composition_scores, copying_scores, ov_circuit, qk_circuit
 from mechlib.heads.finding import FoundHeads, find_heads
-from mechlib.heads.patterns import KINDS, Head, Kind, pattern_mask, repeated_tokens
 from mechlib.heads.scores import HeadScores, head_scores
+from mechlib.patterns import KINDS, Kind, pattern_mask, repeated_tokens
+from mechlib.stream.hooks import Head
 
 __all__ = [
     "KINDS",
@@ -18,7 +18,6 @@ __all__ = [
     "Head",
     "HeadScores",
     "Kind",
-    "ablate",
     "composition_scores",
     "copying_scores",
     "find_heads",

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge, shuffled
-from mechlib.heads.patterns import KINDS, Head, Kind, longest_period, repeated_tokens
 from mechlib.heads.scores import head_scores
-from mechlib.running import require_head
+from mechlib.patterns import KINDS, Kind, longest_period, repeated_tokens
 from mechlib.stats import Estimate, estimate
+from mechlib.stream.hooks import Head, require_head
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
-from mechlib.heads.patterns import KINDS, Kind, pattern_mask
-from mechlib.running import Hook, at_rest, checked_mask, checked_tokens, few_sequences, pattern_hooks, run
+from mechlib.patterns import KINDS, Kind, pattern_mask
+from mechlib.stream.hooks import Hook, pattern_hooks
+from mechlib.stream.inputs import checked_mask, checked_tokens
+from mechlib.stream.running import at_rest, few_sequences, run
 
 TOKENS_AT_ONCE = 256
 """Tokens of one forward pass, at least one sequence: patterns grow with the square of its length."""
@@ -67,8 +69,8 @@ def head_scores(
 
     Args:
         tokens: token ids, ``[batch, pos]``, up to the full context; a single sequence ``[pos]`` is a batch of one.
-        attention_mask: for rows of unequal length, as for ``mechlib.lens.logit_lens``: 0 or false at the pads before or
-            behind a row's tokens. Pads are no targets and count in no mean, so the scores are the means over the
+        attention_mask: for rows of unequal length, as for ``mechlib.stream.logit_lens``: 0 or false at the pads before
+            or behind a row's tokens. Pads are no targets and count in no mean, so the scores are the means over the
             tokens of all rows, each run alone.
 
     Raises:

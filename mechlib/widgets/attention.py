@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
-from mechlib.running import checked_tokens, pattern_hooks
+from mechlib.stream.hooks import pattern_hooks
+from mechlib.stream.inputs import checked_tokens
 from mechlib.widgets import assets
 from mechlib.widgets.lens import TokenStrings
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
-from mechlib.lens import Lens, LensResult, logit_lens
+from mechlib.stream import Lens, LensResult, logit_lens
 from mechlib.widgets import assets
 
 TOP_K = 5
@@ -46,7 +46,7 @@ def lens_explorer(
     Args:
         tokens: the passage, at least two tokens; every token but the first is the true next token of the one before.
         token_strings: a printable string for each of the token ids it is given (``mechlib.text.token_strings``).
-        lens: see ``mechlib.lens.logit_lens``.
+        lens: see ``mechlib.stream.logit_lens``.
 
     Raises:
         ValueError: if ``tokens`` is not one passage of at least two tokens; otherwise as ``logit_lens``.

@@ -21,7 +21,7 @@ from transformer_lens.tools.analysis import logit_lens as their_lens
 
 from mechlib import text, zoo
 from mechlib.bridge import TransformerBridge
-from mechlib.lens import logit_lens
+from mechlib.stream import logit_lens
 from tests.benchmarks import machine
 
 MODEL = "code-4l-mlp"
@@ -41,7 +41,7 @@ def floor(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> None:
 
 
 def ours(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
-    """``mechlib.lens.logit_lens``: targets, top 5, entropy and KL in one call."""
+    """``mechlib.stream.logit_lens``: targets, top 5, entropy and KL in one call."""
     result = logit_lens(model, tokens, targets=targets, top_k=TOP_K)
     return {
         name: getattr(result, name) for name in ("target_log_prob", "target_rank", "top_ids", "entropy", "kl_to_final")

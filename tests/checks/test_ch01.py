@@ -5,8 +5,7 @@ import torch
 
 from mechlib.bridge import Shape, native
 from mechlib.checks.registry import find, questions
-from mechlib.generation import continue_text
-from mechlib.prompts import compare_prompts
+from mechlib.stream import compare_prompts, continue_text
 from mechlib.zoo.decoder import Decoder
 
 ATTENTION, WORK, ASYMMETRY, PROMPTS, REFUTE = (

@@ -6,7 +6,7 @@ from scipy.stats import entropy
 
 from mechlib.bridge import Shape, native
 from mechlib.checks.registry import find, questions
-from mechlib.lens import layer_log_probs, logit_lens, residual_entries
+from mechlib.stream import layer_log_probs, logit_lens, residual_entries
 from mechlib.zoo.decoder import Decoder
 
 READ_OUT, RANK, KL, READABLE, REFUTE = (

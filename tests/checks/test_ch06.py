@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mechlib.bridge import Shape, native
+from mechlib.causal import ablate
 from mechlib.checks.registry import find, questions
-from mechlib.heads import ablate, composition_scores, copying_scores, head_scores
+from mechlib.heads import composition_scores, copying_scores, head_scores
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import token_losses
 

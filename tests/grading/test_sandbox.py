@@ -216,7 +216,7 @@ def test_a_notebook_finds_nothing_of_the_one_before(seen):
 def test_libraries_are_loaded_once(shop, seen):
     shop.worker().end()
     server = shop._process.pid
-    assert seen("import sys", "all(n in sys.modules for n in ('torch', 'mechlib.zoo', 'mechlib.lens'))") == "True"
+    assert seen("import sys", "all(n in sys.modules for n in ('torch', 'mechlib.zoo', 'mechlib.stream'))") == "True"
     assert shop._process.pid == server
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mechlib.bridge import Shape, native
-from mechlib.lens import layer_log_probs, logit_lens
+from mechlib.stream import layer_log_probs, logit_lens
 from mechlib.widgets import lens_explorer
 from mechlib.widgets.lens import explorer_data
 from mechlib.zoo.decoder import Decoder

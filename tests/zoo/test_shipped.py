@@ -149,7 +149,7 @@ def test_without_a_network_the_error_names_the_reason_and_the_embedded_models(mo
     def refused(*args, **kwargs):
         raise OSError("We couldn't connect to the hub\nmore lines")
 
-    monkeypatch.setattr("mechlib.originals.load", refused)
+    monkeypatch.setattr("mechlib.bridge.originals.load", refused)
     with pytest.raises(OSError, match=r"code-4l-mlp.*We couldn't connect to the hub$"):
         zoo.load("gpt2")
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from transformer_lens.head_detector import detect_head
 
-from mechlib import bridge, generation, heads, text, toy, zoo
+from mechlib import bridge, heads, stream, text, zoo
+from mechlib.bridge.native import native_parameters
+from mechlib.zoo import toy
 from mechlib.zoo.decoder import Decoder
 
 SOURCE = 'def f(x):\n    return "é  ü", x  # <|endoftext|>.\n'
@@ -43,7 +45,7 @@ def test_ids_stay_as_they_are_given(model):
     """No token is put before ids, neither on the model's first run nor after it has met a text."""
     ids = text.encode(SOURCE, bos=False)[None]
     plain = Decoder(zoo.card("code-2l").shape, 0)
-    plain.load_state_dict(bridge._native_parameters(model))
+    plain.load_state_dict(native_parameters(model))
     for used in (model, zoo.load("code-2l", device="cpu")):
         with torch.no_grad():
             torch.testing.assert_close(used(ids), plain(ids), atol=1e-4, rtol=1e-4)
@@ -57,7 +59,7 @@ def test_shorter_texts_are_filled_up(model):
 
 
 def test_a_text_is_written_on(model):
-    ours = generation.continue_text(model, text.encode("def f(x"), 8).tokens[0]
+    ours = stream.continue_text(model, text.encode("def f(x"), 8).tokens[0]
     assert model.generate("def f(x", max_new_tokens=8, do_sample=False, verbose=False) == text.decode(ours)
 
 
@@ -100,4 +102,4 @@ def test_a_model_whose_tokens_are_no_text_says_so(without_text, call):
 def test_ids_of_such_a_model_are_written_on_as_before(without_text):
     prompt = torch.tensor([[3, 4]])
     theirs = without_text.generate(prompt, max_new_tokens=3, stop_at_eos=False, do_sample=False, verbose=False)
-    assert torch.equal(theirs, generation.continue_text(without_text, prompt, 3).tokens)
+    assert torch.equal(theirs, stream.continue_text(without_text, prompt, 3).tokens)

@@ -1,0 +1,50 @@
+"""The control with random weights for any statistic of a model."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.component_setup import _wire_symbolic_hooks
+
+from mechlib.bridge.properties import require_bridge
+
+
+def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
+    """A copy of ``model`` in which the entries of every parameter stand in random order.
+
+    Each parameter keeps its values, and so its norm and the scale of what it makes, and loses what was learned: the
+    control with random weights for any statistic of a model. Shared parameters stay shared. ``model`` is left as it
+    was; hooks on it are copied too, and the tokenizer is the same.
+    """
+    require_bridge(model)
+    remembered = {  # of its last run; a tensor with a gradient's history refuses to be copied
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    control = copy.deepcopy(model, remembered | {id(model._tokenizer): model._tokenizer})
+    for block in control.blocks:
+        block._teardown_capture_hooks()  # they write into the modules of ``model``; the next run makes new ones
+        _rewire(getattr(block, "mlp", None))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in control.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    return control
+
+
+def _rewire(mlp: nn.Module | None) -> None:
+    """In a copy, the hook points of an MLP that is no module of its own (OPT) still belong to the model copied."""
+    if not getattr(mlp, "_placeholder_hooks_wired", False):
+        return
+    for point in (mlp.submodules["in"].hook_in, mlp.submodules["out"].hook_out):
+        for handle in [handle for handle in point.fwd_hooks if handle.is_permanent]:
+            handle.hook.remove()
+            point.fwd_hooks.remove(handle)
+    object.__setattr__(mlp, "_placeholder_hooks_wired", False)
+    _wire_symbolic_hooks(mlp)

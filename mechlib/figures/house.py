@@ -1,0 +1,79 @@
+"""What every figure of the book looks like.
+
+A figure is readable in grey: series differ by luminance, line style and marker, and carry their names beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+HOUSE = {
+    "figure.figsize": (5.3, 3.4),
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 11.5,
+    "axes.labelsize": 11.5,
+    "axes.titlesize": 12,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mechlib",
+}
+"""Matplotlib settings of the house. The font comes with Matplotlib, and SVG text is drawn as outlines."""
+
+SERIES = (
+    ("#14213d", "-", "o"),
+    ("#c1440e", "--", "s"),
+    ("#2a8fbd", "-.", "^"),
+    ("#d99a2b", (0, (5, 1, 1, 1, 1, 1)), "D"),
+)
+"""Colour, line style and marker of the first, second, ... series, from dark to light."""
+
+CONTROLS = (("#767676", ":", "v"), ("#a0a0a0", (0, (1, 2)), "x"))
+"""The same for controls: always grey, dotted and unfilled."""
+
+WHITE_TO_DARK = mpl.colors.LinearSegmentedColormap.from_list(
+    "white_to_dark", ("#ffffff", "#9dbfd6", "#35719b", "#0c2340")
+)
+"""Colour map of heat maps: luminance falls steadily."""
+
+
+def style() -> AbstractContextManager[None]:
+    """A context for figures made by hand: ``with plots.style(): fig, ax = plt.subplots()``."""
+    return mpl.rc_context(HOUSE)
+
+
+def new_axes(height: float = HOUSE["figure.figsize"][1]) -> Axes:
+    """Axes of the house's width in a figure of their own."""
+    with style():
+        _, ax = plt.subplots(figsize=(HOUSE["figure.figsize"][0], height))
+    return ax
+
+
+def looks(names: Iterable[str], controls: frozenset[str]) -> dict[str, tuple]:
+    """A look for every name, in order, from ``SERIES`` or ``CONTROLS``."""
+    chosen, used = {}, {SERIES: 0, CONTROLS: 0}
+    for name in names:
+        family = CONTROLS if name in controls else SERIES
+        chosen[name] = family[used[family] % len(family)]
+        used[family] += 1
+    return chosen

@@ -1,0 +1,94 @@
+"""The points of a model at which hooks act. Their names stand here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+
+from torch import Tensor, nn
+
+from mechlib.bridge import TransformerBridge, require_bridge
+
+Hook = Callable[..., Tensor | None]
+
+Head = tuple[int, int]
+"""``(layer, head)``."""
+
+OF_LIBRARIES = ("transformer_lens", "transformers")
+"""Where the hooks are from that a model sets on itself when it runs."""
+
+
+def hook_name(model: TransformerBridge, entry: int) -> str:
+    """The hook at residual-stream entry ``entry``: 0 is the embedding, ``e`` the output of layer ``e - 1``.
+
+    Raises:
+        ValueError: if the model has no such entry.
+    """
+    require_bridge(model)
+    n_layers = model.cfg.n_layers
+    if not 0 <= entry <= n_layers:
+        raise ValueError(f"entry {entry} is out of range: a model of {n_layers} layers has entries 0 to {n_layers}")
+    return "blocks.0.hook_resid_pre" if entry == 0 else f"blocks.{entry - 1}.hook_resid_post"
+
+
+def pattern_hooks(model: TransformerBridge) -> list[str]:
+    """The hooks at the attention patterns ``[batch, head, query, key]``, one for every layer.
+
+    Raises:
+        ValueError: if a layer of the model computes no attention pattern that could be read.
+    """
+    return _every_layer(model, "attn.hook_pattern", "no attention pattern to read")
+
+
+def head_output_hooks(model: TransformerBridge) -> list[str]:
+    """The hooks at the outputs of the heads before ``W_O``, ``[batch, pos, head, d_head]``, one for every layer.
+
+    Raises:
+        ValueError: if a layer of the model has no attention heads.
+    """
+    return _every_layer(model, "attn.hook_z", "no attention heads")
+
+
+def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:
+    names = [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
+    there = model.hook_dict
+    if without := [layer for layer, name in enumerate(names) if name not in there]:
+        raise ValueError(f"the model has {what} in layers {without}: there is no hook {names[without[0]]}")
+    return names
+
+
+def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
+    """Refuse a head that a model of these sizes does not have.
+
+    Raises:
+        ValueError: with the heads that there are.
+    """
+    if not (0 <= layer < n_layers and 0 <= head < n_heads):
+        raise ValueError(
+            f"there is no head {head} in layer {layer}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}"
+        )
+
+
+def hooked_points(model: TransformerBridge, *parts: str) -> list[str]:
+    """Every name of the hook points and modules at which a caller's forward hooks act, in the model or its ``parts``.
+
+    What computes a pass by hand, from the weights, has no such points and asks here before it starts. The hooks that
+    TransformerLens and transformers set for themselves are no caller's.
+    """
+    require_bridge(model)
+    named = chain.from_iterable(getattr(model, part).named_modules(prefix=part) for part in parts)
+    modules = named if parts else model.named_modules()
+    hooked = {module: name.replace("._original_component", "") for name, module in modules if _hooked(module)}
+    if not hooked:
+        return []
+    points = model.hook_dict
+    own_names = [name for module, name in hooked.items() if module not in points.values()]
+    return sorted([*own_names, *(name for name, point in points.items() if point in hooked)])
+
+
+def _hooked(module: nn.Module) -> bool:
+    if (handles := vars(module).get("fwd_hooks")) is not None:
+        hooks = [handle.user_hook for handle in handles]
+    else:
+        hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return any(str(getattr(hook, "__module__", "")).partition(".")[0] not in OF_LIBRARIES for hook in hooks)

@@ -1,0 +1,83 @@
+"""Running a model without changing it: a few sequences at a time, with hooks, and how it is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge
+from mechlib.stream.hooks import Hook, hook_name
+
+TOKENS_AT_ONCE = 512
+"""Tokens of one forward pass: whole sequences, at least one."""
+
+
+@contextmanager
+def at_rest(model: TransformerBridge) -> Iterator[None]:
+    """Eval mode without gradients; afterwards every module has its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def run(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    hooks: Iterable[tuple[str, Hook]],
+    mask: Bool[Tensor, "batch pos"] | None,
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """One forward pass with hooks, in which no token sees a pad and positions are counted from each row's first token.
+
+    The stream at pads is 0 after every layer. A pad before the first token sees nothing, which many models compute as
+    NaN, and a later layer would hand that on to tokens as 0 times NaN. Logits at pads mean nothing.
+    """
+    if mask is None:
+        return model.run_with_hooks(tokens, fwd_hooks=list(hooks))
+
+    def clear(residual: Tensor, hook: object) -> Tensor:
+        return residual.masked_fill(~mask[..., None], 0.0)
+
+    cleared = [(hook_name(model, entry), clear) for entry in range(1, model.cfg.n_layers + 1)]
+    return model.run_with_hooks(tokens, fwd_hooks=[*cleared, *hooks, *cleared], attention_mask=mask.long())
+
+
+def run_reading(
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    hooks: Iterable[tuple[str, Hook]],
+    mask: Bool[Tensor, "batch pos"] | None = None,
+) -> Float[Tensor, "1 1 d_vocab"]:
+    """One forward pass for what the hooks see on the way.
+
+    Only the first token of the first row is unembedded (:func:`first_token`); its logits are returned.
+    """
+    position = first_token(mask)
+
+    def one_position(residual: Tensor, hook: object) -> Tensor:
+        return residual[:1, position : position + 1]
+
+    return run(model, tokens, [*hooks, ("unembed.hook_in", one_position)], mask)
+
+
+def first_token(mask: Bool[Tensor, "batch pos"] | None) -> int:
+    """The position of the first row's first token that is no pad."""
+    return 0 if mask is None else int(mask[0].long().argmax())
+
+
+def few_sequences(tokens: Int[Tensor, "batch pos"], at_once: int | None = None) -> Iterator[slice]:
+    """Slices of the batch that a forward pass takes: ``at_once`` tokens (``TOKENS_AT_ONCE``), at least one sequence."""
+    return slices(len(tokens), max(1, (at_once or TOKENS_AT_ONCE) // tokens.shape[1]))
+
+
+def slices(n: int, step: int) -> Iterator[slice]:
+    """``range(n)`` in pieces of ``step``; the last may be shorter."""
+    return (slice(start, start + step) for start in range(0, n, step))

@@ -1,0 +1,206 @@
+"""The tuned lens on a layer that is an affine map, where the best lens is known in closed form."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from mechlib.bridge import Shape, TransformerBridge, native
+from mechlib.stream import TunedLens, fit_tuned_lens, logit_lens, residual_entries
+from mechlib.zoo.decoder import Decoder
+
+AFFINE = Shape(n_layers=1, d_model=16, n_heads=1, d_head=16, d_mlp=0, n_ctx=1, d_vocab=40)
+
+
+@pytest.fixture(scope="module")
+def affine_model() -> TransformerBridge:
+    """One layer that adds ``A x + b``.
+
+    A single token attends to itself alone, and embeddings of +1 and -1 in equal number have mean 0 and variance 1, so
+    that the layer's norm leaves them (up to its epsilon).
+    """
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: torch.zeros_like(w) for name, w in Decoder(AFFINE, 0).state_dict().items() if name != "head.weight"
+    }
+    signs = torch.tensor([1.0, -1.0]).repeat(AFFINE.d_model // 2)
+    order = torch.rand(AFFINE.d_vocab, AFFINE.d_model, generator=generator).argsort(-1)
+    weights["tok_embed.weight"] = signs[order]
+    weights["layers.0.ln1.weight"].fill_(1.0)
+    weights["ln_out.weight"].fill_(0.3)  # soft distributions: every direction then matters to KL
+    for name in ("layers.0.attn.v.weight", "layers.0.attn.o.weight", "layers.0.attn.o.bias"):
+        weights[name].normal_(0, 0.25, generator=generator)
+    return native(AFFINE, weights, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def every_token() -> Tensor:
+    return torch.arange(AFFINE.d_vocab)[:, None]
+
+
+def closed_form(model: TransformerBridge) -> TunedLens:
+    weight = (model.W_V[0, 0] @ model.W_O[0, 0]).T.detach()
+    return TunedLens(weight[None], model.b_O.detach(), torch.zeros(1), torch.zeros(1))
+
+
+@pytest.fixture(scope="module")
+def fitted(affine_model, every_token) -> TunedLens:
+    return fit_tuned_lens(affine_model, every_token, steps=500, rows=40, learning_rate=3e-2, progress=False)
+
+
+SMALL = Shape(n_layers=2, d_model=16, n_heads=2, d_head=8, d_mlp=32, n_ctx=12, d_vocab=30)
+
+
+@pytest.fixture(scope="module")
+def model() -> TransformerBridge:
+    generator = torch.Generator().manual_seed(1)
+    weights = Decoder(SMALL, 0).state_dict()
+    return native(SMALL, {k: 0.5 * torch.randn(w.shape, generator=generator) for k, w in weights.items()}, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Tensor:
+    return torch.randint(SMALL.d_vocab, (12, SMALL.n_ctx), generator=torch.Generator().manual_seed(2))
+
+
+class TestClosedForm:
+    def test_the_layer_itself_is_a_perfect_lens(self, affine_model, every_token):
+        result = logit_lens(affine_model, every_token, lens=closed_form(affine_model))
+        assert logit_lens(affine_model, every_token).kl_to_final[0].mean() > 0.1
+        assert result.kl_to_final.max() < 1e-5
+
+    def test_training_recovers_it(self, affine_model, every_token, fitted):
+        assert fitted.kl_after < 1e-4 * fitted.kl_before
+        entries = residual_entries(affine_model, every_token)
+        ours, exact = (_direction(lens(entries)[0]) for lens in (fitted, closed_form(affine_model)))
+        assert torch.linalg.vecdot(ours, exact).min() > 0.999
+
+    def test_the_recorded_kl_is_that_of_the_logit_lens(self, affine_model, every_token, fitted):
+        for lens, recorded in ((None, fitted.kl_before), (fitted, fitted.kl_after)):
+            kl = logit_lens(affine_model, every_token, lens=lens).kl_to_final[:-1].mean((1, 2))
+            torch.testing.assert_close(recorded, kl)
+
+
+def _direction(residual: Tensor) -> Tensor:
+    """What the final norm keeps of a vector: its mean and its length are lost."""
+    centred = residual - residual.mean(-1, keepdim=True)
+    return (centred / centred.norm(dim=-1, keepdim=True)).flatten(0, -2)
+
+
+class TestFit:
+    @pytest.mark.filterwarnings("ignore:training brought no entry closer")
+    def test_no_entry_gets_worse(self, model, tokens):
+        for learning_rate in (3e-3, 10.0):
+            tuned = fit_tuned_lens(model, tokens, steps=20, rows=32, learning_rate=learning_rate, progress=False)
+            assert (tuned.kl_after <= tuned.kl_before).all()
+            kl = logit_lens(model, tokens, lens=tuned).kl_to_final[:-1].mean((1, 2))
+            torch.testing.assert_close(kl, tuned.kl_after, atol=1e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize("learning_rate", [1e4, float("inf")])
+    def test_an_entry_that_training_spoils_keeps_the_identity(self, model, tokens, learning_rate):
+        with pytest.warns(UserWarning, match="this lens is the identity"):
+            tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=learning_rate, progress=False)
+        assert (tuned.weight == 0).all()
+        assert (tuned.bias == 0).all()
+        assert torch.equal(tuned.kl_after, tuned.kl_before)
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.05)], ids=str)
+    def test_a_model_in_half_precision_is_fitted_as_in_single(self, model, tokens, dtype, tolerance):
+        """Up to the model's own rounding. In half precision itself a step of Adam divides by an epsilon that is 0."""
+        half = copy.deepcopy(model).to(dtype, print_details=False)
+        fits = [fit_tuned_lens(m, tokens, steps=40, rows=64, progress=False) for m in (model, half)]
+        single, ours = fits
+        assert ours.weight.dtype == ours.bias.dtype == torch.float32
+        assert (ours.kl_after < 0.9 * ours.kl_before).all()
+        torch.testing.assert_close(ours.kl_before, single.kl_before, atol=0, rtol=tolerance)
+        torch.testing.assert_close(ours.kl_after, single.kl_after, atol=0, rtol=tolerance)
+        entries = residual_entries(half, tokens)
+        assert ours(entries).dtype == dtype and torch.equal(ours(entries)[-1], entries[-1])
+        in_single = single(entries.float())
+        torch.testing.assert_close(ours(entries).float(), in_single, atol=tolerance * float(in_single.std()), rtol=0.05)
+
+    def test_a_model_in_double_precision_is_fitted_in_it(self, model, tokens):
+        double = copy.deepcopy(model).to(torch.float64, print_details=False)
+        single, ours = (fit_tuned_lens(m, tokens, steps=20, rows=64, progress=False) for m in (model, double))
+        assert ours.weight.dtype == torch.float64
+        torch.testing.assert_close(ours.kl_after.float(), single.kl_after, atol=1e-4, rtol=1e-3)
+        assert single(residual_entries(double, tokens)).dtype == torch.float64
+
+    def test_training_helps_a_random_model(self, model, tokens):
+        tuned = fit_tuned_lens(model, tokens, steps=100, rows=64, progress=False)
+        assert (tuned.kl_after < 0.8 * tuned.kl_before).all()
+
+    def test_tokens_that_are_ruled_out_count_nothing(self, model, tokens):
+        """As where their logits are so low that nothing of their probability is left."""
+        fits = []
+        for low in (-torch.inf, -1e4):
+            ruled = copy.deepcopy(model)
+            with torch.no_grad():
+                ruled.unembed.b_U[20:] = low
+            fits.append(fit_tuned_lens(ruled, tokens, steps=20, rows=64, progress=False))
+        out, low = fits
+        assert (out.kl_after < 0.9 * out.kl_before).all()
+        for name in ("weight", "bias", "kl_before", "kl_after"):
+            torch.testing.assert_close(getattr(out, name), getattr(low, name), atol=1e-5, rtol=1e-4)
+
+    def test_a_model_without_a_distribution_is_refused(self, model, tokens):
+        broken = copy.deepcopy(model)
+        with torch.no_grad():
+            broken.pos_embed.weight[7] = torch.nan
+        with pytest.raises(ValueError, match="entry 0 gives no distribution for row 0 at position 7"):
+            fit_tuned_lens(broken, tokens, progress=False)
+
+    def test_the_last_entry_is_left_to_the_bit(self, model, tokens):
+        entries = residual_entries(model, tokens)
+        tuned = fit_tuned_lens(model, tokens, steps=5, rows=16, progress=False)
+        assert torch.equal(tuned(entries)[-1], entries[-1])
+        assert not torch.equal(tuned(entries)[0], entries[0])
+        assert (logit_lens(model, tokens, lens=tuned).kl_to_final[-1] == 0).all()
+
+    def test_each_entry_has_its_own_map(self, model, tokens):
+        tuned = fit_tuned_lens(model, tokens, steps=5, rows=16, progress=False)
+        entries = residual_entries(model, tokens)
+        for layer in range(SMALL.n_layers):
+            by_hand = entries[layer] + entries[layer] @ tuned.weight[layer].T + tuned.bias[layer]
+            torch.testing.assert_close(tuned(entries)[layer], by_hand)
+
+    def test_the_seed_decides(self, model, tokens):
+        first, again, other = (
+            fit_tuned_lens(model, tokens, steps=5, rows=16, seed=seed, progress=False) for seed in (0, 0, 1)
+        )
+        assert torch.equal(first.weight, again.weight)
+        assert torch.equal(first.bias, again.bias)
+        assert not torch.equal(first.weight, other.weight)
+
+    def test_the_model_and_the_global_generator_stay_as_they_were(self, model, tokens):
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        state = torch.get_rng_state()
+        model.train()
+        try:
+            with torch.no_grad():
+                fit_tuned_lens(model, tokens, steps=3, rows=16, progress=False)
+            assert all(module.training for module in model.modules())
+        finally:
+            model.eval()
+        assert torch.equal(torch.get_rng_state(), state)
+        for name, parameter in model.named_parameters():
+            assert torch.equal(parameter, before[name])
+            assert parameter.requires_grad
+            assert parameter.grad is None
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("bad", [{"steps": 0}, {"rows": 0}])
+    def test_steps_and_rows(self, model, tokens, bad):
+        with pytest.raises(ValueError, match=rf"at least 1.*{next(iter(bad))}=0"):
+            fit_tuned_lens(model, tokens, **bad, progress=False)
+
+    def test_tokens(self, model):
+        with pytest.raises(ValueError, match="longer than the model's context of 12"):
+            fit_tuned_lens(model, torch.zeros(1, 13, dtype=torch.long), progress=False)
+
+    @pytest.mark.parametrize("shape", [(3, 5, 16), (2, 5, 15), (1,)])
+    def test_entries_of_another_model(self, fitted, shape):
+        with pytest.raises(ValueError, match=r"takes entries of shape \[2, \.\.\., 16\], not \["):
+            fitted(torch.zeros(shape))

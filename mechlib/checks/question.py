@@ -1,4 +1,4 @@
-"""What a graded question is: one definition that the notebook, the audit and a course's grader all use."""
+"""What a graded question is: one definition that the notebook and a course's grader both use."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Misconception:
 
 @dataclass(frozen=True)
 class Question:
-    """A question with all that is needed to ask it, to judge an answer and to judge the question itself.
+    """A question with all that is needed to ask it and to judge an answer.
 
     ``cases`` draws fresh inputs from a generator; the same seed gives the same cases. The reference is right by
-    definition, each misconception must be rejected and each alternative accepted (see ``audit``).
+    definition, and each misconception must be rejected.
     """
 
     id: str
@@ -82,8 +82,7 @@ class Question:
     fields: tuple[Field, ...]
     """What the answer returns: the only field itself, or a tuple of all in this order."""
     misconceptions: Mapping[str, Misconception]
-    alternatives: Mapping[str, Answer]
-    """Right answers written differently."""
+    """Wrong answers that people give, by name."""
 
     @property
     def chapter(self) -> str:

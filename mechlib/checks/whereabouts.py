@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from IPython import get_ipython
-
 __all__ = ["executed", "fetched", "handed_over", "notebook", "on_colab", "write_whole"]
 
 
@@ -78,7 +76,7 @@ def notebook(path: Path | None = None) -> tuple[str, dict[str, Any]]:
 
 
 def _path() -> Path:
-    shell = get_ipython()
+    shell = _shell()
     editor = shell.user_ns.get("__vsc_ipynb_file__") if shell else None
     for place in (editor, os.environ.get("JPY_SESSION_NAME")):
         if place and place.endswith(".ipynb") and Path(place).is_file():
@@ -86,7 +84,13 @@ def _path() -> Path:
     raise FileNotFoundError("the notebook does not know its own file here; name it: submit('NAME.ipynb')")
 
 
+def _shell() -> Any:
+    """The shell of the notebook's kernel; ``None`` where there is none, and then nothing has imported IPython."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
 def executed() -> list[str]:
     """The cells that were executed in this session, in order."""
-    shell = get_ipython()
+    shell = _shell()
     return list(shell.user_ns.get("In", ())) if shell else []

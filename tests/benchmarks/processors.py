@@ -34,7 +34,7 @@ CAPABILITIES = ("default", "avx2", "avx512")
 THREADS = (1, 2)
 SUITE = (
     *("tests/llc", "tests/icl", "tests/stream", "tests/heads", "tests/causal", "tests/probes", "tests/zoo"),
-    *("tests/checks", "tests/test_*.py"),
+    *("tests/checks", "tests/questions", "tests/test_*.py"),
 )
 """What computes; the folders beside them grade, write and serve, and their numbers are not sampled."""
 FOLDER = checkout.root() / "build" / "processors"

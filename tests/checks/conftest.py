@@ -1,50 +1,11 @@
-"""A small question to put to the engine, with every kind of field, and a session without a history."""
-
-from functools import cache
+"""The small question among those of its chapter, and a session without a history."""
 
 import pytest
-import torch
 
-from mechlib.checks import asking, registry
-from mechlib.checks.judging import Trial, judge
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks import asking
 from mechlib.checks.record import Record
 from mechlib.questions import ch02
-
-
-def scaled_sum(x, factor):
-    return (x * factor).sum(-1)
-
-
-def toy_cases(generator):
-    def case(description, rows, factor):
-        return Case(description, {"x": torch.randn(rows, 5, generator=generator) + 1, "factor": factor})
-
-    return case("three rows", 3, 2.0), case("a single row", 1, -0.5)
-
-
-TOY = Question(
-    id="ch02.toy",
-    points=2,
-    title="A scaled sum",
-    hints=("a nudge", "the method", "almost the answer"),
-    reference=scaled_sum,
-    cases=toy_cases,
-    axes={"x": "row column"},
-    fields=(Field("total", "row"),),
-    misconceptions={
-        "mean": Misconception(lambda x, factor: (x * factor).mean(-1), "this is the mean, not the sum."),
-        "unscaled": Misconception(lambda x, factor: x.sum(-1), "the factor is missing."),
-        "twin": Misconception(lambda x, factor: 0 * x.sum(-1), "one of two that return the same."),
-        "other_twin": Misconception(lambda x, factor: x.sum(-1) * 0, "the other of the two."),
-        "columns": Misconception(lambda x, factor: (x * factor).sum(0), "you sum over the rows."),
-    },
-    alternatives={
-        "einsum": lambda x, factor: factor * torch.einsum("rc->r", x),
-        "lists": lambda x, factor: [factor * sum(row) for row in x.tolist()],
-        "numpy": lambda x, factor: factor * x.numpy().astype("float64").sum(1),
-    },
-)
+from tests.checks.toy import TOY
 
 
 @pytest.fixture
@@ -60,14 +21,3 @@ def record(monkeypatch):
     fresh = Record()
     monkeypatch.setattr(asking, "RECORD", fresh)
     return fresh
-
-
-@pytest.fixture(scope="session")
-def judged():
-    """``judged(question_id, answer)``: the judgements on a few seeds that the audit does not use."""
-
-    @cache
-    def trials(question_id):
-        return [Trial(registry.find(question_id), seed) for seed in range(1000, 1005)]
-
-    return lambda question_id, answer: [judge(trial, trial.run(answer)) for trial in trials(question_id)]

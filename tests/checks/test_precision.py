@@ -6,6 +6,7 @@ import torch
 from mechlib.checks import check, registry
 from mechlib.checks.judging import Trial, judge
 from mechlib.questions.ch06 import copying_score
+from tests.questions.alternatives import alternatives
 
 CANCELLING = {
     # Seeds on which the reference, or another right answer, was rejected when each entry was judged by its own size.
@@ -33,7 +34,7 @@ def test_an_entry_that_cancels_is_judged_by_the_size_of_what_was_summed(question
     question = registry.find(question_id)
     for seed in CANCELLING[question_id]:
         trial = Trial(question, seed)
-        for name, answer in {"reference": question.reference, **question.alternatives}.items():
+        for name, answer in {"reference": question.reference, **alternatives(question)}.items():
             assert judge(trial, trial.run(in_single(answer))).status == "right", (name, seed)
 
 
@@ -47,7 +48,7 @@ def test_copying_from_the_eigenvalues_of_the_whole_circuit_in_single_precision(s
     assert judge(trial, trial.run(whole)).status == "right"
 
 
-def test_the_slack_is_that_of_rounding_and_no_more(judged):
+def test_the_slack_is_that_of_rounding_and_no_more():
     """Ten times the slack of single precision, at the entry that has the most."""
     trial = Trial(registry.find("ch09.layer"), 3)
     slack = trial.lenient[0][0].slack

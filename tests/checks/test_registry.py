@@ -6,7 +6,7 @@ import pytest
 
 from mechlib.checks import check, registry
 from mechlib.questions import ch02
-from tests.checks.conftest import TOY
+from tests.checks.toy import TOY
 
 RELEASED = Path(__file__).with_name("released.txt").read_text().split()
 """The ids of all questions of every release."""

@@ -63,7 +63,7 @@ def test_jupyter_s_server_and_visual_studio_code_name_the_file(tmp_path, monkeyp
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "jupyter.ipynb"))
     assert whereabouts.notebook() == ("jupyter.ipynb", NOTEBOOK)
     shell = SimpleNamespace(user_ns={"__vsc_ipynb_file__": str(tmp_path / "code.ipynb"), "In": ["", "x = 1"]})
-    monkeypatch.setattr(whereabouts, "get_ipython", lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     assert whereabouts.notebook()[0] == "code.ipynb"
     assert whereabouts.executed() == ["", "x = 1"]
 

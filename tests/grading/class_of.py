@@ -16,6 +16,7 @@ from pathlib import Path
 from mechlib.authoring import checkout
 from mechlib.checks.question import Question
 from mechlib.checks.registry import questions
+from tests.questions.alternatives import alternatives
 
 Notebook = dict
 
@@ -42,7 +43,7 @@ def class_of(size: int, chapter: str = "ch02", seed: int = 0, heavy: int = 50 * 
     """
     maker = Maker(chapter, random.Random(seed))
     mistakes = cycle([(q, name) for q in maker.questions for name in q.misconceptions])
-    others = cycle([(q, name) for q in maker.questions for name in q.alternatives])
+    others = cycle([(q, name) for q in maker.questions for name in alternatives(q)])
     kinds = [
         *maker.kinds(heavy),
         *[lambda: maker.mistaken(*next(mistakes)), lambda: maker.alternative(*next(others))] * 6,
@@ -165,20 +166,19 @@ class Maker:
 
     def mistaken(self, question: Question, name: str) -> Member:
         """One misconception, everything else right."""
-        notebook = self._answered(question, f'["MISCONCEPTIONS"][{name!r}].answer')
+        notebook = self._answered(question, question.reference.__module__, f'["MISCONCEPTIONS"][{name!r}].answer')
         member = self._some(f"mistaken-{name}", notebook, {question.id}, *WRONG)
         return Member(member.name, member.content, member.states, {question.id: name})
 
     def alternative(self, question: Question, name: str) -> Member:
         """One answer written differently."""
-        notebook = self._answered(question, f'["QUESTION"].alternatives[{name!r}]')
+        notebook = self._answered(question, f"{alternatives.__module__}.{question.id}", f'["ALTERNATIVES"][{name!r}]')
         return self._all(f"alternative-{name}", notebook, "right")
 
-    def _answered(self, question: Question, which: str) -> Notebook:
-        """The solution, with the answer to one question taken from the text of its module."""
-        name = question.reference.__module__
+    def _answered(self, question: Question, module: str, which: str) -> Notebook:
+        """The solution, with the answer to one question taken from the text of a module."""
         notebook = copy.deepcopy(self.solution)
-        lines = ["import sys, types", *_carried(name), f"{question.id.partition('.')[2]} = vars(carried){which}"]
+        lines = ["import sys, types", *_carried(module), f"{question.id.partition('.')[2]} = vars(carried){which}"]
         self._cell(notebook, question.id)["source"] = "\n".join(lines)
         return notebook
 

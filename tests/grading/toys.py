@@ -33,7 +33,6 @@ def question(name, points, reference, fields, misconceptions):
         axes={"x": "row column"},
         fields=fields,
         misconceptions=misconceptions,
-        alternatives={},
     )
 
 

@@ -125,27 +125,6 @@ def only_query_moves(tokens, W_Q, W_K, W_V, W_O):
     return torch.cat([tokens[:, :-1], layer(tokens, W_Q, W_K, W_V, W_O)[:, -1:]], 1)
 
 
-def by_einsum(tokens, W_Q, W_K, W_V, W_O):
-    context = tokens[:, :-1]
-    moved = torch.einsum("btd,dk,bse,ek,bsf,fv,vg->btg", tokens, W_Q, context, W_K, context, W_V, W_O)
-    return tokens + moved
-
-
-def by_second_moments(tokens, W_Q, W_K, W_V, W_O):
-    context = tokens[:, :-1].double()
-    moments = context.mT @ context
-    return tokens + tokens.double() @ (W_Q @ W_K.T).double() @ moments @ (W_V @ W_O).double()
-
-
-def by_examples(tokens, W_Q, W_K, W_V, W_O):
-    t, q, k, v, o = (part.double().numpy() for part in (tokens, W_Q, W_K, W_V, W_O))
-    found = t.copy()
-    for i in range(t.shape[1] - 1):
-        score = (t @ q @ (t[:, i] @ k)[:, :, None])[..., 0]
-        found += score[:, :, None] * (t[:, i] @ v @ o)[:, None]
-    return found
-
-
 MISCONCEPTIONS = {
     "query_is_key": Misconception(
         query_is_key, "the query attends to itself; it is nobody's key, so leave the last token out of the context."
@@ -195,5 +174,4 @@ QUESTION = Question(
     },
     fields=(Field("tokens", "batch token d_token"),),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"einsum": by_einsum, "second_moments": by_second_moments, "examples": by_examples},
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -132,28 +131,6 @@ def root(queries, predictions):
     return weights, left.sqrt()
 
 
-def by_normal_equations(queries, predictions):
-    x, f = centred(queries, 0), centred(predictions, 1)
-    weights = torch.linalg.solve(x.T @ x, x.T @ f.T).T
-    return weights, 1 - (weights @ x.T).square().sum() / f.square().sum()
-
-
-def by_numpy(queries, predictions):
-    x, f = queries.numpy(), predictions.numpy()
-    design = np.column_stack([np.ones(len(x)), x])
-    fitted = [np.linalg.lstsq(design, row, rcond=None)[0] for row in f]
-    rest = sum(np.sum((row - design @ c) ** 2) for row, c in zip(f, fitted, strict=True))
-    return {"weights": [c[1:] for c in fitted], "curved": rest / sum(len(x) * row.var() for row in f)}
-
-
-def by_pseudo_inverse(queries, predictions):
-    x = queries - queries.mean(0)
-    projector = torch.linalg.pinv(x)
-    f = predictions - predictions.mean(1, keepdim=True)
-    rest = f @ (torch.eye(len(x), dtype=x.dtype) - x @ projector).T
-    return predictions @ projector.T, float(rest.norm() / f.norm()) ** 2
-
-
 MISCONCEPTIONS = {
     "no_intercept": Misconception(
         no_intercept, "your fit has no intercept; a predictor may have an offset, which then leaks into the weights."
@@ -204,5 +181,4 @@ QUESTION = Question(
     axes={"queries": "query coordinate", "predictions": "prompt query"},
     fields=(Field("weights", "prompt coordinate", atol=1e-4), Field("curved", atol=1e-6)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"normal_equations": by_normal_equations, "numpy": by_numpy, "pseudo_inverse": by_pseudo_inverse},
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -119,33 +118,6 @@ def prior_error(x, y, noise_var, prior_var):
     return weights, torch.full_like(error, prior_var * x.shape[-1])
 
 
-def by_examples(x, y, noise_var, prior_var):
-    n, d = x.shape[1:]
-    gain = prior_var * x.mT @ torch.linalg.inv(prior_var * x @ x.mT + noise_var * torch.eye(n, dtype=x.dtype))
-    return (gain @ y[..., None])[..., 0], prior_var * (d - (gain @ x).diagonal(dim1=-2, dim2=-1).sum(-1))
-
-
-def by_one_example_after_the_other(x, y, noise_var, prior_var):
-    means, errors = [], []
-    for points, values in zip(x.numpy(), y.numpy(), strict=True):
-        mean, cov = np.zeros(points.shape[1]), prior_var * np.eye(points.shape[1])
-        for point, value in zip(points, values, strict=True):
-            gain = cov @ point / (point @ cov @ point + noise_var)
-            mean = mean + gain * (value - point @ mean)
-            cov = cov - np.outer(gain, point @ cov)
-        means.append(mean)
-        errors.append(np.trace(cov))
-    return {"weights": means, "error": errors}
-
-
-def by_pretended_examples(x, y, noise_var, prior_var):
-    prompts, _, d = x.shape
-    pretended = (noise_var / prior_var) ** 0.5 * torch.eye(d, dtype=x.dtype).expand(prompts, d, d)
-    inverse = torch.linalg.pinv(torch.cat([x, pretended], 1))
-    weights = inverse @ torch.cat([y, torch.zeros(prompts, d, dtype=y.dtype)], 1)[..., None]
-    return weights[..., 0], noise_var * inverse.square().sum((-2, -1))
-
-
 MISCONCEPTIONS = {
     "noise_alone": Misconception(
         noise_alone, "your penalty is the variance of the noise; it is that over the variance of the prior."
@@ -198,9 +170,4 @@ QUESTION = Question(
     axes={"x": "prompt example coordinate", "y": "prompt example"},
     fields=(Field("weights", "prompt coordinate", atol=3e-5), Field("error", "prompt", atol=3e-5)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={
-        "examples": by_examples,
-        "one_after_the_other": by_one_example_after_the_other,
-        "pretended_examples": by_pretended_examples,
-    },
 )

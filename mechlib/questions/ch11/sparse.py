@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
@@ -49,10 +46,10 @@ def averaged(x, y, query, nonzero, log_weight, var, *, fit_var=None, sizes=None)
     weight = torch.stack([log_weight(x[..., S], y, var) for S in places]).softmax(0)
     fit_var = var if fit_var is None else fit_var
     means = torch.stack([(weights_on(x[..., S], y, fit_var) * query[:, S]).sum(-1) for S in places])
-    return (weight * means).sum(0), _inclusion(weight, places, x.shape[-1])
+    return (weight * means).sum(0), inclusions(weight, places, x.shape[-1])
 
 
-def _inclusion(weight: Tensor, places: list[list[int]], d: int) -> Float[Tensor, "prompt coordinate"]:
+def inclusions(weight: Tensor, places: list[list[int]], d: int) -> Float[Tensor, "prompt coordinate"]:
     member = torch.tensor([[float(c in S) for c in range(d)] for S in places], dtype=weight.dtype)
     return weight.mT @ member
 
@@ -124,7 +121,7 @@ def shares_over_prompts(x, y, query, nonzero, var):
     places = supports(x.shape[-1], nonzero)
     weight = torch.stack([log_evidence(x[..., S], y, var) for S in places]).softmax(1)
     means = torch.stack([(weights_on(x[..., S], y, var) * query[:, S]).sum(-1) for S in places])
-    return (weight * means).sum(0), _inclusion(weight, places, x.shape[-1])
+    return (weight * means).sum(0), inclusions(weight, places, x.shape[-1])
 
 
 def not_halved(x, y, query, nonzero, var):
@@ -172,62 +169,6 @@ def one_choice_for_all(x, y, query, nonzero, var):
         return log_evidence(x_S, y, var).sum().expand(len(y))
 
     return averaged(x, y, query, nonzero, pooled, var)
-
-
-def one_after_another(x, y, query, nonzero, var):
-    """The density of each ``y`` given those before it."""
-    places = supports(x.shape[-1], nonzero)
-    log_weight, means = [], []
-    for S in places:
-        total = torch.zeros(len(y), dtype=y.dtype)
-        precision = torch.eye(nonzero, dtype=y.dtype).expand(len(y), -1, -1).clone()
-        moment = torch.zeros(len(y), nonzero, dtype=y.dtype)
-        for i in range(y.shape[1]):
-            row = x[:, i, S]
-            seen = torch.linalg.solve(precision, torch.stack([moment, row], -1))
-            mean, variance = (row * seen[..., 0]).sum(-1), var + (row * seen[..., 1]).sum(-1)
-            total -= 0.5 * ((y[:, i] - mean) ** 2 / variance + variance.log())
-            precision += row[:, :, None] * row[:, None] / var
-            moment += row * y[:, i, None] / var
-        log_weight.append(total)
-        means.append((torch.linalg.solve(precision, moment) * query[:, S]).sum(-1))
-    weight = torch.stack(log_weight).softmax(0)
-    return (weight * torch.stack(means)).sum(0), _inclusion(weight, places, x.shape[-1])
-
-
-def by_scipy(x, y, query, nonzero, var):
-    X, Y, Q = (np.asarray(v) for v in (x, y, query))
-    predictions, inclusions = [], []
-    for a, b, q in zip(X, Y, Q, strict=True):
-        logs, means, members = [], [], []
-        for S in itertools.combinations(range(a.shape[1]), nonzero):
-            part = a[:, S]
-            covariance = part @ part.T + var * np.eye(len(a))
-            logs.append(multivariate_normal.logpdf(b, np.zeros(len(a)), covariance))
-            means.append(q[list(S)] @ part.T @ np.linalg.solve(covariance, b))
-            members.append([c in S for c in range(a.shape[1])])
-        weight = np.exp(np.array(logs) - max(logs))
-        weight /= weight.sum()
-        predictions.append(weight @ means)
-        inclusions.append(weight @ np.array(members, dtype=float))
-    return {"prediction": np.array(predictions), "inclusion": np.array(inclusions)}
-
-
-def in_weight_space(x, y, query, nonzero, var):
-    """By the lemmas of determinant and inverse, with matrices of the size of the support."""
-    d, n = x.shape[-1], y.shape[1]
-    log_weight, w = [], []
-    for S in supports(d, nonzero):
-        gram = x[..., S].mT @ x[..., S] / var + torch.eye(nonzero, dtype=x.dtype)
-        moment = (x[..., S].mT @ y[..., None])[..., 0] / var
-        mean = torch.linalg.solve(gram, moment)
-        fit = y.square().sum(-1) / var - (moment * mean).sum(-1)
-        log_weight.append(-0.5 * (fit + gram.logdet() + n * math.log(var)))
-        w.append(torch.zeros(len(y), d, dtype=x.dtype).index_copy(1, torch.tensor(S), mean))
-    weight = torch.stack(log_weight).softmax(0)
-    prediction = ((weight[..., None] * torch.stack(w)).sum(0) * query).sum(-1)
-    inclusion = [sum(weight[i] for i, S in enumerate(supports(d, nonzero)) if c in S) for c in range(d)]
-    return prediction, torch.stack(inclusion, dim=-1)
 
 
 MISCONCEPTIONS = {
@@ -295,5 +236,4 @@ QUESTION = Question(
     axes={"x": "prompt example coordinate", "y": "prompt example", "query": "prompt coordinate"},
     fields=(Field("prediction", "prompt", atol=1e-6), Field("inclusion", "prompt coordinate", atol=1e-6)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"one_after_another": one_after_another, "scipy": by_scipy, "in_weight_space": in_weight_space},
 )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
-from scipy.special import lambertw
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
@@ -26,11 +23,17 @@ def crossing(errors: Pairs, coefficients: Pairs, noise_var: float, n_points: int
     return gap, solved(gap, coefficients)
 
 
-def solved(gap: PerPair, coefficients: Pairs) -> PerPair:
+def solved(gap: PerPair, coefficients: Pairs, branch: int = -1) -> PerPair:
     """The larger root of ``n gap = (difference of the coefficients) log n``; 1 where there is none."""
     ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
-    roots = -ratio.numpy() * lambertw(-1 / ratio.numpy(), -1).real
-    return torch.where(ratio > math.e, torch.from_numpy(roots), 1.0)
+    return torch.where(ratio > math.e, roots(ratio, branch), 1.0)
+
+
+def roots(ratio: PerPair, branch: int = -1) -> PerPair:
+    """The larger root of ``n = ratio log n``, or the smaller on branch 0; no root where the ratio is below e."""
+    from scipy.special import lambertw  # hundreds of modules, which no other question needs
+
+    return torch.from_numpy(-ratio.numpy() * lambertw(-1 / ratio.numpy(), branch).real)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -108,9 +111,7 @@ def gap_turned(errors, coefficients, noise_var, n_points):
 
 def smaller_root(errors, coefficients, noise_var, n_points):
     gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
-    roots = torch.from_numpy(-ratio.numpy() * lambertw(-1 / ratio.numpy(), 0).real)
-    return gap, torch.where(ratio > math.e, roots, 1.0)
+    return gap, solved(gap, coefficients, branch=0)
 
 
 def no_logarithm(errors, coefficients, noise_var, n_points):
@@ -156,43 +157,12 @@ def counted_in_points(errors, coefficients, noise_var, n_points):
 
 def root_of_nothing(errors, coefficients, noise_var, n_points):
     gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    ratio = ((coefficients[:, 1] - coefficients[:, 0]) / gap).numpy()
-    return gap, torch.from_numpy(-ratio * lambertw(-1 / ratio, -1).real)
+    return gap, roots((coefficients[:, 1] - coefficients[:, 0]) / gap)
 
 
 def nan_without_root(errors, coefficients, noise_var, n_points):
     gap, n = crossing(errors, coefficients, noise_var, n_points)
     return gap, torch.where(n > 1, n, torch.nan)
-
-
-def by_bisection(errors, coefficients, noise_var, n_points):
-    gap = n_points / noise_var * (errors[:, 0] - errors[:, 1]).double()
-    ratio = (coefficients[:, 1] - coefficients[:, 0]).double() / gap
-    low, high = ratio.clamp(min=math.e).log(), torch.full_like(ratio, 60.0)
-    for _ in range(80):
-        middle = (low + high) / 2
-        below = middle.exp() < ratio * middle
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return gap, torch.where(ratio > math.e, low.exp(), 1.0)
-
-
-def by_iteration(errors, coefficients, noise_var, n_points):
-    gap = (errors[:, 0] - errors[:, 1]) * n_points / noise_var
-    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
-    n = ratio**2 + 10
-    for _ in range(400):
-        n = ratio * n.log().clamp(min=1)
-    return gap, torch.where(ratio > math.e, n, 1.0)
-
-
-def by_brentq(errors, coefficients, noise_var, n_points):
-    gaps, found = [], []
-    for (high, low), (simple, complex_) in zip(np.asarray(errors), np.asarray(coefficients), strict=True):
-        gaps.append(n_points * (high - low) / noise_var)
-        ratio = (complex_ - simple) / gaps[-1]
-        log_n = brentq(lambda t, r=ratio: t - math.log(r * t), math.log(ratio), 60) if ratio > math.e else 0.0
-        found.append(math.exp(log_n))
-    return {"gap": gaps, "n": found}
 
 
 MISCONCEPTIONS = {
@@ -258,5 +228,4 @@ QUESTION = Question(
     axes={"errors": "pair solution", "coefficients": "pair solution"},
     fields=(Field("gap", "pair", atol=1e-6), Field("n", "pair")),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"bisection": by_bisection, "iteration": by_iteration, "brentq": by_brentq},
 )

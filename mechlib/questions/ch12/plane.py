@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
@@ -166,30 +164,6 @@ def left_over(paths):
     return share, paths - seen
 
 
-def by_covariance(paths):
-    flat = paths.flatten(0, 1).double()
-    centred = flat - flat.mean(0)
-    variance, vectors = torch.linalg.eigh(centred.T @ centred)
-    kept = vectors[:, -2:]
-    return (variance / variance.sum()).flip(0)[:2], (centred @ kept @ kept.T + flat.mean(0)).view_as(paths)
-
-
-def by_sklearn(paths):
-    flat = np.asarray(paths.flatten(0, 1))
-    fitted = PCA(2, svd_solver="full").fit(flat)
-    seen = fitted.inverse_transform(fitted.transform(flat)).reshape(paths.shape)
-    return {"share": fitted.explained_variance_ratio_, "seen": seen}
-
-
-def by_best_rank(paths):
-    flat = paths.flatten(0, 1)
-    mean = flat.mean(0)
-    left, spread, right = torch.linalg.svd(flat - mean, full_matrices=False)
-    spread = spread.double()
-    low_rank = left[:, :2] * spread[:2] @ right[:2]
-    return (spread**2 / (spread**2).sum())[:2].tolist(), (low_rank + mean).reshape(paths.shape).numpy()
-
-
 MISCONCEPTIONS = {
     "not_centred": Misconception(
         not_centred, "the mean is not subtracted: the first component then points at the mean, not along the paths."
@@ -252,5 +226,4 @@ QUESTION = Question(
     axes={"paths": "run checkpoint output"},
     fields=(Field("share", "component", atol=1e-5), Field("seen", "run checkpoint output", atol=1e-4)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"covariance": by_covariance, "sklearn": by_sklearn, "best_rank": by_best_rank},
 )

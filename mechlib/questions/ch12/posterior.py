@@ -6,7 +6,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
@@ -162,38 +161,6 @@ def normal_prior(x, y, pool, noise_var):
     return ridge(x, y, lam=noise_var)
 
 
-def by_logsumexp(x, y, pool, noise_var):
-    a, b, w = x.numpy(), y.numpy(), pool.numpy()
-    values = a @ w.T
-    errors = (values - b[..., None]) ** 2
-    log_weight = -(errors.cumsum(1) - errors) / (2 * noise_var)
-    log_weight = log_weight - logsumexp(log_weight, axis=-1, keepdims=True)
-    return (values * softmax(log_weight, axis=-1)).sum(-1)
-
-
-def by_mean_task(x, y, pool, noise_var):
-    predictions = torch.zeros_like(y)
-    log_weight = torch.zeros(len(x), len(pool), dtype=torch.float64)
-    for k in range(x.shape[1]):
-        predictions[:, k] = (log_weight.softmax(-1) @ pool.double() * x[:, k]).sum(-1)
-        log_weight -= (x[:, k].double() @ pool.T.double() - y[:, k, None]) ** 2 / (2 * noise_var)
-    return predictions
-
-
-def by_lists(x, y, pool, noise_var):
-    found = []
-    for points, targets in zip(x.tolist(), y.tolist(), strict=True):
-        losses, row = [0.0] * len(pool), []
-        for point, target in zip(points, targets, strict=True):
-            values = [sum(p * q for p, q in zip(point, task, strict=True)) for task in pool.tolist()]
-            least = min(losses)
-            weights = [math.exp((least - loss) / (2 * noise_var)) for loss in losses]
-            row.append(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
-            losses = [loss + (v - target) ** 2 for loss, v in zip(losses, values, strict=True)]
-        found.append(row)
-    return found
-
-
 MISCONCEPTIONS = {
     "own_y_counted": Misconception(
         own_y_counted, "the prediction at a point uses that point's own y; count the examples before it alone."
@@ -264,5 +231,4 @@ QUESTION = Question(
     axes={"x": "prompt point d", "y": "prompt point", "pool": "task d"},
     fields=(Field("prediction", "prompt point", atol=1e-4),),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"logsumexp": by_logsumexp, "mean_task": by_mean_task, "lists": by_lists},
 )

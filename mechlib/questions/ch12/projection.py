@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -141,24 +140,6 @@ def mean_square_left(f, ridge, dmmse):
     return alpha, left * (f - ridge).square().mean()
 
 
-def by_lstsq(f, ridge, dmmse):
-    line, own = (v.flatten().double()[:, None] for v in (dmmse - ridge, f - ridge))
-    alpha = torch.linalg.lstsq(line, own).solution[0, 0]
-    return alpha, 1 - (alpha * line).square().sum() / own.square().sum()
-
-
-def by_numpy(f, ridge, dmmse):
-    own, line = (np.asarray(v).ravel() for v in (f - ridge, dmmse - ridge))
-    alpha = own @ line / (line @ line)
-    return {"alpha": alpha, "left": 1 - (own @ line) ** 2 / (line @ line) / (own @ own)}
-
-
-def by_distances_squared(f, ridge, dmmse):
-    near, far, apart = (float((a - b).square().mean()) for a, b in ((f, ridge), (f, dmmse), (ridge, dmmse)))
-    alpha = (near + apart - far) / (2 * apart)
-    return alpha, 1 - alpha**2 * apart / near
-
-
 MISCONCEPTIONS = {
     "mean_of_ratios": Misconception(
         mean_of_ratios, "you average the projections of single prompts, so that those with short lines count too much."
@@ -215,5 +196,4 @@ QUESTION = Question(
     axes={"f": "prompt point", "ridge": "prompt point", "dmmse": "prompt point"},
     fields=(Field("alpha", atol=1e-5), Field("left", atol=1e-5)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"lstsq": by_lstsq, "numpy": by_numpy, "distances": by_distances_squared},
 )

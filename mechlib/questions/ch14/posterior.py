@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -159,31 +156,6 @@ def log_weights(loss, coefficient, multiplicity, n):
     return (-free_energy(loss, coefficient, multiplicity, n)).log_softmax(1)
 
 
-def by_shift(loss, coefficient, multiplicity, n):
-    free = free_energy(loss, coefficient, multiplicity, n)
-    evidence = (free.min(1, keepdim=True).values - free).exp()
-    return evidence / evidence.sum(1, keepdim=True)
-
-
-def by_odds(loss, coefficient, multiplicity, n):
-    free = np.asarray(free_energy(loss, coefficient, multiplicity, n))
-    with np.errstate(over="ignore"):
-        return 1 / np.exp(free[:, :, None] - free[:, None, :]).sum(-1)
-
-
-def by_powers(loss, coefficient, multiplicity, n):
-    rows = []
-    for size in n.tolist():
-        best = min(loss.tolist())
-        terms = [
-            math.exp(-size * (at - best)) * size ** (low - value) * math.log(size) ** (m - 1)
-            for at, value, m in zip(loss.tolist(), coefficient.tolist(), multiplicity.tolist(), strict=True)
-            for low in (min(coefficient.tolist()),)
-        ]
-        rows.append([term / math.fsum(terms) for term in terms])
-    return rows
-
-
 MISCONCEPTIONS = {
     "underflows": Misconception(
         underflows,
@@ -250,5 +222,4 @@ QUESTION = Question(
     axes={"loss": "solution", "coefficient": "solution", "multiplicity": "solution", "n": "size"},
     fields=(Field("weight", "size solution"),),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"shift": by_shift, "odds": by_odds, "powers": by_powers},
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -114,26 +113,6 @@ full_for_all = _wrong(gradient=lambda w, c, f, g, fs, gs, fl, fg: fg.expand_as(g
 averaged = _wrong(gradient=lambda w, c, f, g, fs, gs, fl, fg: (g + fg) / 2)
 
 
-def by_numpy(w, w_star, loss, gradient, loss_star, gradient_star, full_loss, full_gradient):
-    noise = np.asarray(gradient_star) - np.asarray(full_gradient)
-    moved = np.asarray(w) - np.asarray(w_star)
-    return np.asarray(loss) - loss_star - np.einsum("cw,w->c", moved, noise), np.asarray(gradient) - noise
-
-
-def by_terms(w, w_star, loss, gradient, loss_star, gradient_star, full_loss, full_gradient):
-    shift = w @ gradient_star - w @ full_gradient - w_star @ gradient_star + w_star @ full_gradient
-    return {"rise": (loss - loss_star) - shift, "gradient": (gradient - gradient_star) + full_gradient}
-
-
-def by_chain(w, w_star, loss, gradient, loss_star, gradient_star, full_loss, full_gradient):
-    rises, gradients = [], []
-    for place, height, slope in zip(w, loss, gradient, strict=True):
-        off = gradient_star.sub(full_gradient)
-        rises.append(height - loss_star - torch.dot(off, place - w_star))
-        gradients.append(slope - off)
-    return torch.stack(rises), torch.stack(gradients)
-
-
 MISCONCEPTIONS = {
     "uncorrected": Misconception(
         uncorrected,
@@ -217,5 +196,4 @@ QUESTION = Question(
     },
     fields=(Field("rise", "chain", atol=1e-7), Field("gradient", "chain weight", atol=1e-7)),
     misconceptions=MISCONCEPTIONS,
-    alternatives={"numpy": by_numpy, "terms": by_terms, "chain": by_chain},
 )

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mechlib.checks import audit
 from mechlib.checks.question import Misconception
 from mechlib.checks.registry import questions
+from tests.checks.toy import TOY
+from tests.questions.audit import audit
 
 
 @pytest.mark.parametrize("question", questions(), ids=lambda q: q.id)
@@ -24,15 +25,16 @@ def test_ids_are_unique_and_belong_to_their_chapter():
     assert all(question in questions(question.chapter) for question in questions())
 
 
-def test_a_bad_question_is_seen(toy):
+def test_a_bad_question_is_seen():
     mistakes = {
-        "not wrong": Misconception(toy.reference, "this is right."),
-        "mean": toy.misconceptions["mean"],
-        "mean again": toy.misconceptions["mean"],
-        "unscaled": toy.misconceptions["unscaled"],
+        "not wrong": Misconception(TOY.reference, "this is right."),
+        "mean": TOY.misconceptions["mean"],
+        "mean again": TOY.misconceptions["mean"],
+        "unscaled": TOY.misconceptions["unscaled"],
     }
-    rights = {"wrong": lambda x, factor: x.sum(-1), "sum": toy.reference}
-    (row,) = audit([3, 4], only=[replace(toy, misconceptions=mistakes, alternatives=rights)], show_progress=False).rows
+    rights = {"wrong": lambda x, factor: x.sum(-1), "sum": TOY.reference}
+    bad = replace(TOY, misconceptions=mistakes)
+    (row,) = audit([3, 4], only=[bad], right=lambda _: rights, show_progress=False).rows
     assert (row.wrong, row.rejected, row.named, row.misnamed) == (8, 6, 2, 0)
     assert (row.right, row.accepted) == (4, 2)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CHAPTERS = [
-    importlib.import_module(f"tests.checks.strangers.{path.stem}")
+    importlib.import_module(f"tests.questions.strangers.{path.stem}")
     for path in sorted(Path(__file__).parent.glob("strangers/ch*.py"))
 ]
 

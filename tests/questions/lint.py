@@ -12,7 +12,6 @@ from mechlib.checks.question import Case, Question
 __all__ = ["lint"]
 
 MIN_MISCONCEPTIONS = 5
-MIN_ALTERNATIVES = 3
 
 
 def lint(question: Question, seeds: Iterable[int] = range(5)) -> tuple[str, ...]:
@@ -20,13 +19,11 @@ def lint(question: Question, seeds: Iterable[int] = range(5)) -> tuple[str, ...]
 
     Complained about are: two named axes of equal length in one case, an input of real numbers that are all equal
     (a bias of zeros, a scale of ones), an argument with the same value in all cases of a seed, an input of a shape
-    other than declared, cases that a seed does not reproduce, and too few misconceptions or alternatives.
+    other than declared, cases that a seed does not reproduce, and too few misconceptions.
     """
     complaints: list[str] = []
     if len(question.misconceptions) < MIN_MISCONCEPTIONS:
         complaints.append(f"{len(question.misconceptions)} misconceptions, fewer than {MIN_MISCONCEPTIONS}")
-    if len(question.alternatives) < MIN_ALTERNATIVES:
-        complaints.append(f"{len(question.alternatives)} alternatives, fewer than {MIN_ALTERNATIVES}")
     for seed in seeds:
         cases, again = (question.cases(torch.Generator().manual_seed(seed)) for _ in range(2))
         found = [f"{complaint} ({case.description})" for case in cases for complaint in _axes(question, case)]

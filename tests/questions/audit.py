@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 
 from tqdm.auto import tqdm
@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from mechlib.checks.judging import Judgement, Trial, judge
 from mechlib.checks.question import Answer, Question
 from mechlib.checks.registry import questions
+from tests.questions.alternatives import alternatives
 
 __all__ = ["Audit", "AuditRow", "audit"]
 
@@ -47,29 +48,37 @@ class Audit:
         return "\n".join(line.rstrip() for line in lines)
 
 
+RightAnswers = Callable[[Question], Mapping[str, Answer]]
+
+
 def audit(
-    seeds: int | Iterable[int] = 50, *, only: Iterable[Question] | None = None, show_progress: bool = True
+    seeds: int | Iterable[int] = 50,
+    *,
+    only: Iterable[Question] | None = None,
+    right: RightAnswers = alternatives,
+    show_progress: bool = True,
 ) -> Audit:
     """Judge every misconception and every alternative of the questions as if they were answers.
 
     Args:
         seeds: how many (counted from 0), or which.
-        only: these questions; all of the registry otherwise.
+        only: these questions; all of the bank otherwise.
+        right: the alternatives of a question.
     """
     chosen = tuple(questions() if only is None else only)
     seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
     shown = tqdm(chosen, desc="audit", unit="question", disable=not show_progress)
-    return Audit(tuple(_row(question, seeds) for question in shown))
+    return Audit(tuple(_row(question, right(question), seeds) for question in shown))
 
 
-def _row(question: Question, seeds: tuple[int, ...]) -> AuditRow:
+def _row(question: Question, alternatives: Mapping[str, Answer], seeds: tuple[int, ...]) -> AuditRow:
     trials = [Trial(question, seed) for seed in seeds]
     wrong = [
         (name, _judged(trial, misconception.answer))
         for trial in trials
         for name, misconception in question.misconceptions.items()
     ]
-    right = [_judged(trial, answer) for trial in trials for answer in question.alternatives.values()]
+    right = [_judged(trial, answer) for trial in trials for answer in alternatives.values()]
     return AuditRow(
         question.id,
         wrong=len(wrong),

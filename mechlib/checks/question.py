@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +34,8 @@ class Case:
 
     description: str
     """What is special about it, to be read after "on the case of ..."."""
-    inputs: Mapping[str, Value]
-    """The arguments by name, in the order in which the function takes them."""
+    inputs: Mapping[str, Any]
+    """The arguments by name, each a ``Value``, in the order in which the function takes them."""
 
 
 @dataclass(frozen=True)

@@ -142,13 +142,13 @@ def read(value: object) -> Reading:
         return _read_tensor(value)
     if isinstance(value, (list, tuple)):
         return _read_list(value)
-    if isinstance(value, numbers.Real):
-        return Reading(torch.tensor(float(value), dtype=torch.float64, device="cpu"))
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         if array.dtype.kind in "biuf":
             precision = float(np.finfo(array.dtype).eps) if array.dtype == np.float16 else 0.0
             return Reading(torch.from_numpy(np.array(array, dtype=np.float64)), precision)
+    if isinstance(value, numbers.Real):
+        return Reading(torch.tensor(float(value), dtype=torch.float64, device="cpu"))
     raise Unreadable(_describe(value))
 
 

@@ -131,6 +131,7 @@ HALF = torch.tensor(2049.0).half()
         [HALF, 2049.0],
         [2049.0, HALF],
         [torch.tensor(2049.0), np.array(2049.0, dtype=np.float16)],
+        [np.float16(2049.0), 2049.0],
     ],
 )
 def test_half_precision_is_known_in_whatever_it_comes(rounded):

@@ -28,8 +28,12 @@ def posterior(x: X, y: Y, pool: Pool, noise_var: float) -> Y:
 def values_and_losses(x: X, y: Y, pool: Pool) -> tuple[Values, Values]:
     """What every task says at every point, and its summed squared error on the examples before."""
     values = x @ pool.T
-    errors = (values - y[..., None]).square()
-    return values, errors.cumsum(1) - errors
+    return values, summed_before((values - y[..., None]).square())
+
+
+def summed_before(errors: Values) -> Values:
+    """Sums over the points before each; added up, not taken off, where digits would be lost."""
+    return torch.cat([torch.zeros_like(errors[:, :1]), errors[:, :-1]], 1).cumsum(1)
 
 
 def weighed(values: Values, log_weight: Values) -> Y:
@@ -139,7 +143,7 @@ def sign_turned(x, y, pool, noise_var):
 def sizes_for_squares(x, y, pool, noise_var):
     values = x @ pool.T
     errors = (values - y[..., None]).abs()
-    return weighed(values, -(errors.cumsum(1) - errors) / (2 * noise_var))
+    return weighed(values, -summed_before(errors) / (2 * noise_var))
 
 
 def underflow(x, y, pool, noise_var):

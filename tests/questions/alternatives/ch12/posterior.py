@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
 
@@ -12,7 +13,8 @@ def by_logsumexp(x, y, pool, noise_var):
     a, b, w = x.numpy(), y.numpy(), pool.numpy()
     values = a @ w.T
     errors = (values - b[..., None]) ** 2
-    log_weight = -(errors.cumsum(1) - errors) / (2 * noise_var)
+    before = np.concatenate([np.zeros_like(errors[:, :1]), errors[:, :-1].cumsum(1)], 1)
+    log_weight = -before / (2 * noise_var)
     log_weight = log_weight - logsumexp(log_weight, axis=-1, keepdims=True)
     return (values * softmax(log_weight, axis=-1)).sum(-1)
 

@@ -21,8 +21,9 @@ ELSEWHERE = {
     "batchsize": "batch_size",
     "bounding_box_size": "nothing here: gamma holds the chains at w*",
     "burnin_steps": "burnin",
-    "callables": "nothing here: result.trace holds every draw of every chain",
-    "callbacks": "nothing here: result.trace holds every draw of every chain",
+    "callables": "on_draw, a function of each chain at each draw; losses are in result.trace",
+    "callback": "on_draw, a function of each chain at each draw",
+    "callbacks": "on_draw, one function of each chain at each draw; losses are in result.trace",
     "cores": "n_jobs of llc.coefficients, over models",
     "criterion": "loss_fn, as a function loss_fn(f, batch)",
     "criterion_fn": "loss_fn, as a function loss_fn(f, batch)",
@@ -197,6 +198,8 @@ def check_loss(loss_fn: Any) -> None:
 def explained(model: nn.Module) -> Iterator[None]:
     """While a loss is evaluated: errors from its way of using its arguments say how it is called.
 
+    An error with a note has been explained.
+
     Raises:
         TypeError, AttributeError, ValueError: as raised inside, with more words.
     """
@@ -204,6 +207,8 @@ def explained(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except (TypeError, AttributeError) as error:
+        if getattr(error, "__notes__", ()):
+            raise
         said = f"{error}\n{CALLED}.{' ' + LANGUAGE_MODEL if library else ''}"
         raise (TypeError if isinstance(error, TypeError) else AttributeError)(said) from error
     except ValueError as error:

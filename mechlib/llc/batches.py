@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import repeat
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from mechlib.llc.recording import Batch
@@ -44,6 +46,8 @@ class Batches(Iterator[Batch]):
         self.full = self.size == samples
         """Whether every batch is the whole of the data."""
         self.data = data.whole() if self.full and isinstance(data, Stream) else data
+        self.numbers: Int[Tensor, " sample"] | None = None
+        """Those of the samples in the last batch; None where it is all of the data."""
         self._generator = generator
         self._stream = repeat(self.data) if self.full else self._epochs()
 
@@ -53,13 +57,28 @@ class Batches(Iterator[Batch]):
     def _epochs(self) -> Iterator[Batch]:
         """Samples are gathered for ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
         if isinstance(self.data, Stream):
-            yield from self.data.batches(rows.tolist() for order in self._orders() for rows in order.split(self.size))
+            yield from self._read(self.data)
         for order in self._orders():
             for rows in order.split(AHEAD * self.size):
-                if isinstance(self.data, Tensor):
-                    yield from self.data.index_select(0, rows).split(self.size)
-                else:
-                    yield from zip(*(part.index_select(0, rows).split(self.size) for part in self.data), strict=True)
+                parts = (self.data,) if isinstance(self.data, Tensor) else self.data
+                gathered = zip(*(part.index_select(0, rows).split(self.size) for part in parts), strict=True)
+                for numbers, batch in zip(rows.split(self.size), gathered, strict=True):
+                    self.numbers = numbers
+                    yield batch[0] if isinstance(self.data, Tensor) else batch
+
+    def _read(self, stream: Stream) -> Iterator[Batch]:
+        """The batches of a stream, which may ask for the samples of some before it hands out the first."""
+        asked: deque[Tensor] = deque()
+
+        def noted() -> Iterator[list[int]]:
+            for order in self._orders():
+                for rows in order.split(self.size):
+                    asked.append(rows)
+                    yield rows.tolist()
+
+        for batch in stream.batches(noted()):
+            self.numbers = asked.popleft()
+            yield batch
 
     def _orders(self) -> Iterator[Tensor]:
         """The samples of each epoch, so many as are whole batches."""

@@ -88,13 +88,7 @@ def curvature_trace(
             :func:`mechlib.llc.estimate_llc` for model, loss, data and params.
         KeyboardInterrupt: on Ctrl-C before the second probe.
     """
-    if kind not in ("hessian", "fisher"):
-        raise ValueError(f"kind is 'hessian' or 'fisher', not {kind!r}")
-    if probes < 2:
-        raise ValueError(f"an error needs at least two probes, got {probes}")
-    if kind == "fisher" and data is None:
-        raise ValueError("the Fisher trace is a mean over samples: it needs data, got None")
-    check_loss(loss_fn)
+    _check(kind, probes, loss_fn, data)
     seed = seed_number(seed)
     flat = FlatModel(model, params, device)
     samples = take(data, flat.device, flat.dtype)
@@ -121,6 +115,16 @@ def curvature_trace(
         n_params=flat.size,
         warnings=tuple(LLCWarning(*reason) for reason in reasons),
     )
+
+
+def _check(kind: str, probes: int, loss_fn: LossFn, data: Data) -> None:
+    if kind not in ("hessian", "fisher"):
+        raise ValueError(f"kind is 'hessian' or 'fisher', not {kind!r}")
+    if probes < 2:
+        raise ValueError(f"an error needs at least two probes, got {probes}")
+    if kind == "fisher" and data is None:
+        raise ValueError("the Fisher trace is a mean over samples: it needs data, got None")
+    check_loss(loss_fn)
 
 
 def _collected(probe: Callable[[int], Tensor], numbers: Iterable[int]) -> Float[Tensor, " probe"]:

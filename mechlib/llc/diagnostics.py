@@ -45,6 +45,7 @@ CODES = {
     "random_loss": "the loss throws coins",
     "eval_mode": "the model was in training mode and ran in eval mode",
     "interrupted": "the run was interrupted",
+    "observed_nan": "what on_draw returned is NaN somewhere",
 }
 """What each warning means."""
 
@@ -101,7 +102,7 @@ def mode_layers(model: nn.Module) -> list[str]:
 
 def find_warnings(result: LLCResult, seen: Circumstances) -> tuple[LLCWarning, ...]:
     """Every reason not to believe the result."""
-    rules = (_chains, _step, _draws, _minimum, _setting, _precision, _model)
+    rules = (_chains, _step, _draws, _minimum, _setting, _precision, _model, _observed)
     return tuple(LLCWarning(code, message) for rule in rules for code, message in rule(result, seen))
 
 
@@ -195,6 +196,19 @@ def _precision(result: LLCResult, seen: Circumstances) -> Found:
 
 def _model(result: LLCResult, seen: Circumstances) -> Found:
     yield from about_model(seen.start, seen.mode_layers)
+
+
+def _observed(result: LLCResult, seen: Circumstances) -> Found:
+    named = result.observed if isinstance(result.observed, dict) else {"": result.observed}
+    for name, values in named.items():
+        lost = torch.zeros(0) if values is None else values.isnan().reshape(*values.shape[:2], -1).any(2)
+        if lost.any():
+            draw, chain = lost.T.nonzero()[0].tolist()
+            yield (
+                "observed_nan",
+                f"{f'{name!r} of ' if name != '' else ''}on_draw is NaN at {int(lost.sum())} of {lost.numel()} draws, "
+                f"the first of them draw {draw} of chain {chain}",
+            )
 
 
 def about_minimum(start: Start, nbeta: float, llc: float) -> Found:

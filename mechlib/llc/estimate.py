@@ -10,12 +10,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mechlib.llc.arguments import at_least_0, check_loss, explained, named_as_here, positive, seed_number, whole
+from mechlib.llc.arguments import check_loss, explained, named_as_here
 from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.coins import own_coins
 from mechlib.llc.data import Data, Samples, take
 from mechlib.llc.diagnostics import Circumstances, find_warnings, mode_layers
 from mechlib.llc.flat import FlatModel, Params
+from mechlib.llc.observe import OnDraw
 from mechlib.llc.pilot import auto_lr, curvature_met
 from mechlib.llc.posterior import EvalLoss, Posterior, at_start
 from mechlib.llc.precision import Precision, precision
@@ -47,6 +48,7 @@ def estimate_llc(
     anchor: bool = True,
     params: Params = None,
     eval_data: Data = None,
+    on_draw: OnDraw | None = None,
     strategy: Literal["auto", "vmap", "serial"] = "auto",
     device: torch.device | str = "auto",
     seed: int = 0,
@@ -82,6 +84,9 @@ def estimate_llc(
         params: the weights that are free, by name, glob or mask (:class:`mechlib.llc.flat.FlatModel`): the
             weight-refined coefficient. None for all that require gradients.
         eval_data: the loss is read on these data instead: the data-refined coefficient. Of the structure of ``data``.
+        on_draw: called for each chain at each draw with a :class:`mechlib.llc.observe.Draw`: chain, draw, weights by
+            name, the model at them, loss, samples. The tensors, numbers, or dicts of them that it returns are collected
+            in ``result.observed``. It may not write to the weights, and whatever chance it needs is its own.
         strategy: all chains through the model at once, one after another, or the faster of the two as measured.
         device: where to sample; ``"auto"`` is where the model lies.
         seed: of noise and batches. Strategies agree up to rounding.
@@ -93,25 +98,16 @@ def estimate_llc(
         ValueError: if a number is out of range (it is named with its range), data are empty, the batch is larger than
             the data, all the samples of a dataset at once are too large for memory, ``params`` matches nothing, the
             loss is not one number per sample, w* or its loss is not finite, or the loss does not move with the free
-            weights, or its gradient does not (it is said where that is lost).
+            weights, or its gradient does not (it is said where that is lost); if ``on_draw`` writes to the weights, or
+            returns other names, shapes or types than at the draw before.
     """
     check_loss(loss_fn)
     _check_choices(sampler, strategy)
     flat = FlatModel(model, params, device)
     samples = take(data, flat.device, flat.dtype)
     others = take(eval_data, flat.device, flat.dtype, "eval_data")
-    settings = Settings(
-        sampler=sampler,
-        nbeta=_default_nbeta(n_samples(samples.parts)) if nbeta is None else positive("nbeta", nbeta),
-        gamma=at_least_0("gamma", gamma),
-        lr=lr if isinstance(lr, str) and lr == "auto" else positive("lr", lr, "a positive number or 'auto'"),
-        chains=whole("chains", chains, 1),
-        draws=whole("draws", draws, 1),
-        burnin=whole("burnin", burnin, 0),
-        anchor=anchor,
-        seed=seed_number(seed),
-        progress=progress,
-    )
+    nbeta = _default_nbeta(n_samples(samples.parts)) if nbeta is None else nbeta
+    settings = Settings(sampler, nbeta, gamma, lr, chains, draws, burnin, anchor, seed, progress, on_draw)
     with own_coins(settings.seed, flat.device), explained(model):
         result, circumstances = _sample(flat, loss_fn, samples, others, batch_size, strategy, settings)
     circumstances = replace(circumstances, mode_layers=mode_layers(model))
@@ -143,19 +139,13 @@ def _sample(
     serial = Surface(flat, loss_fn, "serial")
     start = at_start(serial, batches, chunk)
     rows = flat.w_star.repeat(settings.chains + (settings.anchor and not batches.full), 1)
-    surface = Surface(flat, loss_fn, strategy)
-    if strategy == "auto":
-        surface = faster(flat, loss_fn, rows, next(pilot_batches))
+    auto = strategy == "auto"
+    surface = faster(flat, loss_fn, rows, next(pilot_batches)) if auto else Surface(flat, loss_fn, strategy)
+    other = _eval_loss(surface, data, other_data, size, other_order)
 
     def near_w_star(stream: Batches) -> Posterior:
         return Posterior(surface, stream, start, chains=settings.chains, anchor=settings.anchor)
 
-    other = None
-    if other_data.parts is not None:
-        data.refuse_other_structure(other_data)
-        size = other_data.size(size)
-        size = None if size is None else min(size, n_samples(other_data.parts))
-        other = EvalLoss(surface, Batches(other_data.parts, size, other_order))
     lr = settings.lr
     if lr == "auto":
         lr = auto_lr(near_w_star(pilot_batches), settings.sampler, settings.nbeta, settings.gamma, probes)
@@ -168,6 +158,18 @@ def _sample(
         read = batches if other is None else other.batches
         seen = precision(serial, drawn.w, float(drawn.lr), next(read.chunks(chunk)), read.samples)
     return summarise(posterior, other, drawn, settings, curvature, seen)
+
+
+def _eval_loss(
+    surface: Surface, data: Samples, others: Samples, size: int | None, generator: torch.Generator
+) -> EvalLoss | None:
+    """The loss on ``eval_data``, in batches of their own size or else of ``size``; None where there are none."""
+    if others.parts is None:
+        return None
+    data.refuse_other_structure(others)
+    size = others.size(size)
+    size = None if size is None else min(size, n_samples(others.parts))
+    return EvalLoss(surface, Batches(others.parts, size, generator))
 
 
 def _default_nbeta(samples: int) -> float:

@@ -82,23 +82,35 @@ class FlatModel:
 
     def call(self, row: Float[Tensor, " param"]) -> Callable[..., object]:
         """``f(*args, **kwargs)``: the model at the weights ``row``, differentiable in them."""
-        leaves = [part.view(leaf) for part, leaf in zip(row.split(self.sizes), self.leaf_shapes, strict=True)]
-        return self.at(leaves)
+        return self.with_weights(self.named(row))
 
     def at(self, leaves: Sequence[Tensor]) -> Callable[..., object]:
         """As :meth:`call`, the weights given piece by piece, each of its ``leaf_shapes``."""
-        weights = dict(self._fixed)
+        return self.with_weights(self._placed(leaves))
+
+    def named(self, row: Float[Tensor, " param"]) -> dict[str, Tensor]:
+        """The parameters of ``names`` at ``row``: views of it, or, where a mask frees a part, a copy of the whole."""
+        return self._placed([p.view(leaf) for p, leaf in zip(row.split(self.sizes), self.leaf_shapes, strict=True)])
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Callable[..., object]:
+        """``f(*args, **kwargs)``: the model with these parameters in place of its own of these names."""
+        everything = {**self._fixed, **weights}
+
+        def f(*args: object, **kwargs: object) -> object:
+            return functional_call(self.structure, everything, args, kwargs)
+
+        return f
+
+    def _placed(self, leaves: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Whole parameters: the leaves, and what is frozen in those of which a part is free."""
+        weights = {}
         for piece, leaf in zip(self._pieces, leaves, strict=True):
             if piece.index is None:
                 weights[piece.name] = leaf
             else:
                 base = self._fixed[piece.name]
                 weights[piece.name] = base.flatten().index_copy(0, piece.index.to(base.device), leaf).view(base.shape)
-
-        def f(*args: object, **kwargs: object) -> object:
-            return functional_call(self.structure, weights, args, kwargs)
-
-        return f
+        return weights
 
     def _refuse_nan(self) -> None:
         for piece, part in zip(self._pieces, self.w_star.split(self.sizes), strict=True):

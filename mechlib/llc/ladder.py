@@ -1,16 +1,13 @@
 """Estimates over inverse temperatures at once, by chains that change places, and what they say about λ and m.
 
-A chain in a cold posterior of a singular loss creeps along narrow valleys. So each replica is a ladder of chains, one
-for each inverse temperature, which exchange their places now and then by Metropolis' rule: what is reached where it is
-hot comes down to where it is cold (Hukushima & Nemoto 1996). With Metropolis-adjusted Langevin steps between, every
-rung samples its own posterior without bias.
+The chains are those of :mod:`mechlib.llc.exchange`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import lt
@@ -21,7 +18,6 @@ import torch
 from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from mechlib.llc.arguments import at_least_0, check_loss, explained, named_as_here, seed_number, whole
 from mechlib.llc.batches import Batches, n_samples
@@ -29,25 +25,19 @@ from mechlib.llc.chains import rhat
 from mechlib.llc.coins import own_coins
 from mechlib.llc.data import Data, take
 from mechlib.llc.diagnostics import CODES, Found, about_minimum, about_model, about_precision, mode_layers
+from mechlib.llc.exchange import LEAST_DRAWS, Climb, climbed
 from mechlib.llc.extrapolation import Extrapolation, extrapolate
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.posterior import Start, at_start
 from mechlib.llc.precision import Precision, precision
 from mechlib.llc.result import LLCWarning, Unreliable
-from mechlib.llc.samplers import Evaluate, Normals, Sampler, State, gaussian, mala
-from mechlib.llc.surface import LossFn, Surface, faster, rises
+from mechlib.llc.samplers import Normals, gaussian
+from mechlib.llc.surface import Batch, LossFn, Surface, faster, rises
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["LADDER_CODES", "LadderResult", "ladder"]
-
-ACCEPTANCE = 0.574
-"""The acceptance of ``mala`` at its best step in many dimensions (Roberts & Rosenthal 1998)."""
-SWAP_EVERY = 2
-"""Steps between attempts to exchange."""
-LEAST_DRAWS = 10
-"""The fewest draws of which anything is said."""
 
 CODES_SHARED = (
     "not_a_minimum", "precision", "wrong_gradient", "coupled_samples", "random_loss", "eval_mode", "interrupted",
@@ -157,11 +147,8 @@ def ladder(
     """
     check_loss(loss_fn)
     nbetas, gamma, seed = _ascending(nbetas), at_least_0("gamma", gamma), seed_number(seed)
-    replicas, draws, burnin = (
-        whole("replicas", replicas, 8),
-        whole("draws", draws, LEAST_DRAWS),
-        whole("burnin", burnin, 0),
-    )
+    replicas, burnin = whole("replicas", replicas, 8), whole("burnin", burnin, 0)
+    draws = whole("draws", draws, LEAST_DRAWS)
     flat = FlatModel(model, params, device)
     samples = take(data, flat.device, flat.dtype)
     loss_fn, batch = samples.loss(loss_fn), samples.whole()
@@ -170,15 +157,8 @@ def ladder(
     with own_coins(seed, flat.device), explained(model):
         serial = Surface(flat, loss_fn, "serial")
         start = at_start(serial, Batches(batch, None, generator), n_samples(batch))
-        surface = faster(flat, loss_fn, flat.w_star.repeat(replicas * len(rungs), 1), batch)
-        at_center = surface.entries(flat.w_star.expand(replicas * len(rungs), -1), batch)[0].clone()
-
-        def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
-            entries, grad = surface.entries_and_grad(points, batch)
-            return rises(entries, at_center), grad
-
-        climb = _Climb(flat.w_star, rungs, gamma, replicas, evaluate, gaussian(generator))
-        trace = _climbed(climb, burnin, draws, progress)
+        climb = _climb(flat, loss_fn, batch, rungs, gamma, replicas, gaussian(generator))
+        trace = climbed(climb, burnin, draws, progress)
         seen = [] if start.random else [precision(serial, *rung, batch, n_samples(batch)) for rung in climb.rungs()]
     result = _summary(rungs, *trace.double().cpu(), climb, start.loss, gamma)
     found = _reasons(result, start, seen, mode_layers(model), draws)
@@ -188,97 +168,25 @@ def ladder(
     return result
 
 
-class _Climb:
-    """The chains of all replicas at all rungs, chain ``replica * n_rungs + rung`` at ``nbetas[rung]``."""
+def _climb(
+    flat: FlatModel,
+    loss_fn: LossFn,
+    batch: Batch,
+    nbetas: Float[Tensor, " rung"],
+    gamma: float,
+    replicas: int,
+    normals: Normals,
+) -> Climb:
+    """The chains, all at w*."""
+    chains = replicas * len(nbetas)
+    surface = faster(flat, loss_fn, flat.w_star.repeat(chains, 1), batch)
+    at_center = surface.entries(flat.w_star.expand(chains, -1), batch)[0].clone()
 
-    def __init__(
-        self,
-        center: Float[Tensor, " param"],
-        nbetas: Float[Tensor, " rung"],
-        gamma: float,
-        replicas: int,
-        evaluate: Evaluate,
-        normals: Normals,
-    ):
-        self.center, self.nbetas, self.gamma, self.replicas = center, nbetas, gamma, replicas
-        self.evaluate, self.normals = evaluate, normals
-        self.log_lr = -torch.log(nbetas + gamma)
-        self.state: State = self._sampler().init(center.repeat(replicas * len(nbetas), 1), evaluate, normals)
-        self.forget()
+    def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
+        entries, grad = surface.entries_and_grad(points, batch)
+        return rises(entries, at_center), grad
 
-    def forget(self) -> None:
-        """Start counting acceptances and swaps anew."""
-        self.steps, self.accepted = 0, torch.zeros_like(self.nbetas)
-        self.swapped, self.tried = torch.zeros_like(self.nbetas[1:]), torch.zeros_like(self.nbetas[1:])
-
-    def step(self, adapt: float = 0.0) -> None:
-        """One step of every chain, and exchanges at times.
-
-        Args:
-            adapt: how fast each rung's log step follows its acceptance; 0 leaves the target distribution exact.
-        """
-        self.state = self._sampler().step(self.state, self.evaluate, self.normals)
-        accept = self.state.accept.view(self.replicas, -1).mean(0)
-        self.log_lr = self.log_lr + adapt * (accept - ACCEPTANCE)
-        self.accepted += accept
-        self.steps += 1
-        if self.steps % SWAP_EVERY == 0:
-            self._exchange(first=self.steps // SWAP_EVERY % 2)
-
-    def read(self) -> tuple[Float[Tensor, "rung replica"], Float[Tensor, "rung replica"]]:
-        """``nbeta (L - L*)``, and ``(w - w*) . grad U - d``, whose expectation is 0."""
-        nbetas, away = self.nbetas.repeat(self.replicas), self.state.w - self.center
-        virial = nbetas * (away * self.state.grad).sum(1) + self.gamma * away.square().sum(1) - len(self.center)
-        return tuple(x.view(self.replicas, -1).T for x in (nbetas * self.state.loss, virial))
-
-    def rungs(self) -> Iterator[tuple[Float[Tensor, "replica param"], float]]:
-        """Where the replicas are at each rung, and the step there."""
-        yield from zip(
-            self.state.w.unflatten(0, (self.replicas, -1)).unbind(1), self.log_lr.exp().tolist(), strict=True
-        )
-
-    def _sampler(self) -> Sampler:
-        per_chain = {"nbeta": self.nbetas, "lr": self.log_lr.exp()}
-        columns = {name: values.repeat(self.replicas)[:, None] for name, values in per_chain.items()}
-        return mala(self.center, gamma=self.gamma, **columns)
-
-    def _exchange(self, first: int) -> None:
-        """Try to exchange rungs ``first`` and ``first + 1``, ``first + 2`` and ``first + 3`` ..., in every replica.
-
-        Only ``nbeta L`` of the energy depends on the rung: the exchange is accepted with probability
-        ``exp((nbeta_i - nbeta_j) (L_i - L_j))``, at most 1, which leaves the product of the posteriors as it is.
-        """
-        loss = self.state.loss.view(self.replicas, -1)
-        low = torch.arange(first, len(self.nbetas) - 1, 2, device=loss.device)
-        log_ratio = (self.nbetas[low] - self.nbetas[low + 1]) * (loss[:, low] - loss[:, low + 1])
-        uniform = torch.special.ndtr(self.normals(torch.empty_like(log_ratio, dtype=self.nbetas.dtype)))
-        swap = uniform.log() < log_ratio
-        chains = torch.arange(loss.numel(), device=loss.device).view_as(loss)
-        places = chains.clone()
-        places[:, low] = torch.where(swap, chains[:, low + 1], chains[:, low])
-        places[:, low + 1] = torch.where(swap, chains[:, low], chains[:, low + 1])
-        order = places.flatten()
-        self.state = self.state._replace(**{x: getattr(self.state, x)[order] for x in ("w", "loss", "grad")})
-        self.swapped[low] += swap.to(loss).mean(0)
-        self.tried[low] += 1
-
-
-def _climbed(climb: _Climb, burnin: int, draws: int, progress: bool) -> Float[Tensor, "quantity rung replica draw"]:
-    """What :meth:`_Climb.read` says at every draw, or at those before Ctrl-C."""
-    for step in tqdm(range(burnin), desc="ladder: burn-in", disable=not progress):
-        climb.step(adapt=0.3 if step < 0.7 * burnin else 0.05)
-    climb.forget()
-    trace = climb.center.new_empty(2, len(climb.nbetas), climb.replicas, draws)
-    drawn = 0
-    try:
-        for draw in tqdm(range(draws), desc="ladder", disable=not progress):
-            climb.step()
-            trace[0, ..., draw], trace[1, ..., draw] = climb.read()
-            drawn = draw + 1
-    except KeyboardInterrupt:
-        if drawn < LEAST_DRAWS:
-            raise
-    return trace[..., :drawn]
+    return Climb(flat.w_star, nbetas, gamma, replicas, evaluate, normals)
 
 
 def _ascending(nbetas: Sequence[float]) -> list[float]:
@@ -292,7 +200,7 @@ def _summary(
     nbetas: Tensor,
     trace: Float[Tensor, "rung replica draw"],
     virial: Float[Tensor, "rung replica draw"],
-    climb: _Climb,
+    climb: Climb,
     init_loss: float,
     gamma: float,
 ) -> LadderResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -77,11 +78,11 @@ def auto_lr(posterior: Posterior, sampler: str, nbeta: float, gamma: float, norm
     if steepest == 0:
         raise ValueError('lr="auto" found no curvature: the loss is flat around w*, and gamma is 0')
     lr = posterior.w.new_full((1, 1), STEP["mala"] / steepest)
-    steps = mala(posterior.center, nbeta=nbeta, gamma=gamma, lr=lr)
-    state = steps.init(posterior.w.clone(), posterior.evaluate_again, normals)
+    target = functools.partial(mala, posterior.center, nbeta=nbeta, gamma=gamma)
+    state = target(lr=lr).init(posterior.w.clone(), posterior.evaluate_again, normals)
     for _ in range(ROUNDS):
         for _ in range(STEPS):
-            state = steps.step(state, posterior.evaluate_again, normals)
-            adapt(lr, state, rate=0.3)
+            state, info = target(lr=lr).step(state, posterior.evaluate_again, normals)
+            lr = adapt(lr, info, rate=0.3)
         steepest = max(steepest, nbeta * curvature_met(posterior, state.w, nbeta, gamma, normals) + gamma)
     return STEP[sampler] / steepest

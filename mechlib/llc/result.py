@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -87,6 +87,8 @@ class LLCResult:
     """How the chains went through the model: ``"vmap"`` or ``"serial"``."""
     interrupted: bool
     """Whether the run was ended by Ctrl-C; the draws are those made until then."""
+    observed: Tensor | dict[Any, Tensor] | None = None
+    """What ``on_draw`` returned, ``[chain, draw, ...]``: a tensor, tensors by name, or None for nothing."""
     warnings: tuple[LLCWarning, ...] = ()
     """Reasons not to believe it; empty for a healthy run."""
 

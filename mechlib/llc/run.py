@@ -1,4 +1,4 @@
-"""The sampling loop: steps, what is read at each, and Ctrl-C.
+"""The sampling loop: the steps of a sampler, what is read at each, and Ctrl-C.
 
 Nothing in it waits for the device, but for a few looks at the curvature while burning in.
 """
@@ -15,9 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mechlib.llc.arguments import at_least_0, positive, seed_number, whole
+from mechlib.llc.observe import Observed, OnDraw, Reader, Series, Watch, together
 from mechlib.llc.pilot import STEP, curvature_met
 from mechlib.llc.posterior import EvalLoss, Posterior
-from mechlib.llc.samplers import SAMPLERS, Normals, Sampler, State, adapt
+from mechlib.llc.samplers import SAMPLERS, Info, Normals, Sampler, State, adapt
 
 __all__ = ["Drawn", "Settings", "run_chains"]
 
@@ -30,7 +32,11 @@ LOOKS = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample: the arguments of :func:`mechlib.llc.estimate.estimate_llc` that concern the chains."""
+    """How to sample: the arguments of :func:`mechlib.llc.estimate.estimate_llc` that concern the chains.
+
+    Raises:
+        TypeError, ValueError: if one of them is out of its range.
+    """
 
     sampler: str
     nbeta: float
@@ -42,14 +48,40 @@ class Settings:
     anchor: bool
     seed: int
     progress: bool
+    on_draw: OnDraw | None = None
+
+    def __post_init__(self) -> None:
+        checked = {
+            "nbeta": positive("nbeta", self.nbeta),
+            "gamma": at_least_0("gamma", self.gamma),
+            "lr": self.lr if self.adaptive else positive("lr", self.lr, "a positive number or 'auto'"),
+            "chains": whole("chains", self.chains, 1),
+            "draws": whole("draws", self.draws, 1),
+            "burnin": whole("burnin", self.burnin, 0),
+            "seed": seed_number(self.seed),
+        }
+        if not callable(self.on_draw) and self.on_draw is not None:
+            raise TypeError(f"on_draw is a function of a mechlib.llc.Draw, not {self.on_draw!r}")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the step is ``"auto"``."""
+        return isinstance(self.lr, str) and self.lr == "auto"
+
+    @property
+    def steps(self) -> int:
+        """Of each chain, burn-in and draws."""
+        return self.burnin + self.draws
 
 
-@dataclass
+@dataclass(frozen=True)
 class Drawn:
-    """What the chains read, step by step."""
+    """What the chains read, step by step; of a run cut short, until then."""
 
     losses: Float[Tensor, "step chain"]
-    """The loss above w*, burn-in first; NaN for steps that were not made."""
+    """The loss above w*, burn-in first."""
     pull: Float[Tensor, "moment chain"]
     """(w - w*) . grad L at every ``EVERY``-th draw."""
     spread: Float[Tensor, "moment chain"]
@@ -58,27 +90,15 @@ class Drawn:
     """The loss above w* there, read once more on a batch of its own: its noise is not that of ``pull``."""
     accept: Float[Tensor, "step chain"]
     """The acceptance probabilities of ``mala``, NaN for other samplers."""
+    observed: Observed
+    """What ``on_draw`` returned."""
     w: Float[Tensor, "chain param"]
     """Where the chains are."""
-    burnin: int
-    lr: float | Float[Tensor, "1 1"] = math.nan
+    lr: float | Float[Tensor, "1 1"]
     """The step at the end."""
-    steps: int = 0
+    steps: int
     """Steps made."""
-    interrupted: bool = False
-
-    def note(self, step: int, state: State, loss: Tensor, posterior: Posterior) -> None:
-        """Write down the state after a step."""
-        self.losses[step] = loss
-        if state.accept is not None:
-            self.accept[step] = state.accept
-        if step >= self.burnin and (step - self.burnin) % EVERY == 0:
-            moved = state.w - posterior.center
-            moment = (step - self.burnin) // EVERY
-            self.pull[moment] = torch.linalg.vecdot(moved, state.grad)
-            self.spread[moment] = torch.linalg.vecdot(moved, moved)
-            self.loss_again[moment] = state.loss if posterior.batches.full else posterior.fresh_loss(state.w)
-        self.w, self.steps = state.w, step + 1
+    interrupted: bool
 
 
 def run_chains(
@@ -89,44 +109,85 @@ def run_chains(
     With ``lr="auto"`` the step goes on adapting while burning in: of ``mala`` to its acceptance, of the others down to
     the curvature met on the way, which ``probes`` look for.
     """
-    drawn = _nothing_yet(posterior, settings)
-    drawn.lr = posterior.w.new_full((1, 1), lr) if settings.sampler == "mala" else lr
-    steps = _sampler(posterior, settings, drawn.lr)
-    adapts = settings.burnin if settings.lr == "auto" else 0
+    series = _series(posterior, other, settings)
+    adapts = settings.burnin if settings.adaptive else 0
+    lr = posterior.w.new_full((1, 1), lr) if settings.sampler == "mala" else lr
+    sampler, w, steps, interrupted = _sampler(posterior, settings, lr), posterior.w, 0, False
     try:
-        state = steps.init(posterior.w, posterior.evaluate, normals)
-        for step in _bar(settings.burnin + settings.draws, settings.progress):
-            state = steps.step(state, posterior.evaluate, normals)
-            drawn.note(step, state, state.loss if other is None else other.read(state.w), posterior)
-            if step < adapts and settings.sampler == "mala":
-                adapt(drawn.lr, state, rate=0.3 if step < 0.7 * adapts else 0.05)
-            elif step < adapts and (step + 1) % math.ceil(adapts / LOOKS) == 0:
-                met = curvature_met(posterior, state.w, settings.nbeta, settings.gamma, probes)
-                drawn.lr = min(drawn.lr, STEP[settings.sampler] / (settings.nbeta * met + settings.gamma))
-                steps = _sampler(posterior, settings, drawn.lr)
+        state = sampler.init(w, posterior.evaluate, normals)
+        for step in _bar(settings.steps, settings.progress):
+            state, info = sampler.step(state, posterior.evaluate, normals, out=state.w)
+            for each in series:
+                each.note(step, state, info)
+            w, steps = state.w, step + 1
+            if step < adapts:
+                lr = _adapted(lr, step, state, info, posterior, settings, probes)
+                sampler = _sampler(posterior, settings, lr)
     except KeyboardInterrupt:
-        drawn.interrupted = True
-    return drawn
+        interrupted = True
+    read, moments, watched = (each.after(steps) for each in series)
+    return Drawn(**read, **moments, observed=together(watched), w=w, lr=lr, steps=steps, interrupted=interrupted)
+
+
+def _adapted(
+    lr: float | Tensor,
+    step: int,
+    state: State,
+    info: Info,
+    posterior: Posterior,
+    settings: Settings,
+    probes: Normals,
+) -> float | Tensor:
+    """The step length after a step of the burn-in."""
+    if settings.sampler == "mala":
+        return adapt(lr, info, rate=0.3 if step < 0.7 * settings.burnin else 0.05)
+    if (step + 1) % math.ceil(settings.burnin / LOOKS):
+        return lr
+    met = curvature_met(posterior, state.w, settings.nbeta, settings.gamma, probes)
+    return min(lr, STEP[settings.sampler] / (settings.nbeta * met + settings.gamma))
 
 
 def _sampler(posterior: Posterior, settings: Settings, lr: float | Tensor) -> Sampler:
     return SAMPLERS[settings.sampler](posterior.center, nbeta=settings.nbeta, gamma=settings.gamma, lr=lr)
 
 
-def _nothing_yet(posterior: Posterior, settings: Settings) -> Drawn:
-    def empty(rows: int) -> Tensor:
-        return posterior.w.new_full((rows, settings.chains), math.nan)
+def _series(posterior: Posterior, other: EvalLoss | None, settings: Settings) -> tuple[Series, Series, Series]:
+    """What is read at every step, at every ``EVERY``-th draw, and at every draw if it is watched; in that order."""
+    moments = math.ceil(settings.draws / EVERY)
 
-    steps, moments = settings.burnin + settings.draws, math.ceil(settings.draws / EVERY)
-    return Drawn(
-        losses=empty(steps),
-        pull=empty(moments),
-        spread=empty(moments),
-        loss_again=empty(moments),
-        accept=empty(steps),
-        w=posterior.w,
-        burnin=settings.burnin,
+    def empty(*names: str, rows: int) -> dict[str, Tensor]:
+        return {name: posterior.w.new_full((rows, settings.chains), math.nan) for name in names}
+
+    burnin, steps = settings.burnin, settings.steps
+    return (
+        Series(_every_step(other), 0, 1, steps, empty("losses", "accept", rows=steps)),
+        Series(_moments(posterior), burnin, EVERY, steps, empty("pull", "spread", "loss_again", rows=moments)),
+        Series(_nothing if settings.on_draw is None else Watch(settings.on_draw, posterior), burnin, 1, steps),
     )
+
+
+def _every_step(other: EvalLoss | None) -> Reader:
+    def read(row: int, state: State, info: Info) -> dict[str, Tensor]:
+        losses = {"losses": state.loss if other is None else other.read(state.w)}
+        return losses if info.accept is None else losses | {"accept": info.accept}
+
+    return read
+
+
+def _moments(posterior: Posterior) -> Reader:
+    def read(row: int, state: State, info: Info) -> dict[str, Tensor]:
+        moved = state.w - posterior.center
+        return {
+            "pull": torch.linalg.vecdot(moved, state.grad),
+            "spread": torch.linalg.vecdot(moved, moved),
+            "loss_again": state.loss if posterior.batches.full else posterior.fresh_loss(state.w),
+        }
+
+    return read
+
+
+def _nothing(row: int, state: State, info: Info) -> dict[str, Tensor]:
+    return {}
 
 
 def _bar(steps: int, progress: bool) -> Iterator[int]:

@@ -1,8 +1,10 @@
 """Samplers of exp(-nbeta L(w) - gamma/2 |w - w*|^2) for a batch of chains on one flat buffer.
 
-Each sampler is an ``init`` and a ``step`` on a :class:`State`, in the manner of BlackJAX. They see the loss only
-through ``evaluate(w) -> (loss [chain], gradient [chain, param])``, which may draw a new minibatch at every call, and
-chance only through ``normals(out)``, which fills a buffer with standard normals.
+Each sampler is an ``init`` and a ``step`` in the manner of BlackJAX: ``init(w, evaluate, normals)`` is a
+:class:`State`, ``step(state, evaluate, normals)`` the next one and an :class:`Info`. Neither keeps or changes anything;
+everything else, bars, burn-in, what is read at each draw, is composed of them (:mod:`mechlib.llc.run`). They see the
+loss only through ``evaluate(w) -> (loss [chain], gradient [chain, param])``, which may draw a new minibatch at every
+call, and chance only through ``normals(out)``, which fills new memory with standard normals.
 
 With U(w) = nbeta L(w) + gamma/2 |w - w*|^2, step eps and standard normals xi:
 
@@ -17,7 +19,7 @@ With U(w) = nbeta L(w) + gamma/2 |w - w*|^2, step eps and standard normals xi:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Float64
@@ -27,6 +29,7 @@ __all__ = [
     "ACCEPTANCE",
     "SAMPLERS",
     "Evaluate",
+    "Info",
     "Normals",
     "Sampler",
     "State",
@@ -48,7 +51,7 @@ Scale = float | Float[Tensor, "#chain 1"]
 
 
 class State(NamedTuple):
-    """Where the chains are. A step consumes the state it is given: buffers are written again."""
+    """Where the chains are, and what is known there."""
 
     w: Float[Tensor, "chain param"]
     loss: Float64[Tensor, " chain"]
@@ -57,15 +60,39 @@ class State(NamedTuple):
     """Its gradient there, of the loss and not of nbeta times the loss."""
     noise: Float[Tensor, "chain param"] | None = None
     """``lm``: the normals that the next step shares with the last."""
+
+
+class Info(NamedTuple):
+    """What else a step says."""
+
     accept: Float[Tensor, " chain"] | None = None
-    """``mala``: the probability with which the last proposal was accepted."""
+    """``mala``: the probability with which the proposal was accepted."""
+
+
+class Init(Protocol):
+    """The state at the points ``w``."""
+
+    def __call__(self, w: Float[Tensor, "chain param"], evaluate: Evaluate, normals: Normals) -> State: ...
+
+
+class Step(Protocol):
+    """The state after a step from another, which stays as it is, and what the step says.
+
+    Args:
+        out: memory for the new points, as in functions of torch's. ``state.w`` itself saves a copy where the old state
+            is not wanted any more.
+    """
+
+    def __call__(
+        self, state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None
+    ) -> tuple[State, Info]: ...
 
 
 class Sampler(NamedTuple):
-    """``init(w, evaluate, normals)`` makes a state; ``step(state, evaluate, normals)`` moves it."""
+    """A sampler of one target with one step length."""
 
-    init: Callable[[Tensor, Evaluate, Normals], State]
-    step: Callable[[State, Evaluate, Normals], State]
+    init: Init
+    step: Step
 
 
 def gaussian(generator: torch.Generator) -> Normals:
@@ -82,11 +109,11 @@ def sgld(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
     drift = _drift(center, nbeta, gamma, lr)
 
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
-        return State(w, *evaluate(w), noise=torch.empty_like(w))
+        return State(w, *evaluate(w))
 
-    def step(state: State, evaluate: Evaluate, normals: Normals) -> State:
-        w = _add(drift(state.w, state.grad), normals(state.noise), lr**0.5)
-        return State(w, *evaluate(w), noise=state.noise)
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
+        w = _add(drift(state.w, state.grad, out), normals(torch.empty_like(state.w)), lr**0.5)
+        return State(w, *evaluate(w)), Info()
 
     return Sampler(init, step)
 
@@ -98,10 +125,11 @@ def lm(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Scale
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
         return State(w, *evaluate(w), noise=normals(torch.empty_like(w)))
 
-    def step(state: State, evaluate: Evaluate, normals: Normals) -> State:
-        w = _add(drift(state.w, state.grad), state.noise, lr**0.5 / 2)
-        w = _add(w, normals(state.noise), lr**0.5 / 2)
-        return State(w, *evaluate(w), noise=state.noise)
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
+        noise = normals(torch.empty_like(state.noise))
+        w = _add(drift(state.w, state.grad, out), state.noise, lr**0.5 / 2)
+        w = _add(w, noise, lr**0.5 / 2)
+        return State(w, *evaluate(w), noise=noise), Info()
 
     return Sampler(init, step)
 
@@ -111,45 +139,44 @@ def mala(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
     drift = _drift(center, nbeta, gamma, lr)
 
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
-        return State(w, *evaluate(w), noise=torch.empty_like(w), accept=torch.ones_like(w[:, 0]))
+        return State(w, *evaluate(w))
 
     def energy(w: Tensor, loss: Tensor) -> Tensor:
         scaled = nbeta.flatten() * loss if isinstance(nbeta, Tensor) else nbeta * loss
         return scaled + gamma / 2 * (w - center).square().sum(1)
 
-    def step(state: State, evaluate: Evaluate, normals: Normals) -> State:
-        noise = normals(state.noise)
-        proposal = _add(drift(state.w.clone(), state.grad), noise, lr**0.5)
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
+        noise = normals(torch.empty_like(state.w))
+        proposal = _add(drift(state.w, state.grad), noise, lr**0.5)
         loss, grad = evaluate(proposal)
-        back = (state.w - drift(proposal.clone(), grad)).square() / (2 * lr)
+        back = (state.w - drift(proposal, grad)).square() / (2 * lr)
         log_ratio = energy(state.w, state.loss) - energy(proposal, loss) + (noise.square() / 2 - back).sum(1)
         log_ratio = torch.nan_to_num(log_ratio, nan=-torch.inf, posinf=0.0)
         accepted = torch.special.log_ndtr(normals(torch.empty_like(noise[:, 0]))) < log_ratio
         kept = accepted[:, None]
-        return State(
-            torch.where(kept, proposal, state.w),
+        found = State(
+            torch.where(kept, proposal, state.w, out=out),
             torch.where(accepted, loss, state.loss),
             torch.where(kept, grad, state.grad),
-            noise,
-            log_ratio.clamp(max=0).exp().to(noise.dtype),
         )
+        return found, Info(log_ratio.clamp(max=0).exp().to(noise.dtype))
 
     return Sampler(init, step)
 
 
-def adapt(lr: Float[Tensor, "#chain 1"], state: State, rate: float) -> None:
-    """Move the step of :func:`mala` in place, towards :data:`ACCEPTANCE` as the mean over chains."""
-    lr.mul_(torch.exp(rate * (state.accept.mean() - ACCEPTANCE)))
+def adapt(lr: Float[Tensor, "#chain 1"], info: Info, rate: float) -> Float[Tensor, "#chain 1"]:
+    """The step of :func:`mala` moved towards :data:`ACCEPTANCE` as the mean over chains."""
+    return lr * torch.exp(rate * (info.accept.mean() - ACCEPTANCE))
 
 
 SAMPLERS = {"lm": lm, "sgld": sgld, "mala": mala}
 
 
-def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[[Tensor, Tensor], Tensor]:
-    """In place, w - eps/2 (nbeta grad + gamma (w - w*))."""
+def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[..., Tensor]:
+    """w - eps/2 (nbeta grad + gamma (w - w*)), in new memory or in ``out``."""
 
-    def drift(w: Tensor, grad: Tensor) -> Tensor:
-        return _add(w.lerp_(center, lr * gamma / 2), grad, -lr * nbeta / 2)
+    def drift(w: Tensor, grad: Tensor, out: Tensor | None = None) -> Tensor:
+        return _add(torch.lerp(w, center, lr * gamma / 2, out=out), grad, -lr * nbeta / 2)
 
     return drift
 

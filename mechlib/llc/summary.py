@@ -13,7 +13,7 @@ from mechlib.llc.diagnostics import Circumstances
 from mechlib.llc.posterior import EvalLoss, Posterior
 from mechlib.llc.precision import Precision
 from mechlib.llc.result import LLCResult
-from mechlib.llc.run import EVERY, Drawn, Settings
+from mechlib.llc.run import Drawn, Settings
 
 __all__ = ["summarise"]
 
@@ -27,14 +27,35 @@ def summarise(
     precision: Precision,
 ) -> tuple[LLCResult, Circumstances]:
     """The result without its warnings, and what the rules of the warnings need besides."""
-    losses = settings.nbeta * drawn.losses[: drawn.steps].T
-    burnin_trace, trace = losses[:, : settings.burnin], losses[:, settings.burnin :]
-    loss, pull, spread = _moments(drawn, settings, math.ceil(trace.shape[1] / EVERY))
+    loss, pull, spread = _moments(drawn, settings)
     virial = (pull + spread).mean(1) / posterior.w.shape[1]
-    sensitivity, sensitivity_error = _sensitivity(loss, pull)
-    if other is not None:
-        sensitivity = sensitivity_error = math.nan
-    result = LLCResult(
+    sensitivity, sensitivity_error = _sensitivity(loss, pull) if other is None else (math.nan, math.nan)
+    batches = posterior.batches
+    circumstances = Circumstances(
+        start=posterior.start,
+        batch_size=batches.size,
+        samples=batches.samples,
+        anchored=posterior.anchored,
+        full_batch=batches.full,
+        virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
+        sensitivity_error=sensitivity_error,
+        precision=precision,
+    )
+    return _result(posterior, other, drawn, settings, curvature, float(virial.mean()), sensitivity), circumstances
+
+
+def _result(
+    posterior: Posterior,
+    other: EvalLoss | None,
+    drawn: Drawn,
+    settings: Settings,
+    curvature: float,
+    virial: float,
+    sensitivity: float,
+) -> LLCResult:
+    losses = settings.nbeta * drawn.losses.T
+    burnin_trace, trace = losses[:, : settings.burnin], losses[:, settings.burnin :]
+    return LLCResult(
         llc=float(trace.double().mean()),
         std_error=std_error(trace),
         per_chain=trace.double().mean(1).to(trace.dtype),
@@ -46,34 +67,24 @@ def summarise(
         gamma=settings.gamma,
         rhat=rhat(trace),
         ess=effective_draws(trace),
-        virial=float(virial.mean()),
+        virial=virial,
         n_diverged=int(diverged(losses, posterior.w.shape[1]).sum()),
         curvature=curvature,
         gamma_sensitivity=sensitivity,
         grad_norm=posterior.start.grad_norm,
-        acceptance=float(drawn.accept[settings.burnin : drawn.steps].mean()),
+        acceptance=float(drawn.accept[settings.burnin :].mean()),
         n_params=posterior.w.shape[1],
         sampler=settings.sampler,
         strategy=posterior.surface.strategy,
         interrupted=drawn.interrupted,
-    )
-    batches = posterior.batches
-    return result, Circumstances(
-        start=posterior.start,
-        batch_size=batches.size,
-        samples=batches.samples,
-        anchored=posterior.anchored,
-        full_batch=batches.full,
-        virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
-        sensitivity_error=sensitivity_error,
-        precision=precision,
+        observed=drawn.observed,
     )
 
 
-def _moments(drawn: Drawn, settings: Settings, number: int) -> list[Float[Tensor, "chain moment"]]:
-    """The first so many of nbeta L, nbeta (w - w*) . grad L and gamma |w - w*|^2."""
+def _moments(drawn: Drawn, settings: Settings) -> list[Float[Tensor, "chain moment"]]:
+    """nbeta L, nbeta (w - w*) . grad L and gamma |w - w*|^2."""
     loss, pull = settings.nbeta * drawn.loss_again, settings.nbeta * drawn.pull
-    return [t[:number].T.double() for t in (loss, pull, settings.gamma * drawn.spread)]
+    return [t.T.double() for t in (loss, pull, settings.gamma * drawn.spread)]
 
 
 def _sensitivity(loss: Float[Tensor, "chain moment"], pull: Float[Tensor, "chain moment"]) -> tuple[float, float]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mechlib.llc import run
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.exact import quadratic_expectation, reduced_rank
+from mechlib.llc.observe import Series
 from mechlib.llc.quadrature import quadrature
 
 from .conftest import Point, everything, population, regression, untouched, waits
@@ -297,14 +297,14 @@ def test_python_waits_for_the_device_at_no_draw(least_squares, sampler):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_wait_for_a_cuda_device_is_an_error(least_squares, monkeypatch):
-    problem, original = least_squares, run.Drawn.note
+    problem, original = least_squares, Series.note
 
     def note(self, step: int, *rest) -> None:
         original(self, step, *rest)
         if step in (60, 119):  # recordings are made by then
             torch.cuda.set_sync_debug_mode("error" if step == 60 else "default")
 
-    monkeypatch.setattr(run.Drawn, "note", note)
+    monkeypatch.setattr(Series, "note", note)
     model = nn.Linear(20, 1, bias=False, device="cuda")
     model.load_state_dict(problem.model.state_dict())
     estimate_llc(model, problem.loss, problem.data, lr=1e-3, batch_size=50, burnin=0, draws=120, progress=False)
@@ -316,15 +316,14 @@ def test_a_wait_for_a_cuda_device_is_an_error(least_squares, monkeypatch):
 @pytest.mark.parametrize(("at", "drawn", "burnt"), [(45, 24, 20), (10, 0, 9)])
 def test_an_interrupted_run_returns_what_was_drawn(monkeypatch, least_squares, at, drawn, burnt):
     problem = least_squares
-    calls = iter(range(10_000))
-    original = run.Drawn.note
+    original = Series.note
 
-    def note(self, *args):
-        if next(calls) == at - 1:
+    def note(self, step, *rest):
+        if step == at - 1:
             raise KeyboardInterrupt
-        original(self, *args)
+        original(self, step, *rest)
 
-    monkeypatch.setattr(run.Drawn, "note", note)
+    monkeypatch.setattr(Series, "note", note)
     result = estimate_llc(problem.model, problem.loss, problem.data, lr=1e-3, **QUICK)
     assert result.interrupted and "interrupted" in result.codes()
     assert result.trace.shape == (4, drawn) and result.burnin_trace.shape == (4, burnt)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from mechlib.llc.exact import quadratic_expectation, reduced_rank
-from mechlib.llc.ladder import LADDER_CODES, _Climb, ladder
+from mechlib.llc.exchange import Climb
+from mechlib.llc.ladder import LADDER_CODES, ladder
 from mechlib.llc.quadrature import quadrature
 from mechlib.llc.result import Unreliable
 
@@ -219,14 +220,14 @@ def test_one_loss_per_sample_is_needed():
 
 def interrupted_at(read, monkeypatch):
     """Has Ctrl-C come at the given reading."""
-    calls, original = iter(range(1, 10_000)), _Climb.read
+    calls, original = iter(range(1, 10_000)), Climb.read
 
     def reading(self):
         if next(calls) == read:
             raise KeyboardInterrupt
         return original(self)
 
-    monkeypatch.setattr(_Climb, "read", reading)
+    monkeypatch.setattr(Climb, "read", reading)
 
 
 def test_an_interrupted_ladder_returns_what_was_drawn(monkeypatch):

@@ -46,7 +46,7 @@ def test_the_bias_is_that_of_the_librarys_sgld():
     state = chain.init(torch.zeros(4000, 3, dtype=torch.float64), bowl(curvature, center), lambda out: out)
     losses = []
     for step in range(160):
-        state = chain.step(state, bowl(curvature, center), lambda out: out.normal_(generator=generator))
+        state, _ = chain.step(state, bowl(curvature, center), lambda out: out.normal_(generator=generator))
         if step >= 40:
             losses.append(state.loss.mean())
     expected = BIAS(curvature, torch.tensor([lr], dtype=torch.float64), 1.0, 0.3)
@@ -67,7 +67,7 @@ def test_chains_are_those_of_the_librarys_sampler(case):
     state = chain.init(w_star.repeat(noise.shape[1], 1), evaluate, normals)
     draws = []
     for _ in range(len(noise) - 1):
-        state = chain.step(state, evaluate, normals)
+        state, _ = chain.step(state, evaluate, normals)
         draws.append(state.w.clone())
     torch.testing.assert_close(LM_CHAIN(curvature, w_star, noise, nbeta, gamma, lr), torch.stack(draws))
 

@@ -105,17 +105,18 @@ class Verdict:
         )
 
 
-def outcome(*, supported: bool, refuted: bool, control: bool = True) -> str:
+def outcome(*, supported: bool, refuted: bool | None = None, control: bool = True) -> str:
     """The verdict that a rule comes to: one of ``WORDS``.
 
     Args:
         supported, refuted: what the rule asks for either, such as ``gap.below(0.1)`` and ``gap.above(0.1)``. Where
-            neither holds, nothing is decided.
+            neither holds, nothing is decided. By default what does not support the claim refutes it.
         control: whether the controls came out as they must; where they did not, nothing is decided either.
 
     Raises:
         ValueError: if both hold: then the rule is wrong, not the claim.
     """
+    refuted = not supported if refuted is None else refuted
     if supported and refuted:
         raise ValueError("this rule both supports and refutes the claim: its two conditions must exclude each other")
     if not control or not (supported or refuted):

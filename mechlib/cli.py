@@ -314,6 +314,14 @@ def book_address(check: Check = False) -> None:
     _bring_up_to_date(address, check=check)
 
 
+@book.command("sentences")
+def book_sentences(check: Check = False) -> None:
+    """Put one sentence a line in the text of chapters, solutions and pages."""
+    from mechlib.authoring import sentences
+
+    _bring_up_to_date(sentences, check=check)
+
+
 @book.command("claims")
 def book_claims(check: Check = False) -> None:
     """Make book/claims.md from the verdicts of the executed chapters."""

@@ -75,6 +75,9 @@ def test_an_estimate_brings_its_interval():
         (False, False, True, "undecided"),
         (True, False, False, "undecided"),
         (False, True, False, "undecided"),
+        (True, None, True, "supported"),
+        (False, None, True, "refuted"),
+        (False, None, False, "undecided"),
     ],
 )
 def test_a_rule_comes_to_one_of_three_words(supported, refuted, control, word):

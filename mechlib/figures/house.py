@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from string import ascii_lowercase
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 HOUSE = {
     "figure.figsize": (5.3, 3.4),
@@ -51,6 +53,15 @@ SERIES = (
 CONTROLS = (("#767676", ":", "v"), ("#a0a0a0", (0, (1, 2)), "x"))
 """The same for controls: always grey, dotted and unfilled."""
 
+PAGE_WIDTH = 10.0
+"""Width of a figure of several panels, in inches: what a page shows at its full width."""
+
+ROW_HEIGHT = 3.8
+"""Height of a row of panels, in inches."""
+
+MOST_COLUMNS = 4
+"""Most panels side by side."""
+
 WHITE_TO_DARK = mpl.colors.LinearSegmentedColormap.from_list(
     "white_to_dark", ("#ffffff", "#9dbfd6", "#35719b", "#0c2340")
 )
@@ -67,6 +78,47 @@ def new_axes(height: float = HOUSE["figure.figsize"][1]) -> Axes:
     with style():
         _, ax = plt.subplots(figsize=(HOUSE["figure.figsize"][0], height))
     return ax
+
+
+def panels(
+    n: int,
+    *,
+    titles: Iterable[str] = (),
+    letters: bool = True,
+    columns: int | None = None,
+    width: float = PAGE_WIDTH,
+    height: float = ROW_HEIGHT,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``n`` empty panels in the house style, and its panels row by row, to be drawn on and shown.
+
+    Each has a letter before its title, by which the caption names it: ``(a) with the mask``.
+
+    Args:
+        titles: one for each panel, or none.
+        letters: whether the letters are wanted.
+        columns: how many stand side by side, at most four by default.
+        width, height: of the figure and of one row, in inches.
+        sharex, sharey: whether all panels have one horizontal or vertical axis, with numbers at the outer ones alone.
+
+    Raises:
+        ValueError: if there are titles, but not one for each panel, or no panel.
+    """
+    titles = list(titles) or [""] * n
+    if n < 1 or len(titles) != n:
+        raise ValueError(f"a figure has at least one panel and one title for each, got n={n} and titles={titles}")
+    columns = min(n, columns or MOST_COLUMNS)
+    rows = -(-n // columns)
+    with style():
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(width, rows * height), sharex=sharex, sharey=sharey, squeeze=False
+        )
+        for letter, title, ax in zip(ascii_lowercase, titles, grid.flat, strict=False):
+            ax.set_title(f"({letter}) {title}".strip() if letters else title)
+    for unused in grid.flat[n:]:
+        unused.set_visible(False)
+    return figure, list(grid.flat[:n])
 
 
 def looks(names: Iterable[str], controls: frozenset[str]) -> dict[str, tuple]:

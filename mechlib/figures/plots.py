@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from mechlib.figures.house import CONTROLS, SERIES, WHITE_TO_DARK, looks, new_axes, style
+from mechlib.figures.house import CONTROLS, SERIES, WHITE_TO_DARK, looks, new_axes, panels, style
 from mechlib.figures.lettering import EndLabel, wrapped
 from mechlib.figures.pictures import Picture, picture, show
 from mechlib.stats import Estimate, estimate
@@ -24,6 +24,7 @@ __all__ = [
     "depth_map",
     "effects",
     "entry_names",
+    "panels",
     "picture",
     "show",
     "style",

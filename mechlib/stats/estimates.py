@@ -28,11 +28,11 @@ class Estimate:
     """Number of units: files, texts or seeds."""
 
     def __str__(self) -> str:
-        return f"{self:.3f}"
+        return format(self)
 
     def __format__(self, spec: str) -> str:
         """Mean and interval, each written as ``spec`` says: ``f"{e:.1f}"`` is ``0.2 [-0.1, 0.4]``."""
-        mean, low, high = (format(value, spec) for value in (self.mean, self.low, self.high))
+        mean, low, high = (format(value, spec or ".3f") for value in (self.mean, self.low, self.high))
         return f"{mean} [{low}, {high}]"
 
     def above(self, bound: float) -> bool:

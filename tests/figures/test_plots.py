@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from mechlib.figures import lettering, plots
+from mechlib.figures import house, lettering, plots
 from mechlib.stats import Estimate
 
 
@@ -183,3 +183,32 @@ def test_the_same_figure_is_the_same_bytes():
 def test_a_figure_without_words_is_refused(caption, alt):
     with pytest.raises(ValueError, match="a caption and an alternative text"):
         plots.picture(plots.effects({"a": Estimate(0, -1, 1, 5)}, xlabel="x"), caption=caption, alt=alt)
+
+
+@pytest.mark.parametrize(("n", "columns", "rows"), [(1, None, 1), (2, None, 1), (4, None, 1), (7, None, 2), (2, 1, 2)])
+def test_panels_stand_row_by_row_with_a_letter_each(n, columns, rows):
+    figure, axes = plots.panels(n, titles=[f"title {i}" for i in range(n)], columns=columns, height=2.0)
+    assert [ax.get_title(loc="left") for ax in axes] == [f"({'abcdefg'[i]}) title {i}" for i in range(n)]
+    assert tuple(figure.get_size_inches()) == (house.PAGE_WIDTH, 2.0 * rows)
+    figure.canvas.draw()
+    corners = [(-round(box.y0, 3), box.x0) for box in (ax.get_position() for ax in axes)]
+    assert corners == sorted(corners) and [ax for ax in figure.axes if ax.get_visible()] == axes
+
+
+def test_panels_without_titles_have_their_letters_and_letters_can_be_left_out():
+    assert [ax.get_title(loc="left") for ax in plots.panels(2)[1]] == ["(a)", "(b)"]
+    assert [ax.get_title(loc="left") for ax in plots.panels(2, titles="AB", letters=False)[1]] == ["A", "B"]
+
+
+def test_panels_share_axes_where_that_is_asked():
+    _, (left, right) = plots.panels(2, sharey=True)
+    left.plot([0, 1], [0, 50])
+    right.plot([0, 9], [0, 1])
+    assert left.get_ylim() == right.get_ylim() and left.get_xlim() != right.get_xlim()
+    assert right.spines["top"].get_visible() is False
+
+
+@pytest.mark.parametrize(("n", "titles"), [(0, ()), (3, ("one", "two"))])
+def test_panels_that_cannot_be_are_refused(n, titles):
+    with pytest.raises(ValueError, match=f"got n={n} and titles="):
+        plots.panels(n, titles=titles)

@@ -110,4 +110,4 @@ def test_an_estimate_lies_where_its_whole_interval_lies():
     assert e.above(0.39) and not e.above(0.4) and not e.above(0.5)
     assert e.below(0.71) and not e.below(0.7) and not e.below(0.6)
     assert e.within(0.3, 0.8) and not e.within(0.45, 0.8) and not e.within(0.3, 0.65)
-    assert f"{e:+.1f}" == "+0.5 [+0.4, +0.7]"
+    assert f"{e:+.1f}" == "+0.5 [+0.4, +0.7]" and f"{e}" == str(e) == "0.500 [0.400, 0.700]"

@@ -56,9 +56,9 @@ def estimate_llc(
 ) -> LLCResult:
     """The local learning coefficient at the model's weights w*: E[nbeta (L(w) - L(w*))] near w* (Lau et al. 2023).
 
-    Chains start at w* and sample exp(-nbeta L(w) - gamma/2 |w - w*|^2), L being the mean loss over ``data``. The model
-    runs in eval mode on a copy of its structure: its weights, buffers, gradients and mode are as before, and so is
-    torch's random state. Ctrl-C while the chains run returns what was drawn so far. Every reason not to believe the
+    Chains start at w* and sample ``exp(-nbeta L(w) - gamma/2 |w - w*|^2)``, L being the mean loss over ``data``. The
+    model runs in eval mode on a copy of its structure: its weights, buffers, gradients and mode are as before, and so
+    is torch's random state. Ctrl-C while the chains run returns what was drawn so far. Every reason not to believe the
     result is in ``result.warnings`` and is a Python warning of category :class:`Unreliable`.
 
     Args:

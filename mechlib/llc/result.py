@@ -36,7 +36,7 @@ class LLCWarning:
 
 @dataclass(frozen=True)
 class LLCResult:
-    """An estimate of E[nbeta (L(w) - L(w*))] under exp(-nbeta L(w) - gamma/2 |w - w*|^2).
+    """An estimate of E[nbeta (L(w) - L(w*))] under ``exp(-nbeta L(w) - gamma/2 |w - w*|^2)``.
 
     At large nbeta and small gamma that is the local learning coefficient of w* (Lau et al. 2023, eq. 9); at the given
     ones it is what a perfect sampler would find, which ``mechlib.llc.quadrature`` computes for small problems.
@@ -73,8 +73,8 @@ class LLCResult:
     curvature: float
     """The largest eigenvalue of the Hessian of L met at the chains' last places; on a minibatch if that is used."""
     gamma_sensitivity: float
-    """d log llc / d log gamma = -gamma Cov(nbeta L, |w - w*|^2) / (2 llc): 0 when gamma does not matter, -1 when the
-    prior alone sets where the chains are. NaN with ``eval_data``."""
+    """``d log llc / d log gamma = -gamma Cov(nbeta L, |w - w*|^2) / (2 llc)``: 0 when gamma does not matter, -1 when
+    the prior alone sets where the chains are. NaN with ``eval_data``."""
     grad_norm: float
     """The length of the gradient of L at w*."""
     acceptance: float

@@ -1,4 +1,4 @@
-"""Samplers of exp(-nbeta L(w) - gamma/2 |w - w*|^2) for a batch of chains on one flat buffer.
+"""Samplers of ``exp(-nbeta L(w) - gamma/2 |w - w*|^2)`` for a batch of chains on one flat buffer.
 
 Each sampler is an ``init`` and a ``step`` in the manner of BlackJAX: ``init(w, evaluate, normals)`` is a
 :class:`State`, ``step(state, evaluate, normals)`` the next one and an :class:`Info`. Neither keeps or changes anything;
@@ -6,7 +6,7 @@ everything else, bars, burn-in, what is read at each draw, is composed of them (
 loss only through ``evaluate(w) -> (loss [chain], gradient [chain, param])``, which may draw a new minibatch at every
 call, and chance only through ``normals(out)``, which fills new memory with standard normals.
 
-With U(w) = nbeta L(w) + gamma/2 |w - w*|^2, step eps and standard normals xi:
+With ``U(w) = nbeta L(w) + gamma/2 |w - w*|^2``, step eps and standard normals xi:
 
 - :func:`sgld` (Welling & Teh 2011, eq. 4): w' = w - eps/2 grad U + sqrt(eps) xi. On a quadratic of curvature a its
   variance is too large by the factor 1 / (1 - eps a / 4).

@@ -4,9 +4,14 @@ import re
 
 import pytest
 
-from mechlib.authoring import checkout
+from mechlib.authoring import catalogue, checkout, reference
 
-PAGES = re.findall(r"(?:file|root): (\S+)", (checkout.root() / "_toc.yml").read_text(encoding="utf-8"))
+ROOT = checkout.root()
+PAGES = [
+    *re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8")),
+    *(path.relative_to(ROOT).with_suffix("").as_posix() for path in checkout.notebooks(ROOT, "book")),
+    *(f"{reference.FOLDER}/{room}" for room in catalogue.rooms(ROOT)),
+]
 
 
 @pytest.fixture(scope="module", params=PAGES)

@@ -1,0 +1,159 @@
+"""What the library offers to a reader, and which chapters use it: read from the sources, without importing them.
+
+Public are the functions and classes that a room exports, and those of a module within a room that a chapter imports
+from directly.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mechlib.authoring import checkout
+
+__all__ = ["TOOLS", "Catalogue", "Section", "catalogue", "rooms"]
+
+TOOLS = frozenset({"authoring", "cli", "course", "grading", "questions"})
+"""The rooms of mechlib that are no library for readers: the commands, and the bank of questions with its answers."""
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Section:
+    """The public functions and classes of one module, as a reader imports them."""
+
+    module: str
+    """Dotted, such as ``mechlib.llc``."""
+    functions: tuple[str, ...]
+    """Dotted, such as ``mechlib.llc.estimate_llc``, in the order in which the module exports or defines them."""
+    classes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in the order of the reference."""
+        return self.functions + self.classes
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The public functions and classes of the library, and the chapters that use them."""
+
+    rooms: dict[str, tuple[Section, ...]]
+    """The sections of every room: its own, then those of its modules that a chapter imports from."""
+    uses: dict[str, tuple[str, ...]]
+    """For every chapter, by its path in the checkout, the names of what it uses, in the order of the reference."""
+
+    def users(self, name: str) -> tuple[str, ...]:
+        """The chapters that use what has this dotted name."""
+        return tuple(chapter for chapter, used in self.uses.items() if name in used)
+
+
+def rooms(folder: Path) -> tuple[str, ...]:
+    """The rooms of the library in a checkout: what stands directly under mechlib, without the tools."""
+    package = folder / "mechlib"
+    found = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    return tuple(sorted(found - TOOLS - {"__init__"}))
+
+
+def catalogue(folder: Path) -> Catalogue:
+    """The catalogue of a checkout."""
+    library = _Library(folder)
+    chapters = checkout.notebooks(folder, "book")
+    mentioned = {path.relative_to(folder).as_posix(): set(_mentions(path)) for path in chapters}
+    everything = set().union(*mentioned.values())
+    sections = {room: tuple(library.sections(f"mechlib.{room}", everything)) for room in rooms(folder)}
+    order = [name for each in sections.values() for section in each for name in section.names]
+    homes = {library.home(name): name for name in order} | {name: name for name in order}
+    used = {chapter: {homes[name] for name in names & homes.keys()} for chapter, names in mentioned.items()}
+    return Catalogue(sections, {chapter: tuple(filter(names.__contains__, order)) for chapter, names in used.items()})
+
+
+class _Library:
+    """The modules of mechlib in a checkout, as text."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._tree = cache(self._parsed)
+
+    def sections(self, room: str, mentioned: Iterable[str]) -> Iterator[Section]:
+        """The section of a room, then of those modules in it of which more is mentioned than the room exports."""
+        exported = self._exports(room)
+        homes = {self.home(f"{room}.{name}") for name in exported}
+        yield _section(room, exported)
+        inside = {name.rpartition(".")[0] for name in mentioned if name not in homes}
+        for module in sorted(each for each in inside if each.startswith(f"{room}.") and self._path(each)):
+            own = {name: node for name, node in self._exports(module).items() if f"{module}.{name}" not in homes}
+            yield _section(module, own)
+
+    def home(self, name: str) -> str:
+        """The dotted name under which something is defined."""
+        module, _, short = name.rpartition(".")
+        return self._definition(module, short)[0]
+
+    def _exports(self, module: str) -> dict[str, Definition]:
+        """The functions and classes of a module's ``__all__``; where it has none, what it defines in public."""
+        body = self._tree(module).body
+        assigned = (node for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        defined = [node.name for node in body if isinstance(node, Definition) and not node.name.startswith("_")]
+        names = next((ast.literal_eval(node.value) for node in assigned), defined)
+        found = {name: self._definition(module, name)[1] for name in names}
+        return {name: node for name, node in found.items() if node is not None}
+
+    def _definition(self, module: str, name: str) -> tuple[str, Definition | None]:
+        """Where a name of a module is defined, and its definition; ``None`` for what is neither function nor class."""
+        for node in self._tree(module).body:
+            if isinstance(node, Definition) and node.name == name:
+                return f"{module}.{name}", node
+            if isinstance(node, ast.ImportFrom) and node.module and self._path(node.module):
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return self._definition(node.module, alias.name)
+        return f"{module}.{name}", None
+
+    def _parsed(self, module: str) -> ast.Module:
+        path = self._path(module)
+        if path is None:
+            raise LookupError(f"{module} is no module of mechlib in {self._folder}")
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+    def _path(self, module: str) -> Path | None:
+        place = self._folder.joinpath(*module.split("."))
+        candidates = (place.with_suffix(".py"), place / "__init__.py")
+        return next((path for path in candidates if module.split(".")[0] == "mechlib" and path.is_file()), None)
+
+
+def _section(module: str, exported: dict[str, Definition]) -> Section:
+    names = {kind: [name for name, node in exported.items() if isinstance(node, kind)] for kind in _KINDS}
+    return Section(module, *(tuple(f"{module}.{name}" for name in names[kind]) for kind in _KINDS))
+
+
+_KINDS = (ast.FunctionDef, ast.ClassDef)
+
+
+def _mentions(path: Path) -> Iterator[str]:
+    """The dotted names under mechlib that the code cells of a notebook import or reach through an import."""
+    bound: dict[str, str] = {}
+    for tree in _cells(path):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mechlib":
+                bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        yield from bound.values()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                first, _, rest = ast.unparse(node).partition(".")
+                if first in bound:
+                    yield f"{bound[first]}.{rest}"
+
+
+def _cells(path: Path) -> Iterator[ast.Module]:
+    """The code cells of a notebook; one that is not plain Python, as the set-up cell, is left out."""
+    for cell in checkout.read_notebook(path)["cells"]:
+        if cell["cell_type"] == "code":
+            try:
+                yield ast.parse(cell["source"])
+            except SyntaxError:
+                continue

@@ -314,6 +314,14 @@ def book_address(check: Check = False) -> None:
     _bring_up_to_date(address, check=check)
 
 
+@book.command("fold")
+def book_fold(check: Check = False) -> None:
+    """Fold in JupyterLab and on Colab the cells that the page folds."""
+    from mechlib.authoring import folding
+
+    _bring_up_to_date(folding, check=check)
+
+
 @book.command("sentences")
 def book_sentences(check: Check = False) -> None:
     """Put one sentence a line in the text of chapters, solutions and pages."""

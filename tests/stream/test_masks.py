@@ -203,7 +203,9 @@ class TestAblation:
         for row, own in enumerate(alone):
             real = mask[row].bool()
             with model.hooks(fwd_hooks=[("blocks.0.attn.hook_z", put)]):
-                torch.testing.assert_close(ablated[:, row, real], stream.residual_entries(model, own)[:, 0], **exactly(model))
+                torch.testing.assert_close(
+                    ablated[:, row, real], stream.residual_entries(model, own)[:, 0], **exactly(model)
+                )
 
     def test_a_pass_brings_its_mask_or_takes_that_of_the_block(self, model, alone, batch):
         """What the ablated head hands on in layer 0: without a mask of the pass, pads are seen but not averaged."""

@@ -348,12 +348,13 @@ def book_instructors(check: Check = False) -> None:
 
 @book.command("execute")
 def book_execute() -> None:
-    """Execute the chapters that have no outputs yet, as many at once as there are processors."""
-    from mechlib.authoring import outputs
+    """Execute the chapters that reach what has changed since they were executed, as many at once as processors."""
+    from mechlib.authoring import checkout
+    from mechlib.authoring.outputs import Outputs
 
-    failed = outputs.make()
-    for chapter in failed:
-        print(f"{chapter}: a cell failed")
+    failed = Outputs(checkout.root()).make()
+    for chapter, problem in failed.items():
+        print(f"{chapter}: {problem}")
     raise typer.Exit(1 if failed else 0)
 
 

@@ -26,6 +26,15 @@ Repository = "https://example.org/somebody/something"
 """
 ANSWER = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
 
+WAITING = ("tests/colab/", "tests/course/", "tests/grading/", "solutions/", "exercises/", "tests/browser/")
+"""What installs, grades, executes notebooks or opens pages: few tests to a file, and long ones."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where workers share the files, the long ones come first, so that none is left alone with one at the end."""
+    if _WORKERS > 1:
+        items.sort(key=lambda item: next((i for i, f in enumerate(WAITING) if item.nodeid.startswith(f)), len(WAITING)))
+
 
 @pytest.fixture(scope="session")
 def program() -> Callable[..., str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from mechlib.authoring import checkout, outputs
+from mechlib.authoring import checkout
+from mechlib.authoring.outputs import Outputs
 from mechlib.claims import METADATA, WORDS, ProseWarning, Verdict, at_home
 
 PAGE = "book/claims.md"
@@ -45,10 +46,11 @@ def verdicts(folder: Path) -> Iterator[tuple[Path, Verdict]]:
         FileNotFoundError: if a chapter has not been executed as it now stands.
         ValueError: if two verdicts are on the same claim.
     """
+    outputs = Outputs(folder)
     seen: dict[str, Path] = {}
     for chapter in checkout.notebooks(folder, "book"):
         path = chapter.relative_to(folder)
-        for found in _verdicts_of(outputs.read(folder, path)):
+        for found in _verdicts_of(outputs.read(path)):
             if found.claim_id in seen:
                 raise ValueError(f"claim {found.claim_id} has one verdict in {seen[found.claim_id]}, another in {path}")
             seen[found.claim_id] = path

@@ -1,87 +1,195 @@
 """What the cells of the chapters printed: made by executing the chapters side by side, and kept in Jupyter's cache.
 
-Jupyter Book takes the pages' outputs from that cache, and the ledger its verdicts.
+Jupyter Book takes the pages' outputs from that cache, and the ledger its verdicts. The cache goes by the code of a
+notebook; with each execution it keeps what else decided the outputs (``mechlib.authoring.reach``), and a chapter is
+executed again when any of that has changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import platform
-import shutil
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import joblib
 import nbformat
 import yaml
 from jupyter_cache import get_cache
-from jupyter_cache.executors import load_executor
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbformat import NotebookNode
 
-from mechlib.authoring import checkout
+from mechlib.authoring import checkout, reach, witness
+
+__all__ = ["Outputs"]
 
 CACHE = "_build/.jupyter_cache"
-MADE_WITH = "_build/made-with"
-"""The file with the digest of the library that the outputs were made with."""
+PARSED = "_build/.doctrees"
+"""The folder of the pages as Sphinx has read them, each with its outputs in it."""
+NAMED = 3
+"""So many files a sentence names; of more it gives the number."""
 
 
-def make(folder: Path | None = None) -> list[str]:
-    """Execute the chapters that have no outputs yet, as many at once as there are processors.
+@dataclass(frozen=True, eq=False)
+class Chapter:
+    """A chapter as its files are now."""
 
-    Returns:
-        the chapters of which a cell failed. They are left without outputs.
+    path: Path
+    """In the checkout."""
+    notebook: NotebookNode
+    made_with: Mapping[str, str]
+    """What decides its outputs beside its code, as ``reach.Library.made_with`` has it."""
+
+
+class Outputs:
+    """The outputs of the chapters of a checkout.
+
+    Args:
+        folder: the checkout. Its library is read once.
     """
-    folder = folder or checkout.root()
-    _forget_those_of_another_library(folder)
-    cache = get_cache(folder / CACHE)
-    chapters = [str(path) for path in checkout.notebooks(folder, "book")]
-    for chapter in chapters:
-        cache.add_nb_to_project(chapter)
-    seconds = yaml.safe_load((folder / "_config.yml").read_text(encoding="utf-8"))["execute"]["timeout"]
-    executor = load_executor("local-parallel", cache, _shown())
-    result = executor.run_and_cache(filter_uris=chapters, timeout=seconds)
-    return sorted(result.excepted + result.errored)
 
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.library = reach.Library(folder)
+        self.cache = get_cache(folder / CACHE)
 
-def _shown() -> logging.Logger:
-    """A logger at the level at which the executor's workers say what they execute."""
-    logger = logging.getLogger(__name__)
-    logger.setLevel(logging.INFO)
-    return logger
+    def read(self, path: Path) -> NotebookNode:
+        """The notebook at ``path`` in the checkout with its outputs.
 
+        Raises:
+            FileNotFoundError: if it has not been executed as it and what it reaches now stand.
+        """
+        chapter = self.chapter(path)
+        if reason := self._outdated(chapter):
+            raise FileNotFoundError(f"{path} has not been executed as it now stands: {reason}; run 'make html'")
+        return self.cache.merge_match_into_notebook(chapter.notebook)[1]
 
-def _forget_those_of_another_library(folder: Path) -> None:
-    """Drop all outputs if the library, its weights or the pinned versions have changed since.
+    def make(self, say: Callable[[str], None] = print) -> dict[Path, str]:
+        """Execute the chapters whose outputs are missing or outdated, as many at once as there are processors.
 
-    The cache itself knows only the text of the notebooks.
-    """
-    if not _made_with_this_library(folder):
-        shutil.rmtree(folder / CACHE, ignore_errors=True)
-        (folder / MADE_WITH).parent.mkdir(exist_ok=True)
-        (folder / MADE_WITH).write_text(library_digest(folder))
+        Args:
+            say: is given a line for each of these chapters before and after.
 
+        Returns:
+            the chapters that failed, each with the reason. They are left without outputs.
+        """
+        paths = [path.relative_to(self.folder) for path in checkout.notebooks(self.folder, "book")]
+        reasons = {chapter: self._outdated(chapter) for chapter in map(self.chapter, paths)}
+        waiting = self._longest_first([chapter for chapter, reason in reasons.items() if reason])
+        for chapter in waiting:
+            say(f"{chapter.path}: {reasons[chapter]}")
+        return self._execute(waiting, say) if waiting else {}
 
-def _made_with_this_library(folder: Path) -> bool:
-    note = folder / MADE_WITH
-    return note.is_file() and note.read_text() == library_digest(folder)
+    def chapter(self, path: Path) -> Chapter:
+        """The chapter at ``path`` in the checkout as it is now."""
+        notebook = nbformat.read(self.folder / path, as_version=4)
+        return Chapter(path, notebook, self.library.made_with(notebook))
 
+    def keep(self, chapter: Chapter, seconds: float = 0.0) -> None:
+        """Put a chapter with its outputs into the cache. Its page is read anew when the book is built next."""
+        data = {"execution_seconds": seconds, "made_with": dict(chapter.made_with)}
+        bundle = CacheBundleIn(chapter.notebook, str(self.folder / chapter.path), data=data)
+        self.cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        (self.folder / PARSED / chapter.path.with_suffix(".doctree")).unlink(missing_ok=True)
 
-def library_digest(folder: Path) -> str:
-    """A digest of all that decides a cell's output beside the cell."""
-    digest = hashlib.sha256(platform.python_version().encode())
-    for path in [*sorted((folder / "mechlib").rglob("*")), folder / "constraints.txt"]:
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(folder).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    def _forget(self, chapter: Chapter) -> None:
+        with suppress(KeyError):
+            self.cache.remove_cache(self.cache.match_cache_notebook(chapter.notebook).pk)
 
-
-def read(folder: Path, path: Path) -> nbformat.NotebookNode:
-    """The notebook at ``path`` in the checkout ``folder`` with its outputs.
-
-    Raises:
-        FileNotFoundError: if it has not been executed as it and the library now stand.
-    """
-    if _made_with_this_library(folder):
+    def _outdated(self, chapter: Chapter) -> str:
+        """Why the chapter is to be executed, or nothing if it is not."""
         try:
-            return get_cache(folder / CACHE).merge_match_into_notebook(nbformat.read(folder / path, as_version=4))[1]
+            record = self.cache.match_cache_notebook(chapter.notebook)
         except KeyError:
-            pass
-    raise FileNotFoundError(f"{path} has not been executed as it and the library now stand: run 'make html'")
+            return "this code was not executed yet"
+        before = (record.data or {}).get("made_with", {})
+        changed = sorted({name for name, _ in before.items() ^ chapter.made_with.items()})
+        return f"{_few(changed)} changed since it was executed" if changed else ""
+
+    def _longest_first(self, chapters: list[Chapter]) -> list[Chapter]:
+        """The chapters in the order of their last execution's time, so that none is long alone at the end."""
+        seconds = {
+            record.uri: (record.data or {}).get("execution_seconds") for record in self.cache.list_cache_records()
+        }
+        return sorted(chapters, key=lambda each: -(seconds.get(str(self.folder / each.path)) or math.inf))
+
+    def _execute(self, chapters: list[Chapter], say: Callable[[str], None]) -> dict[Path, str]:
+        config = yaml.safe_load((self.folder / "_config.yml").read_text(encoding="utf-8"))
+        jobs = [Job(self.folder, chapter, config["execute"]["timeout"]) for chapter in chapters]
+        failed = {}
+        with multiprocessing.Pool(min(len(jobs), joblib.cpu_count())) as pool:
+            for run in pool.imap_unordered(execute, jobs):
+                path = run.chapter.path
+                if problem := run.problem or _unforeseen(run):
+                    self._forget(run.chapter)
+                    failed[path] = problem
+                else:
+                    self.keep(run.chapter, run.seconds)
+                say(f"{path}: {'failed' if problem else 'executed'} in {run.seconds:.0f} s")
+        return failed
+
+
+@dataclass(frozen=True)
+class Job:
+    """A chapter to be executed."""
+
+    folder: Path
+    """The checkout."""
+    chapter: Chapter
+    timeout: float
+    """Seconds for a cell."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a job."""
+
+    chapter: Chapter
+    """With its outputs, up to the cell that failed."""
+    seconds: float
+    opened: set[str]
+    """The files of the checkout that were read."""
+    problem: str
+    """What stopped it; empty where nothing did."""
+
+
+def execute(job: Job) -> Run:
+    """Execute a chapter in a kernel of its own, in the folder that it stands in, with the library of its checkout."""
+    start, problem = time.monotonic(), ""
+    places = [str(job.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with TemporaryDirectory() as temporary:
+        log = Path(temporary) / "opened"
+        client = NotebookClient(
+            job.chapter.notebook,
+            timeout=job.timeout,
+            record_timing=False,  # it would stand in the cells, by which the cache goes
+            extra_arguments=witness.arguments(job.folder, log),
+            resources={"metadata": {"path": str((job.folder / job.chapter.path).parent)}},
+        )
+        try:
+            client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(places)})
+        except Exception as error:
+            problem = str(error)
+        return Run(job.chapter, time.monotonic() - start, witness.opened(log), problem)
+
+
+def _unforeseen(run: Run) -> str:
+    """What a run read that its chapter was not known to reach, as a problem."""
+    files = sorted(run.opened - run.chapter.made_with.keys())
+    if not files:
+        return ""
+    return (
+        f"it read {_few(files)}, to which nothing in its cells leads, so that a change there would go unseen: "
+        "import by statements, and write the names of models out"
+    )
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

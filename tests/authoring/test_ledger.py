@@ -1,15 +1,14 @@
 """The ledger is what executed chapters say, up to numbers that differ between machines."""
 
 import re
+from pathlib import Path
 
-import nbformat
 import pytest
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
 from nbformat.v4 import new_output
 
 from mechlib import claims
-from mechlib.authoring import ledger, outputs
+from mechlib.authoring import ledger
+from mechlib.authoring.outputs import Outputs
 from mechlib.claims import verdict
 
 CHAPTER = "book/part1/02_lens.ipynb"
@@ -21,17 +20,14 @@ def executed(checkout_folder):
     """``executed(verdict, ...)`` leaves the chapter executed with these verdicts in its output."""
 
     def leave(*found, edit=""):
-        notebook = nbformat.read(checkout_folder / CHAPTER, as_version=4)
-        cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        outputs = Outputs(checkout_folder)
+        chapter = outputs.chapter(Path(CHAPTER))
+        cell = next(cell for cell in chapter.notebook.cells if cell.cell_type == "code")
         for one in found:
             data, metadata = one._repr_mimebundle_()
             cell.outputs.append(new_output("display_data", data=data, metadata=metadata))
         cell.source += edit
-        note = checkout_folder / outputs.MADE_WITH
-        note.parent.mkdir(exist_ok=True)
-        note.write_text(outputs.library_digest(checkout_folder))
-        bundle = CacheBundleIn(notebook, CHAPTER)
-        get_cache(checkout_folder / outputs.CACHE).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        outputs.keep(chapter)
         return checkout_folder
 
     return leave
@@ -93,7 +89,7 @@ def test_a_missing_row_and_a_row_too_many_are_told(executed):
 
 def test_a_chapter_that_was_not_executed_as_it_stands_is_named(executed, checkout_folder):
     for prepare in (lambda: checkout_folder, lambda: executed(measured(1.5), edit="  # another")):
-        with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed as it .* now stand.*make html"):
+        with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed as it now stands: .*make html"):
             ledger.write(prepare())
 
 

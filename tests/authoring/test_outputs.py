@@ -1,59 +1,121 @@
-"""Chapters are executed once for their text and the library, and a chapter that fails is named."""
+"""Chapters are executed once for what they reach; what a run reads beyond that fails it by name."""
 
-from pathlib import Path
+import re
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
-from mechlib.authoring import outputs
+from mechlib.authoring.outputs import PARSED, Outputs
+from tests.authoring.conftest import CELLS, FILES, LENS, ZOO, times, write
 
-CHAPTER = Path("book/part1/02_lens.ipynb")
-FAILS = Path("book/part1/03_fails.ipynb")
+
+def made(book):
+    """The lines about an execution of what is outdated, which must not fail."""
+    said = []
+    assert Outputs(book).make(said.append) == {}
+    return said
+
+
+def shown(book, path):
+    return Outputs(book).read(path).cells[0].outputs[0].data["text/plain"]
+
+
+def test_a_chapter_is_executed_again_when_it_reaches_what_changed(book):
+    made(book)
+    assert (shown(book, LENS), shown(book, ZOO)) == ("42", "'one'")
+    assert made(book) == [] and times(book) == {LENS: 1, ZOO: 1}
+    (book / "mechlib/course/__init__.py").write_text("from mechlib import lens")
+    (book / "mechlib/stream.py").write_text("# A comment.\n" + FILES["mechlib/stream.py"])
+    assert made(book) == [] and times(book) == {LENS: 1, ZOO: 1}
+    (book / "mechlib/stream.py").write_text("def entries():\n    return 43\n")
+    with pytest.raises(FileNotFoundError, match=f"{LENS} has not been executed .*: mechlib/stream.py changed"):
+        Outputs(book).read(LENS)
+    assert made(book)[0] == f"{LENS}: mechlib/stream.py changed since it was executed"
+    assert shown(book, LENS) == "43" and times(book) == {LENS: 2, ZOO: 1}
 
 
 @pytest.fixture
-def book(checkout_folder):
-    """A checkout with a chapter that counts how often it is executed, and one that fails."""
-    (checkout_folder / "_config.yml").write_text("execute:\n  timeout: 60\n")
-    (checkout_folder / "mechlib").mkdir()
-    (checkout_folder / "mechlib" / "lens.py").write_text("first")
-    (checkout_folder / "constraints.txt").write_text("torch==1")
-    count = "with open('count', 'a') as file:\n    file.write('x')\n6 * 7"
-    for path, code in ((CHAPTER, count), (FAILS, "1 / 0")):
-        nbformat.write(new_notebook(cells=[new_code_cell(code)]), checkout_folder / path)
-    return checkout_folder
+def kept(book):
+    """The checkout as if both chapters had been executed."""
+    outputs = Outputs(book)
+    for path in CELLS:
+        outputs.keep(outputs.chapter(path))
+    return book
 
 
-def times_executed(book):
-    return len((book / CHAPTER.parent / "count").read_text())
+def outdated(book):
+    def is_outdated(path):
+        try:
+            Outputs(book).read(path)
+        except FileNotFoundError:
+            return True
+        return False
+
+    return set(filter(is_outdated, CELLS))
 
 
-def test_a_chapter_is_executed_once_and_a_failing_one_is_named(book):
-    assert outputs.make(book) == outputs.make(book) == [str(book / FAILS)]
-    assert times_executed(book) == 1
-    assert outputs.read(book, CHAPTER).cells[0].outputs[0].data["text/plain"] == "42"
-    with pytest.raises(FileNotFoundError, match=f"{FAILS} has not been executed"):
-        outputs.read(book, FAILS)
+@pytest.mark.parametrize(
+    ("name", "chapters"),
+    [
+        ("mechlib/course/__init__.py", set()),
+        ("mechlib/hidden.py", set()),
+        ("mechlib/lens.py", {LENS}),
+        ("mechlib/zoo/loading.py", {ZOO}),
+        ("mechlib/zoo/weights/small-1/card.json", {ZOO}),
+        ("mechlib/zoo/weights/small-2/card.json", set()),
+        ("mechlib/tokenizer.json", {LENS, ZOO}),
+        ("constraints.txt", {LENS, ZOO}),
+    ],
+)
+def test_a_change_concerns_the_chapters_that_reach_it(kept, name, chapters):
+    assert outdated(kept) == set()
+    (kept / name).write_text("changed = 1")
+    assert outdated(kept) == chapters
 
 
-@pytest.mark.parametrize(("changed", "text"), [("mechlib/lens.py", "second"), ("constraints.txt", "torch==2")])
-def test_outputs_made_with_another_library_are_dropped(book, changed, text):
-    (book / FAILS).unlink()
-    outputs.make(book)
-    (book / changed).write_text(text)
-    with pytest.raises(FileNotFoundError, match=f"{CHAPTER} has not been executed"):
-        outputs.read(book, CHAPTER)
-    outputs.make(book)
-    assert times_executed(book) == 2
-    assert outputs.read(book, CHAPTER).cells[0].outputs[0].data["text/plain"] == "42"
+def test_code_that_was_executed_with_another_library_does_not_come_back(kept):
+    code = nbformat.read(kept / LENS, as_version=4).cells[0].source
+    write(kept / LENS, "1")
+    (kept / "mechlib/lens.py").write_text("def read_out(): ...")
+    write(kept / LENS, code)
+    assert outdated(kept) == {LENS}
 
 
-def test_outputs_stay_when_only_the_text_around_the_code_changes(book):
-    outputs.make(book)
-    notebook = nbformat.read(book / CHAPTER, as_version=4)
+def test_words_around_the_code_change_no_output(kept):
+    notebook = nbformat.read(kept / LENS, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell("More words."))
-    nbformat.write(notebook, book / CHAPTER)
-    outputs.make(book)
-    assert times_executed(book) == 1
-    assert outputs.read(book, CHAPTER).cells[1].outputs[0].data["text/plain"] == "42"
+    nbformat.write(notebook, kept / LENS)
+    assert outdated(kept) == set()
+
+
+def test_the_page_of_new_outputs_is_read_anew(book):
+    outputs = Outputs(book)
+    page, other = (book / PARSED / path.with_suffix(".doctree") for path in CELLS)
+    page.parent.mkdir(parents=True)
+    page.touch(), other.touch()
+    outputs.keep(outputs.chapter(LENS))
+    assert not page.exists() and other.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("load = __import__\nload('mechlib.hidden')", "it read .*mechlib/hidden.py"),
+        ("from mechlib import zoo\nzoo.load('small-1'.replace('1', '2'))", "it read .*weights/small-2/card.json"),
+        ("open('01_lens.ipynb').close()", "it read book/part1/01_lens.ipynb"),
+    ],
+)
+def test_a_chapter_that_fails_or_reads_what_was_not_foreseen_is_named(kept, code, problem):
+    write(kept / ZOO, code)
+    (failed,) = Outputs(kept).make(lambda line: None).items()
+    assert failed[0] == ZOO and re.search(problem, failed[1])
+    assert outdated(kept) == {ZOO}
+
+
+def test_what_took_longest_is_executed_first(kept):
+    outputs = Outputs(kept)
+    for path, seconds in ((LENS, 1.0), (ZOO, 9.0)):
+        outputs.keep(outputs.chapter(path), seconds)
+    (kept / "constraints.txt").write_text("torch==2")
+    assert [line.partition(":")[0] for line in made(kept)[:2]] == [str(ZOO), str(LENS)]

@@ -131,7 +131,17 @@ def test_tests_run_cheap_first_and_end_with_pytest(workshop):
     assert steps.index("mechlib book exercises") < steps.index("mechlib book build") < len(steps) - 1
     last = workshop.calls[-1]
     assert last.startswith("pytest --nbval-lax --nbval-current-env")
-    assert last.endswith("--dist=loadfile tests book solutions exercises")
+    assert last.endswith(" tests solutions exercises")
+
+
+def test_every_notebook_is_executed_once(workshop):
+    """The chapters by the build, from whose outputs the pages and the ledger are made; the others by nbval."""
+    workshop.run("html")
+    workshop.run("test")
+    executing = [call for call in workshop.calls if call == "mechlib book build" or "--nbval" in call]
+    assert len(executing) == 2
+    folders = set(executing[1].split()) & set(checkout.NOTEBOOKS)
+    assert folders == set(checkout.NOTEBOOKS) - {"book"}
 
 
 @pytest.mark.parametrize("step", ["ruff", "mechlib", "pytest"])

@@ -251,7 +251,7 @@ TOOL = '#!/bin/sh\nexec "{python}" - "$@" <<"EOF"\n{body}\nEOF\n'
 MECHLIB = """\
 import sys
 sys.argv[0] = "mechlib"
-if sys.argv[1:3] not in (["book", "build"], ["book", "serve"], ["book", "claims"]):
+if sys.argv[1:3] not in (["book", "build"], ["book", "serve"], ["book", "claims"], ["book", "instructors"]):
     from mechlib.cli import main
     main()
 """

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "Case", "Field", "Misconception", "Model", "Question", "Value"]
+__all__ = ["Answer", "Case", "Field", "Misconception", "Model", "Question", "Step", "Value"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ Value = Tensor | int | float | bool | str | list | Model
 
 Answer = Callable[..., object]
 """A reader's function, or one of ours: it takes a case's inputs in order."""
+
+Step = Callable[..., Any]
+"""A part of a reference that a misconception may do otherwise."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, integer, normal
 
 __all__ = ["QUESTION"]
@@ -16,6 +19,16 @@ LogProbs = Float[Tensor, "entry batch pos d_vocab"]
 Vector = Float[Tensor, " d_model"]
 
 
+def normalised(residual: Residual, eps: float, correction: int = 0) -> Residual:
+    """The residual stream less its mean over d_model, over the root of its variance and ``eps``."""
+    variance, mean = torch.var_mean(residual, -1, correction=correction, keepdim=True)
+    return (residual - mean) / (variance + eps).sqrt()
+
+
+def log_softmax(logits: LogProbs, axis: int = -1) -> LogProbs:
+    return logits.log_softmax(axis)
+
+
 def read_out(
     residual: Residual,
     gamma: Vector,
@@ -23,15 +36,12 @@ def read_out(
     eps: float,
     W_U: Float[Tensor, "d_model d_vocab"],
     b_U: Float[Tensor, " d_vocab"],
+    *,
+    normalise: Step = normalised,
+    predict: Step = log_softmax,
 ) -> LogProbs:
     """The final LayerNorm, the unembedding and a log-softmax over the vocabulary."""
-    return (normalised(residual, eps) * gamma + beta).matmul(W_U).add(b_U).log_softmax(-1)
-
-
-def normalised(residual: Residual, eps: float, correction: int = 0) -> Residual:
-    """The residual stream less its mean over d_model, over the root of its variance and ``eps``."""
-    variance, mean = torch.var_mean(residual, -1, correction=correction, keepdim=True)
-    return (residual - mean) / (variance + eps).sqrt()
+    return predict((normalise(residual, eps) * gamma + beta) @ W_U + b_U)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -68,133 +78,82 @@ def _case(
     return Case(description, inputs)
 
 
-def no_norm(residual, gamma, beta, eps, W_U, b_U):
-    return (residual @ W_U + b_U).log_softmax(-1)
+def rms_normalised(residual, eps):
+    return residual / (residual.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
-def no_scale_and_shift(residual, gamma, beta, eps, W_U, b_U):
-    return (normalised(residual, eps) @ W_U + b_U).log_softmax(-1)
-
-
-def no_beta(residual, gamma, beta, eps, W_U, b_U):
-    return read_out(residual, gamma, torch.zeros_like(beta), eps, W_U, b_U)
-
-
-def gamma_beta_swapped(residual, gamma, beta, eps, W_U, b_U):
-    return read_out(residual, beta, gamma, eps, W_U, b_U)
-
-
-def no_gamma(residual, gamma, beta, eps, W_U, b_U):
-    return read_out(residual, torch.ones_like(gamma), beta, eps, W_U, b_U)
-
-
-def no_b_U(residual, gamma, beta, eps, W_U, b_U):
-    return read_out(residual, gamma, beta, eps, W_U, torch.zeros_like(b_U))
-
-
-def mean_kept(residual, gamma, beta, eps, W_U, b_U):
-    root_mean_square = (residual.square().mean(-1, keepdim=True) + eps).sqrt()
-    return ((residual / root_mean_square * gamma + beta) @ W_U + b_U).log_softmax(-1)
-
-
-def sample_variance(residual, gamma, beta, eps, W_U, b_U):
-    return ((normalised(residual, eps, correction=1) * gamma + beta) @ W_U + b_U).log_softmax(-1)
-
-
-def no_eps(residual, gamma, beta, eps, W_U, b_U):
-    return read_out(residual, gamma, beta, 0.0, W_U, b_U)
-
-
-def eps_outside_root(residual, gamma, beta, eps, W_U, b_U):
+def eps_outside_root(residual, eps):
     deviation, mean = torch.std_mean(residual, -1, correction=0, keepdim=True)
-    return (((residual - mean) / (deviation + eps) * gamma + beta) @ W_U + b_U).log_softmax(-1)
+    return (residual - mean) / (deviation + eps)
 
 
-def norm_over_positions(residual, gamma, beta, eps, W_U, b_U):
-    return ((normalised(residual.mT, eps).mT * gamma + beta) @ W_U + b_U).log_softmax(-1)
-
-
-def logits(residual, gamma, beta, eps, W_U, b_U):
-    return (normalised(residual, eps) * gamma + beta) @ W_U + b_U
-
-
-def probabilities(residual, gamma, beta, eps, W_U, b_U):
-    return logits(residual, gamma, beta, eps, W_U, b_U).softmax(-1)
-
-
-def softmax_over_positions(residual, gamma, beta, eps, W_U, b_U):
-    return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(-2)
-
-
-def softmax_over_rows(residual, gamma, beta, eps, W_U, b_U):
-    return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(1)
-
-
-def softmax_over_entries(residual, gamma, beta, eps, W_U, b_U):
-    return logits(residual, gamma, beta, eps, W_U, b_U).log_softmax(0)
-
-
-def log_of_softmax(residual, gamma, beta, eps, W_U, b_U):
-    return logits(residual, gamma, beta, eps, W_U, b_U).softmax(-1).log()
-
-
-def log_of_sum_of_exps(residual, gamma, beta, eps, W_U, b_U):
-    scores = logits(residual, gamma, beta, eps, W_U, b_U)
-    return scores - scores.exp().sum(-1, keepdim=True).log()
-
+on = edits_of(read_out)
 
 MISCONCEPTIONS = {
-    "no_norm": Misconception(
-        no_norm, "you unembed the residual stream as it is; the model applies its final LayerNorm first."
+    "no_norm": on(
+        "you unembed the residual stream as it is; the model applies its final LayerNorm first.",
+        normalise=lambda residual, eps: residual,
+        gamma=torch.ones_like,
+        beta=torch.zeros_like,
     ),
-    "no_scale_and_shift": Misconception(
-        no_scale_and_shift, "the LayerNorm is there, but its learned scale gamma and shift beta are not."
+    "no_scale_and_shift": on(
+        "the LayerNorm is there, but its learned scale gamma and shift beta are not.",
+        gamma=torch.ones_like,
+        beta=torch.zeros_like,
     ),
-    "no_beta": Misconception(no_beta, "the LayerNorm's learned shift beta is missing."),
+    "no_beta": on("the LayerNorm's learned shift beta is missing.", beta=torch.zeros_like),
     "gamma_beta_swapped": Misconception(
-        gamma_beta_swapped, "gamma and beta are swapped: the LayerNorm multiplies by gamma and adds beta."
+        lambda residual, gamma, beta, *others: read_out(residual, beta, gamma, *others),
+        "gamma and beta are swapped: the LayerNorm multiplies by gamma and adds beta.",
     ),
-    "no_gamma": Misconception(no_gamma, "the LayerNorm's learned scale gamma is missing."),
-    "no_b_U": Misconception(no_b_U, "the unembedding's bias b_U is missing."),
-    "mean_kept": Misconception(
-        mean_kept,
+    "no_gamma": on("the LayerNorm's learned scale gamma is missing.", gamma=torch.ones_like),
+    "no_b_U": on("the unembedding's bias b_U is missing.", b_U=torch.zeros_like),
+    "mean_kept": on(
         "you divide by the root mean square without taking the mean away: that is RMSNorm. LayerNorm subtracts the "
         "mean over d_model first.",
+        normalise=rms_normalised,
     ),
-    "sample_variance": Misconception(
-        sample_variance,
+    "sample_variance": on(
         "your variance divides by d_model - 1; LayerNorm divides by d_model. In torch: var(-1, correction=0).",
+        normalise=partial(normalised, correction=1),
     ),
-    "no_eps": Misconception(no_eps, "eps is missing under the root: it matters where the vectors are small."),
-    "eps_outside_root": Misconception(
-        eps_outside_root, "you add eps to the standard deviation; it belongs under the root, added to the variance."
+    "no_eps": on("eps is missing under the root: it matters where the vectors are small.", eps=0.0),
+    "eps_outside_root": on(
+        "you add eps to the standard deviation; it belongs under the root, added to the variance.",
+        normalise=eps_outside_root,
     ),
-    "norm_over_positions": Misconception(
-        norm_over_positions,
+    "norm_over_positions": on(
         "you normalise over the positions; each position's vector is normalised by itself, over d_model.",
+        normalise=lambda residual, eps: normalised(residual.mT, eps).mT,
     ),
-    "logits": Misconception(logits, "these are logits. Log-probabilities need a log-softmax over the vocabulary."),
-    "probabilities": Misconception(probabilities, "these are probabilities; asked for are their logarithms."),
-    "softmax_over_positions": Misconception(
-        softmax_over_positions,
+    "logits": on(
+        "these are logits. Log-probabilities need a log-softmax over the vocabulary.", predict=lambda logits: logits
+    ),
+    "probabilities": on(
+        "these are probabilities; asked for are their logarithms.", predict=lambda logits: logits.softmax(-1)
+    ),
+    "softmax_over_positions": on(
         "your softmax runs over the positions; the probabilities of one position's vocabulary sum to one, so it runs "
         "over the last axis.",
+        predict=partial(log_softmax, axis=-2),
     ),
-    "softmax_over_rows": Misconception(
-        softmax_over_rows, "your softmax runs over the rows of the batch; it runs over the vocabulary, the last axis."
+    "softmax_over_rows": on(
+        "your softmax runs over the rows of the batch; it runs over the vocabulary, the last axis.",
+        predict=partial(log_softmax, axis=1),
     ),
-    "softmax_over_entries": Misconception(
-        softmax_over_entries, "your softmax runs over the entries; it runs over the vocabulary, the last axis."
+    "softmax_over_entries": on(
+        "your softmax runs over the entries; it runs over the vocabulary, the last axis.",
+        predict=partial(log_softmax, axis=0),
     ),
-    "log_of_sum_of_exps": Misconception(
-        log_of_sum_of_exps,
+    "log_of_sum_of_exps": on(
         "right in exact arithmetic, but exp overflows for large logits. Subtract the largest logit first, or use "
         "log_softmax, which does.",
+        predict=lambda logits: logits - logits.exp().sum(-1, keepdim=True).log(),
     ),
-    "log_of_softmax": Misconception(
-        log_of_softmax,
+    "log_of_softmax": on(
         "right in exact arithmetic, but probabilities round to zero where logits are far apart, and their logarithm is "
         "then minus infinity. Use log_softmax, which subtracts the log-sum-exp.",
+        predict=lambda logits: logits.softmax(-1).log(),
     ),
 }
 

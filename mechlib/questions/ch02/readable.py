@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, integer, normal, tokens
 
 __all__ = ["QUESTION"]
@@ -17,15 +18,14 @@ Tokens = Int[Tensor, "batch pos"]
 Shares = Float[Tensor, "entry 2"]
 
 
-def readable(log_probs: LogProbs, tokens: Tokens, top_k: int) -> tuple[Shares, Shares]:
-    """Shares of the positions at which the current token, and the final guess, is among an entry's ``top_k``.
+def final_guess(log_probs: LogProbs) -> Tokens:
+    """The most probable next token of the last entry, at every position that has a next token."""
+    return guesses(log_probs)[-1]
 
-    Column 0 holds the positions where the final guess is not the next token, column 1 those where it is.
-    """
-    guess = log_probs[-1, :, :-1].argmax(-1)
-    right = guess == tokens[:, 1:]
-    current = among_top(log_probs[:, :, :-1], tokens[:, :-1], top_k)
-    return split(current, right), split(among_top(log_probs[:, :, :-1], guess, top_k), right)
+
+def guesses(log_probs: LogProbs) -> Int[Tensor, "entry batch pos"]:
+    """Every entry's most probable next token."""
+    return log_probs[:, :, :-1].argmax(-1)
 
 
 def among_top(log_probs: LogProbs, wanted: Tokens, top_k: int) -> Bool[Tensor, "entry batch pos"]:
@@ -34,10 +34,29 @@ def among_top(log_probs: LogProbs, wanted: Tokens, top_k: int) -> Bool[Tensor, "
     return (log_probs > values).sum(-1) < top_k
 
 
-def split(hit: Bool[Tensor, "entry batch pos"], right: Bool[Tensor, "*entry batch pos"]) -> Shares:
-    """The share of hits among the positions that are not right, and among those that are."""
-    right = right.expand_as(hit)
-    return torch.stack([(hit & group).sum((-1, -2)) / group.sum((-1, -2)) for group in (~right, right)], -1)
+def shares(hit: Bool[Tensor, "entry batch pos"], group: Bool[Tensor, "*entry batch pos"]) -> Float[Tensor, " entry"]:
+    """The share of hits among the positions of a group."""
+    return (hit & group).sum((-1, -2)) / group.sum((-1, -2))
+
+
+def readable(
+    log_probs: LogProbs,
+    tokens: Tokens,
+    top_k: int,
+    *,
+    current: Step = lambda log_probs, tokens: tokens[:, :-1],
+    guess: Step = lambda log_probs, tokens: final_guess(log_probs),
+    is_right: Step = lambda log_probs, tokens: final_guess(log_probs) == tokens[:, 1:],
+    share: Step = shares,
+) -> tuple[Shares, Shares]:
+    """Shares of the positions at which the current token, and the final guess, is among an entry's ``top_k``.
+
+    Column 0 holds the positions where the final guess is not the next token, column 1 those where it is.
+    """
+    hits = (among_top(log_probs[:, :, :-1], wanted(log_probs, tokens), top_k) for wanted in (current, guess))
+    right = is_right(log_probs, tokens).expand(len(log_probs), -1, -1)
+    both = tuple(torch.stack([share(hit, group) for group in (~right, right)], -1) for hit in hits)
+    return both[0], both[1]
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -78,114 +97,66 @@ def _right(generator: torch.Generator, batch: int, pos: int) -> Bool[Tensor, "ba
     return torch.cat([right, torch.zeros(batch, 1, dtype=torch.bool)], -1)
 
 
-def _with(hit_of=None, right_of=None, share=split):
-    """The reference with one part exchanged: which token is looked for, what counts as right, how shares are taken."""
-
-    def answer(log_probs, tokens, top_k):
-        before, guess = log_probs[:, :, :-1], log_probs[-1, :, :-1].argmax(-1)
-        right = right_of(log_probs, tokens) if right_of else guess == tokens[:, 1:]
-        wanted = hit_of(log_probs, tokens) if hit_of else (tokens[:, :-1], guess)
-        current, final = (among_top(before, each, top_k) for each in wanted)
-        return share(current, right), share(final, right)
-
-    return answer
-
-
-def _final_guess(log_probs):
-    return log_probs[-1, :, :-1].argmax(-1)
-
-
-next_for_current = _with(hit_of=lambda lp, tokens: (tokens[:, 1:], _final_guess(lp)))
-guess_of_entry = _with(hit_of=lambda lp, tokens: (tokens[:, :-1], lp[:, :, :-1].argmax(-1)))
-guess_is_next = _with(hit_of=lambda lp, tokens: (tokens[:, :-1], tokens[:, 1:]))
-right_if_current = _with(right_of=lambda lp, tokens: _final_guess(lp) == tokens[:, :-1])
-right_at_entry = _with(right_of=lambda lp, tokens: lp[:, :, :-1].argmax(-1) == tokens[:, 1:])
-all_of_entry = _with(
-    hit_of=lambda lp, tokens: (tokens[:, :-1], lp[:, :, :-1].argmax(-1)),
-    right_of=lambda lp, tokens: lp[:, :, :-1].argmax(-1) == tokens[:, 1:],
-)
-columns_swapped = _with(share=lambda hit, right: split(hit, right).flip(-1))
-of_all_positions = _with(
-    share=lambda hit, right: torch.stack([(hit & g).float().mean((-1, -2)) for g in (~right, right)], -1)
-)
-mean_of_rows = _with(
-    share=lambda hit, right: torch.stack([((hit & g).sum(-1) / g.sum(-1)).mean(-1) for g in (~right, right)], -1)
-)
-hits_that_are_right = _with(
-    share=lambda hit, right: torch.stack(
-        [(hit & g).sum((-1, -2)) / hit.sum((-1, -2)).clamp(min=1) for g in (~right, right)], -1
-    )
-)
-
-
-def one_too_many(log_probs, tokens, top_k):
-    return readable(log_probs, tokens, top_k + 1)
-
-
-def top_one(log_probs, tokens, top_k):
-    return readable(log_probs, tokens, 1)
-
-
-def results_swapped(log_probs, tokens, top_k):
-    return readable(log_probs, tokens, top_k)[::-1]
-
-
 def last_position_too(log_probs, tokens, top_k):
-    guess = log_probs[-1].argmax(-1)
-    right = guess == tokens.roll(-1, -1)
-    return tuple(split(among_top(log_probs, each, top_k), right) for each in (tokens, guess))
+    longer = torch.cat([log_probs, log_probs[:, :, :1]], 2), torch.cat([tokens, tokens[:, :1]], 1)
+    return readable(*longer, top_k)
 
+
+on = edits_of(readable)
 
 MISCONCEPTIONS = {
-    "next_for_current": Misconception(
-        next_for_current,
+    "next_for_current": on(
         "the current token at position p is tokens[:, p]; you look for the next one, tokens[:, p + 1].",
+        current=lambda log_probs, tokens: tokens[:, 1:],
     ),
-    "guess_of_entry": Misconception(
-        guess_of_entry,
+    "guess_of_entry": on(
         "you look for each entry's own first guess, which is always among its first. Look for the final entry's guess.",
+        guess=lambda log_probs, tokens: guesses(log_probs),
     ),
-    "guess_is_next": Misconception(
-        guess_is_next,
+    "guess_is_next": on(
         "you look for the next token and call it the guess. The guess is the final entry's most probable token, right "
         "or wrong.",
+        guess=lambda log_probs, tokens: tokens[:, 1:],
     ),
-    "right_if_current": Misconception(
-        right_if_current,
+    "right_if_current": on(
         "a guess is right if it is the next token; you compare it with the current one.",
+        is_right=lambda log_probs, tokens: final_guess(log_probs) == tokens[:, :-1],
     ),
-    "right_at_entry": Misconception(
-        right_at_entry,
+    "right_at_entry": on(
         "you split each entry by its own guess, so the entries are compared on different positions. Split all by "
         "whether the final guess was right.",
+        is_right=lambda log_probs, tokens: guesses(log_probs) == tokens[:, 1:],
     ),
-    "all_of_entry": Misconception(
-        all_of_entry,
+    "all_of_entry": on(
         "you take the guess, and whether it is right, from each entry itself. Both come from the last entry: its guess "
         "is looked for everywhere, and the positions are split once.",
+        guess=lambda log_probs, tokens: guesses(log_probs),
+        is_right=lambda log_probs, tokens: guesses(log_probs) == tokens[:, 1:],
     ),
-    "columns_swapped": Misconception(
-        columns_swapped, "the columns are swapped: column 0 is for wrong guesses, column 1 for right ones."
+    "columns_swapped": on(
+        "the columns are swapped: column 0 is for wrong guesses, column 1 for right ones.",
+        result=lambda both: (both[0].flip(-1), both[1].flip(-1)),
     ),
-    "of_all_positions": Misconception(
-        of_all_positions,
+    "of_all_positions": on(
         "you divide by all positions; each share is taken of its own group, so divide by the group's size.",
+        share=lambda hit, group: (hit & group).float().mean((-1, -2)),
     ),
-    "mean_of_rows": Misconception(
-        mean_of_rows,
+    "mean_of_rows": on(
         "this is a mean of the rows' shares, in which a row with few right guesses weighs as much as one with many. "
         "Pool the positions of all rows.",
+        share=lambda hit, group: ((hit & group).sum(-1) / group.sum(-1)).mean(-1),
     ),
-    "hits_that_are_right": Misconception(
-        hits_that_are_right,
+    "hits_that_are_right": on(
         "the condition is turned round: this is the share of right guesses among the readable positions.",
+        share=lambda hit, group: (hit & group).sum((-1, -2)) / hit.sum((-1, -2)).clamp(min=1),
     ),
-    "one_too_many": Misconception(
-        one_too_many, "you count top_k + 1 tokens as readable: with ranks from 0, the condition is rank < top_k."
+    "one_too_many": on(
+        "you count top_k + 1 tokens as readable: with ranks from 0, the condition is rank < top_k.",
+        top_k=lambda k: k + 1,
     ),
-    "top_one": Misconception(top_one, "top_k is not used: you look at the first token only."),
-    "results_swapped": Misconception(
-        results_swapped, "the two results are swapped: first the current token, then the guess."
+    "top_one": on("top_k is not used: you look at the first token only.", top_k=1),
+    "results_swapped": on(
+        "the two results are swapped: first the current token, then the guess.", result=lambda both: both[::-1]
     ),
     "last_position_too": Misconception(
         last_position_too,

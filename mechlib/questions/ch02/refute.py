@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, integer, normal
-from mechlib.questions.intervals import ENDS_SWAPPED, ONE_STANDARD_ERROR, with_interval
+from mechlib.questions.intervals import (
+    ENDS_SWAPPED,
+    ONE_STANDARD_ERROR,
+    of_single_units,
+    with_interval,
+    with_population_spread,
+)
 
 __all__ = ["QUESTION"]
 
@@ -20,25 +28,31 @@ PerFile = Float[Tensor, " file"]
 Result = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def refute(rise: Rise, half: Half) -> Result:
-    """The claimed rise, and the rise on files that had no part in choosing the token, with its 95 % interval."""
-    return reported(claim(rise), held_out(rise, half))
-
-
-def claim(rise: Rise) -> Tensor:
+def largest_mean(rise: Rise) -> Tensor:
     """The false result: the largest of all tokens' mean rises."""
     return rise.mean(0).max()
 
 
-def held_out(rise: Rise, half: Half) -> PerFile:
-    """Each file's rise of the token whose mean is largest in the other half."""
-    chosen = torch.where(half, rise[~half].mean(0).argmax(), rise[half].mean(0).argmax())
-    return rise.gather(1, chosen[:, None])[:, 0]
+def best(rise: Rise) -> Tensor:
+    """The token whose mean rise is largest."""
+    return rise.mean(0).argmax()
 
 
-def reported(claimed: Tensor, per_file: PerFile) -> Result:
-    """The claim, the mean over files, and its interval."""
-    return claimed, *with_interval(per_file)
+def held_out(rise: Rise, half: Half, choose: Step = best) -> PerFile:
+    """Each file's rise of the token that the other half chooses."""
+    return scored(rise, half, choose(rise[~half]), choose(rise[half]))
+
+
+def scored(rise: Rise, half: Half, inside: Tensor, outside: Tensor) -> PerFile:
+    """Each file's rise of one token inside the first half, and of another outside."""
+    return rise.gather(1, torch.where(half, inside, outside)[:, None])[:, 0]
+
+
+def refute(
+    rise: Rise, half: Half, *, claim: Step = largest_mean, per_file: Step = held_out, interval: Step = with_interval
+) -> Result:
+    """The claimed rise, and the rise on files that had no part in choosing the token, with its 95 % interval."""
+    return claim(rise), *interval(per_file(rise, half))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -68,48 +82,9 @@ def _case(description: str, generator: torch.Generator, scale: float = 1.0) -> C
     return Case(description, {"rise": rise, "half": half})
 
 
-def _mean_rise(rise, half):
-    """``[half, token]``: the mean rise over the files outside the first half, and inside it."""
-    return torch.stack([rise[~half].mean(0), rise[half].mean(0)])
-
-
-def same_files(rise, half):
-    return reported(claim(rise), rise[:, rise.mean(0).argmax()])
-
-
-def same_half(rise, half):
-    return reported(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).flip(0)))
-
-
-def held_out_with(rise, half, score):
-    """Each file's rise of the token that ``score`` ``[half, token]`` ranks first for the other half."""
-    chosen = torch.where(half, score[0].argmax(), score[1].argmax())
-    return rise.gather(1, chosen[:, None])[:, 0]
-
-
-def one_half_chooses(rise, half):
-    return reported(claim(rise), rise[:, rise[half].mean(0).argmax()])
-
-
 def leave_one_out(rise, half):
     others = rise.sum(0) - rise
-    return reported(claim(rise), rise.gather(1, others.argmax(1, keepdim=True))[:, 0])
-
-
-def best_of_each_file(rise, half):
-    return reported(claim(rise), rise.max(1).values)
-
-
-def mean_of_tokens(rise, half):
-    return reported(claim(rise), rise.mean(1))
-
-
-def second_half_only(rise, half):
-    return reported(claim(rise), held_out(rise, half)[~half])
-
-
-def first_half_only(rise, half):
-    return reported(claim(rise), held_out(rise, half)[half])
+    return rise.gather(1, others.argmax(1, keepdim=True))[:, 0]
 
 
 def mean_of_halves(rise, half):
@@ -119,130 +94,90 @@ def mean_of_halves(rise, half):
     return claimed, centre, centre - (mean - low), centre + (high - mean)
 
 
-def largest_size(rise, half):
-    return reported(claim(rise), held_out_with(rise, half, _mean_rise(rise, half).abs()))
-
-
-def largest_single(rise, half):
-    score = torch.stack([rise[~half].amax(0), rise[half].amax(0)])
-    return reported(claim(rise), held_out_with(rise, half, score))
-
-
-def claim_of_one_file(rise, half):
-    return reported(rise.max(), held_out(rise, half))
-
-
-def around_the_claim(rise, half):
-    claimed, mean, low, high = refute(rise, half)
-    return claimed, mean, low - mean + claimed, high - mean + claimed
-
-
-def no_root(rise, half):
-    return _margin(rise, half, lambda values: 1.96 * values.std())
-
-
-def one_standard_error(rise, half):
-    return _margin(rise, half, lambda values: values.std() / math.sqrt(len(values)))
-
-
-def two_standard_errors(rise, half):
-    return _margin(rise, half, lambda values: 2 * values.std() / math.sqrt(len(values)))
-
-
-def ends_swapped(rise, half):
-    claimed, mean, low, high = refute(rise, half)
-    return claimed, mean, high, low
-
-
-def population_deviation(rise, half):
-    return _margin(rise, half, lambda values: 1.96 * values.std(correction=0) / math.sqrt(len(values)))
-
-
-def divided_by_n(rise, half):
-    return _margin(rise, half, lambda values: 1.96 * values.std() / len(values))
-
-
 def over_all_entries(rise, half):
-    return _margin(rise, half, lambda values: 1.96 * rise.std() / math.sqrt(rise.numel()))
+    claimed, mean, _, _ = refute(rise, half)
+    margin = 1.96 * rise.std() / math.sqrt(rise.numel())
+    return claimed, mean, mean - margin, mean + margin
 
 
-def _margin(rise, half, margin):
-    per_file = held_out(rise, half)
-    mean = per_file.mean()
-    return claim(rise), mean, mean - margin(per_file), mean + margin(per_file)
-
+on = edits_of(refute)
 
 MISCONCEPTIONS = {
-    "same_files": Misconception(
-        same_files,
+    "same_files": on(
         "you choose the token and measure it on the same files, so the claim comes out again. A token chosen for its "
         "rise on some files must be measured on others.",
+        per_file=lambda rise, half: rise[:, best(rise)],
     ),
-    "same_half": Misconception(
-        same_half,
+    "same_half": on(
         "each file is scored with the token that its own half chose, so it helped to choose it. Exchange the halves.",
+        per_file=lambda rise, half: scored(rise, half, best(rise[half]), best(rise[~half])),
     ),
-    "one_half_chooses": Misconception(
-        one_half_chooses,
+    "one_half_chooses": on(
         "one half chooses, but all files are scored: those that chose are among them. Score the other half only, then "
         "exchange the halves.",
+        per_file=lambda rise, half: rise[:, best(rise[half])],
     ),
-    "leave_one_out": Misconception(
-        leave_one_out,
+    "leave_one_out": on(
         "you leave one file out at a time, which is sound too, but asked for are two halves: the token that scores a "
         "file is chosen by the other half.",
+        per_file=leave_one_out,
     ),
-    "best_of_each_file": Misconception(
-        best_of_each_file,
+    "best_of_each_file": on(
         "you take every file's own best token: that is selection again, once for each file. One token is chosen by a "
         "whole half.",
+        per_file=lambda rise, half: rise.amax(1),
     ),
-    "mean_of_tokens": Misconception(
-        mean_of_tokens,
+    "mean_of_tokens": on(
         "this is the mean over all tokens: it says what tokens do in general, not what the chosen one does.",
+        per_file=lambda rise, half: rise.mean(1),
     ),
-    "second_half_only": Misconception(
-        second_half_only,
+    "second_half_only": on(
         "you choose on the first half and measure on the other, which is sound but wastes half of the files. Do it the "
         "other way round too, and pool the files.",
+        per_file=lambda rise, half: held_out(rise, half)[~half],
     ),
-    "first_half_only": Misconception(
-        first_half_only,
+    "first_half_only": on(
         "you measure on the first half only, which is sound but wastes half of the files. Do it the other way round "
         "too, and pool the files.",
+        per_file=lambda rise, half: held_out(rise, half)[half],
     ),
     "mean_of_halves": Misconception(
         mean_of_halves,
         "you average the two halves' means, though the halves differ in size: take the mean over all files.",
     ),
-    "largest_size": Misconception(
-        largest_size, "you choose by absolute value, so a token that falls can win. The claim is about a rise."
+    "largest_size": on(
+        "you choose by absolute value, so a token that falls can win. The claim is about a rise.",
+        per_file=partial(held_out, choose=lambda rise: rise.mean(0).abs().argmax()),
     ),
-    "largest_single": Misconception(
-        largest_single, "you choose by the largest value in any one file; choose by the mean over the files of a half."
+    "largest_single": on(
+        "you choose by the largest value in any one file; choose by the mean over the files of a half.",
+        per_file=partial(held_out, choose=lambda rise: rise.amax(0).argmax()),
     ),
-    "claim_of_one_file": Misconception(
-        claim_of_one_file,
+    "claim_of_one_file": on(
         "the claim is the largest mean rise of a token over all files; yours is the largest value of one file.",
+        claim=torch.max,
     ),
-    "around_the_claim": Misconception(
-        around_the_claim, "the interval is centred on the claim; it belongs around the held-out mean."
+    "around_the_claim": on(
+        "the interval is centred on the claim; it belongs around the held-out mean.",
+        result=lambda r: (r[0], r[1], r[2] - r[1] + r[0], r[3] - r[1] + r[0]),
     ),
-    "no_root": Misconception(
-        no_root,
+    "no_root": on(
         "the interval uses the spread of single files; the mean of n files is better known than that by sqrt(n).",
+        interval=of_single_units,
     ),
-    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "two_standard_errors": Misconception(
-        two_standard_errors,
+    "one_standard_error": on(ONE_STANDARD_ERROR, interval=partial(with_interval, z=1.0)),
+    "two_standard_errors": on(
         "your interval is 2 standard errors wide on each side, which is the rule of thumb; asked for are 1.96.",
+        interval=partial(with_interval, z=2.0),
     ),
-    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
-    "population_deviation": Misconception(
-        population_deviation, "your standard deviation divides by n; the mean is estimated too, so divide by n - 1."
+    "ends_swapped": on(ENDS_SWAPPED, result=lambda r: (r[0], r[1], r[3], r[2])),
+    "population_deviation": on(
+        "your standard deviation divides by n; the mean is estimated too, so divide by n - 1.",
+        interval=with_population_spread,
     ),
-    "divided_by_n": Misconception(
-        divided_by_n, "the standard error divides by sqrt(n), the root of the number of files, not by n."
+    "divided_by_n": on(
+        "the standard error divides by sqrt(n), the root of the number of files, not by n.",
+        interval=lambda values: with_interval(values, 1.96 / math.sqrt(len(values))),
     ),
     "over_all_entries": Misconception(
         over_all_entries,

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, integer, normal, tokens
 
 __all__ = ["QUESTION"]
@@ -15,19 +16,19 @@ LogProbs = Float[Tensor, "entry batch pos d_vocab"]
 Tokens = Int[Tensor, "batch pos"]
 
 
-def target_rank(log_probs: LogProbs, tokens: Tokens) -> Int[Tensor, "entry batch pos-1"]:
-    """How many tokens are strictly more probable than the next token."""
-    return ranks(log_probs[:, :, :-1], tokens[:, 1:])
-
-
-def values_at(log_probs: LogProbs, targets: Tokens) -> Float[Tensor, "entry batch pos 1"]:
+def values_at(log_probs: LogProbs, targets: Tokens) -> Float[Tensor, "entry batch pos"]:
     """The log-probability of each position's target, at every entry."""
-    return log_probs.gather(-1, targets.expand(len(log_probs), -1, -1)[..., None])
+    return log_probs.gather(-1, targets.expand(len(log_probs), -1, -1)[..., None])[..., 0]
 
 
 def ranks(log_probs: LogProbs, targets: Tokens) -> Int[Tensor, "entry batch pos"]:
     """How many tokens are strictly more probable than each position's target."""
-    return (log_probs > values_at(log_probs, targets)).sum(-1)
+    return (log_probs > values_at(log_probs, targets)[..., None]).sum(-1)
+
+
+def target_rank(log_probs: LogProbs, tokens: Tokens, *, count: Step = ranks) -> Int[Tensor, "entry batch pos-1"]:
+    """How many tokens are strictly more probable than the next token."""
+    return count(log_probs[:, :, :-1], tokens[:, 1:])
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -51,63 +52,18 @@ def _case(
     return Case(description, {"log_probs": log_probs, "tokens": tokens(generator, d_vocab, batch, pos)})
 
 
-def one_based(log_probs, tokens):
-    return target_rank(log_probs, tokens) + 1
+def ties_against(log_probs, targets):
+    return (log_probs >= values_at(log_probs, targets)[..., None]).sum(-1) - 1
 
 
-def current_token(log_probs, tokens):
-    return ranks(log_probs, tokens)[:, :, :-1]
+def place_in(order, targets):
+    return (order == targets[..., None]).int().argmax(-1)
 
 
-def aligned_to_itself(log_probs, tokens):
-    return ranks(log_probs, tokens)[:, :, 1:]
-
-
-def all_positions(log_probs, tokens):
-    return ranks(log_probs, tokens)
-
-
-def wrapped(log_probs, tokens):
-    return ranks(log_probs, tokens.roll(-1, dims=-1))
-
-
-def previous_token(log_probs, tokens):
-    return ranks(log_probs[:, :, 1:], tokens[:, :-1])
-
-
-def from_below(log_probs, tokens):
-    return target_rank(-log_probs, tokens)
-
-
-def ties_against(log_probs, tokens):
-    log_probs, targets = log_probs[:, :, :-1], tokens[:, 1:]
-    return (log_probs >= values_at(log_probs, targets)).sum(-1) - 1
-
-
-def counts_itself(log_probs, tokens):
-    return ties_against(log_probs, tokens) + 1
-
-
-def ties_by_id(log_probs, tokens):
-    order = log_probs[:, :, :-1].argsort(dim=-1, descending=True, stable=True)
-    return (order == tokens[:, 1:, None]).int().argmax(-1)
-
-
-def ties_by_id_reversed(log_probs, tokens):
-    order = log_probs[:, :, :-1].argsort(dim=-1, stable=True).flip(-1)
-    return (order == tokens[:, 1:, None]).int().argmax(-1)
-
-
-def order_at_target(log_probs, tokens):
-    order = log_probs[:, :, :-1].argsort(dim=-1, descending=True, stable=True)
-    return values_at(order, tokens[:, 1:])[..., 0]
-
-
-def distinct_values(log_probs, tokens):
-    log_probs, targets = log_probs[:, :, :-1], tokens[:, 1:]
-    sorted_ = log_probs.sort(-1, descending=True).values
-    first = torch.cat([torch.ones_like(sorted_[..., :1]), (sorted_[..., 1:] < sorted_[..., :-1]).float()], -1)
-    return ((sorted_ > values_at(log_probs, targets)) * first).sum(-1)
+def distinct_values(log_probs, targets):
+    descending = log_probs.sort(-1, descending=True).values
+    first = torch.cat([torch.ones_like(descending[..., :1]), (descending.diff(dim=-1) < 0).float()], -1)
+    return ((descending > values_at(log_probs, targets)[..., None]) * first).sum(-1)
 
 
 SORTED_TIES = (
@@ -115,46 +71,53 @@ SORTED_TIES = (
     "strictly more probable tokens instead."
 )
 
+on = edits_of(target_rank)
+
 MISCONCEPTIONS = {
-    "one_based": Misconception(one_based, "you count from 1; the most probable token has rank 0."),
+    "one_based": on("you count from 1; the most probable token has rank 0.", result=lambda rank: rank + 1),
     "current_token": Misconception(
-        current_token,
+        lambda log_probs, tokens: ranks(log_probs, tokens)[:, :, :-1],
         "this is the rank of the token that stands at the position. Position p predicts the token at p + 1.",
     ),
     "aligned_to_itself": Misconception(
-        aligned_to_itself,
+        lambda log_probs, tokens: ranks(log_probs, tokens)[:, :, 1:],
         "you shifted both: tokens[:, 1:] is compared with the distributions of the same positions. Keep the "
         "distributions of the positions before.",
     ),
     "all_positions": Misconception(
-        all_positions,
+        ranks,
         "one position too many, and the ranks are those of the tokens that stand there. Position p predicts p + 1, "
         "and the last one predicts nothing that is known.",
     ),
     "wrapped": Misconception(
-        wrapped, "the last position has no next token: rolling gives it the row's first one. Leave it out."
+        lambda log_probs, tokens: ranks(log_probs, tokens.roll(-1, dims=-1)),
+        "the last position has no next token: rolling gives it the row's first one. Leave it out.",
     ),
     "previous_token": Misconception(
-        previous_token, "the shift goes the wrong way: this is the rank of the token before each position."
+        lambda log_probs, tokens: ranks(log_probs[:, :, 1:], tokens[:, :-1]),
+        "the shift goes the wrong way: this is the rank of the token before each position.",
     ),
-    "from_below": Misconception(from_below, "you count the tokens that are less probable; count the more probable."),
-    "ties_against": Misconception(
-        ties_against, "tied tokens count against the target: only strictly more probable tokens count."
+    "from_below": on("you count the tokens that are less probable; count the more probable.", log_probs=torch.neg),
+    "ties_against": on(
+        "tied tokens count against the target: only strictly more probable tokens count.", count=ties_against
     ),
-    "counts_itself": Misconception(
-        counts_itself,
+    "counts_itself": on(
         "you count the target itself, and what is tied with it: use > and not >=, so that the first guess has rank 0.",
+        count=lambda log_probs, targets: ties_against(log_probs, targets) + 1,
     ),
-    "ties_by_id": Misconception(ties_by_id, SORTED_TIES),
-    "ties_by_id_reversed": Misconception(ties_by_id_reversed, SORTED_TIES),
-    "order_at_target": Misconception(
-        order_at_target,
+    "ties_by_id": on(
+        SORTED_TIES,
+        count=lambda scores, targets: place_in(scores.argsort(dim=-1, descending=True, stable=True), targets),
+    ),
+    "ties_by_id_reversed": on(
+        SORTED_TIES, count=lambda scores, targets: place_in(scores.argsort(dim=-1, stable=True).flip(-1), targets)
+    ),
+    "order_at_target": on(
         "argsort gives the token at each rank; you look it up at the target's id, which is not the rank of the target. "
         "Invert the permutation, or count.",
+        count=lambda scores, targets: values_at(scores.argsort(dim=-1, descending=True, stable=True), targets),
     ),
-    "distinct_values": Misconception(
-        distinct_values, "tied tokens above the target count as one; each of them counts."
-    ),
+    "distinct_values": on("tied tokens above the target count as one; each of them counts.", count=distinct_values),
 }
 
 QUESTION = Question(

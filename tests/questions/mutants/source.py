@@ -53,14 +53,15 @@ def _reached(reference: Answer, package: str) -> list[FunctionType]:
     todo = [inspect.unwrap(reference)]
     while todo:
         function = todo.pop()
-        if not isinstance(function, FunctionType) or not function.__module__.startswith(package):
+        here = isinstance(function, FunctionType) and function.__module__.startswith(package)
+        if not here or found.get(function.__qualname__) is function:
             continue
-        if function.__name__ not in found:
-            found[function.__name__] = function
-            todo += [function.__globals__[name] for name in _globals(function.__code__) if name in function.__globals__]
-            todo += (function.__kwdefaults__ or {}).values()
+        found[function.__qualname__] = function
+        todo += [function.__globals__[name] for name in _globals(function.__code__) if name in function.__globals__]
+        todo += (function.__kwdefaults__ or {}).values()
     own = inspect.unwrap(reference).__module__
-    return sorted(found.values(), key=lambda f: (f.__module__ == own, f.__module__, f.__code__.co_firstlineno))
+    named = [function for name, function in found.items() if name == function.__name__ != "<lambda>"]
+    return sorted(named, key=lambda f: (f.__module__ == own, f.__module__, f.__code__.co_firstlineno))
 
 
 def _globals(code: CodeType) -> set[str]:

@@ -10,7 +10,7 @@ from mechlib.questions.ch02.target_rank import values_at
 
 def by_sorting(log_probs, tokens):
     ascending = log_probs[:, :, :-1].contiguous().sort(-1).values
-    targets = values_at(log_probs[:, :, :-1], tokens[:, 1:])
+    targets = values_at(log_probs[:, :, :-1], tokens[:, 1:])[..., None]
     return log_probs.shape[-1] - torch.searchsorted(ascending, targets, right=True)[..., 0]
 
 

@@ -6,20 +6,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
 
 Queries = Float[Tensor, "query coordinate"]
 Predictions = Float[Tensor, "prompt query"]
+Weights = Float[Tensor, "prompt coordinate"]
 Result = tuple[Tensor, Tensor]
 
 
-def acting(queries: Queries, predictions: Predictions) -> Result:
-    """The weights of the best affine fit for each prompt, and the share of the predictions' variance it leaves."""
-    weights = torch.linalg.lstsq(with_ones(queries), predictions.T).solution[:-1].T
-    return weights, share_left(queries, predictions, weights)
+def planes(queries: Queries, predictions: Predictions) -> Weights:
+    """The slopes of the best affine fit to each prompt's predictions."""
+    return through_origin(with_ones(queries), predictions)[:, :-1]
+
+
+def through_origin(queries: Queries, predictions: Predictions) -> Weights:
+    return torch.linalg.lstsq(queries, predictions.T).solution.T
 
 
 def with_ones(queries: Queries) -> Tensor:
@@ -30,11 +35,16 @@ def centred(values: Tensor, axis: int) -> Tensor:
     return values - values.mean(axis, keepdim=True)
 
 
-def share_left(queries: Queries, predictions: Predictions, weights: Tensor) -> Tensor:
+def share_left(queries: Queries, predictions: Predictions, weights: Weights) -> Tensor:
     """Of the spread of every prompt's predictions about their own mean."""
     spread = centred(predictions, 1)
-    rest = spread - weights @ centred(queries, 0).T
-    return rest.square().sum() / spread.square().sum()
+    return (spread - weights @ centred(queries, 0).T).square().sum() / spread.square().sum()
+
+
+def acting(queries: Queries, predictions: Predictions, *, fit: Step = planes, share: Step = share_left) -> Result:
+    """The weights of the best affine fit for each prompt, and the share of the predictions' variance it leaves."""
+    weights = fit(queries, predictions)
+    return weights, share(queries, predictions, weights)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -62,107 +72,78 @@ def _case(description: str, generator: torch.Generator, *, curvature: float, off
     return Case(description, {"queries": queries, "predictions": predictions})
 
 
-def _with(queries: Queries, predictions: Predictions, weights: Tensor) -> Result:
-    return weights, share_left(queries, predictions, weights)
+def left_at(queries, predictions, weights):
+    """What is left of the predictions as they are."""
+    return (predictions - weights @ queries.T).square()
 
 
-def no_intercept(queries, predictions):
-    weights = torch.linalg.lstsq(queries, predictions.T).solution.T
-    rest = predictions - weights @ queries.T
-    return weights, rest.square().sum() / centred(predictions, 1).square().sum()
-
-
-def through_the_origin(queries, predictions):
-    weights = torch.linalg.lstsq(queries, predictions.T).solution.T
-    return weights, (predictions - weights @ queries.T).square().sum() / predictions.square().sum()
-
-
-def half_centred(queries, predictions):
-    spread = centred(predictions, 1)
-    weights = torch.linalg.lstsq(queries, spread.T).solution.T
-    return weights, (spread - weights @ queries.T).square().sum() / spread.square().sum()
-
-
-def correlated(queries, predictions):
-    return _with(queries, predictions, centred(predictions, 1) @ centred(queries, 0) / len(queries))
-
-
-def one_coordinate_at_a_time(queries, predictions):
-    x = centred(queries, 0)
-    return _with(queries, predictions, centred(predictions, 1) @ x / x.square().sum(0))
-
-
-def one_for_all(queries, predictions):
-    weights = torch.linalg.lstsq(with_ones(queries), predictions.mean(0)[:, None]).solution[:-1].T
-    return _with(queries, predictions, weights.expand(len(predictions), -1))
-
-
-def wrong_rows(queries, predictions):
-    ones_first = with_ones(queries).roll(1, 1)
-    weights = torch.linalg.lstsq(ones_first, predictions.T).solution[:-1].T
-    return weights, acting(queries, predictions)[1]
-
-
-def share_explained(queries, predictions):
-    weights, left = acting(queries, predictions)
-    return weights, 1 - left
-
-
-def of_the_square(queries, predictions):
-    weights, left = acting(queries, predictions)
-    return weights, left * centred(predictions, 1).square().sum() / predictions.square().sum()
-
-
-def mean_of_shares(queries, predictions):
-    weights, _ = acting(queries, predictions)
+def mean_of_shares(queries, predictions, weights):
     spread = centred(predictions, 1)
     rest = spread - weights @ centred(queries, 0).T
-    return weights, (rest.square().sum(1) / spread.square().sum(1)).mean()
+    return (rest.square().sum(1) / spread.square().sum(1)).mean()
 
 
-def about_one_mean(queries, predictions):
-    weights, left = acting(queries, predictions)
-    grand = predictions - predictions.mean()
-    return weights, left * centred(predictions, 1).square().sum() / grand.square().sum()
+def share_of(total):
+    """The share when what is left is divided by the sum of squares of ``total``, a function of the predictions."""
+
+    def share(queries, predictions, weights):
+        spread = centred(predictions, 1).square().sum()
+        return share_left(queries, predictions, weights) * spread / total(predictions).square().sum()
+
+    return share
 
 
-def root(queries, predictions):
-    weights, left = acting(queries, predictions)
-    return weights, left.sqrt()
-
+on = edits_of(acting)
 
 MISCONCEPTIONS = {
-    "no_intercept": Misconception(
-        no_intercept, "your fit has no intercept; a predictor may have an offset, which then leaks into the weights."
+    "no_intercept": on(
+        "your fit has no intercept; a predictor may have an offset, which then leaks into the weights.",
+        fit=through_origin,
+        share=lambda q, p, weights: left_at(q, p, weights).sum() / centred(p, 1).square().sum(),
     ),
-    "through_the_origin": Misconception(
-        through_the_origin, "you fit through the origin and measure from zero: allow an intercept, and centre."
+    "through_the_origin": on(
+        "you fit through the origin and measure from zero: allow an intercept, and centre.",
+        fit=through_origin,
+        share=lambda q, p, weights: left_at(q, p, weights).sum() / p.square().sum(),
     ),
-    "half_centred": Misconception(
-        half_centred, "you centred the predictions and not the queries; that is no fit with an intercept."
+    "half_centred": on(
+        "you centred the predictions and not the queries; that is no fit with an intercept.",
+        predictions=lambda p: centred(p, 1),
+        fit=through_origin,
+        share=lambda q, p, weights: left_at(q, p, weights).sum() / p.square().sum(),
     ),
-    "correlated": Misconception(
-        correlated, "these are covariances with the queries; divide by the queries' covariance matrix."
+    "correlated": on(
+        "these are covariances with the queries; divide by the queries' covariance matrix.",
+        fit=lambda q, p: centred(p, 1) @ centred(q, 0) / len(q),
     ),
-    "one_coordinate_at_a_time": Misconception(
-        one_coordinate_at_a_time,
+    "one_coordinate_at_a_time": on(
         "you fit each coordinate alone; finitely many queries are correlated: fit them jointly.",
+        fit=lambda q, p: centred(p, 1) @ centred(q, 0) / centred(q, 0).square().sum(0),
     ),
-    "one_for_all": Misconception(one_for_all, "you fit one weight vector to all prompts; every prompt has its own."),
+    "one_for_all": on(
+        "you fit one weight vector to all prompts; every prompt has its own.",
+        fit=lambda q, p: planes(q, p.mean(0, keepdim=True)).expand(len(p), -1),
+    ),
     "wrong_rows": Misconception(
-        wrong_rows, "the intercept is among your weights: look where the column of ones stands."
+        lambda q, p: (through_origin(with_ones(q).roll(1, 1), p)[:, :-1], acting(q, p)[1]),
+        "the intercept is among your weights: look where the column of ones stands.",
     ),
-    "share_explained": Misconception(share_explained, "this share is the one explained; asked for is what is left."),
-    "of_the_square": Misconception(
-        of_the_square, "you divide by the squares of the predictions; take their spread about each prompt's mean."
+    "share_explained": on(
+        "this share is the one explained; asked for is what is left.", result=lambda r: (r[0], 1 - r[1])
     ),
-    "mean_of_shares": Misconception(
-        mean_of_shares, "you average the prompts' shares; add up what is left, and divide by the sum of the spreads."
+    "of_the_square": on(
+        "you divide by the squares of the predictions; take their spread about each prompt's mean.",
+        share=share_of(lambda p: p),
     ),
-    "about_one_mean": Misconception(
-        about_one_mean, "you centre on the mean of all prompts; each prompt has a mean of its own."
+    "mean_of_shares": on(
+        "you average the prompts' shares; add up what is left, and divide by the sum of the spreads.",
+        share=mean_of_shares,
     ),
-    "root": Misconception(root, "you took a root: shares of variance are ratios of squares."),
+    "about_one_mean": on(
+        "you centre on the mean of all prompts; each prompt has a mean of its own.",
+        share=share_of(lambda p: p - p.mean()),
+    ),
+    "root": on("you took a root: shares of variance are ratios of squares.", result=lambda r: (r[0], r[1].sqrt())),
 }
 
 QUESTION = Question(

@@ -6,29 +6,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
 
 Inputs = Float[Tensor, "prompt example coordinate"]
 Outputs = Float[Tensor, "prompt example"]
+Inverse = Float[Tensor, "prompt coordinate coordinate"]
 Result = tuple[Tensor, Tensor]
 
 
-def bayes(x: Inputs, y: Outputs, noise_var: float, prior_var: float) -> Result:
+def penalty(x: Inputs, noise_var: float, prior_var: float) -> float:
+    """``lam`` of the ridge regression that the posterior mean is."""
+    return noise_var / prior_var
+
+
+def inverted(x: Inputs, lam: float) -> Inverse:
+    """``(X'X + lam I)^-1``."""
+    return torch.linalg.inv(x.mT @ x + lam * torch.eye(x.shape[-1], dtype=x.dtype))
+
+
+def trace(inverse: Inverse) -> Float[Tensor, " prompt"]:
+    return inverse.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def expected_error(inverse: Inverse, x: Inputs, noise_var: float, prior_var: float) -> Float[Tensor, " prompt"]:
+    """The trace of the posterior covariance."""
+    return noise_var * trace(inverse)
+
+
+def bayes(
+    x: Inputs, y: Outputs, noise_var: float, prior_var: float, *, lam: Step = penalty, error: Step = expected_error
+) -> Result:
     """The posterior mean of the weights, and their expected squared error."""
-    return solved(x, y, noise_var / prior_var, noise_var)
-
-
-def solved(x: Inputs, y: Outputs, lam: float, scale: float) -> Result:
-    """``(X'X + lam I)^-1 X'y``, and ``scale`` times the trace of that inverse."""
-    inverse = torch.linalg.inv(x.mT @ x + lam * torch.eye(x.shape[-1], dtype=x.dtype))
-    return (inverse @ moment(x, y))[..., 0], scale * inverse.diagonal(dim1=-2, dim2=-1).sum(-1)
-
-
-def moment(x: Inputs, y: Outputs) -> Tensor:
-    return x.mT @ y[..., None]
+    inverse = inverted(x, lam(x, noise_var, prior_var))
+    return (inverse @ x.mT @ y[..., None])[..., 0], error(inverse, x, noise_var, prior_var)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -56,103 +70,68 @@ def _case(description: str, generator: torch.Generator, *, n: int, noise: float,
     return Case(description, {"x": x, "y": y, "noise_var": noise, "prior_var": prior})
 
 
-def noise_alone(x, y, noise_var, prior_var):
-    return solved(x, y, noise_var, noise_var)
-
-
-def turned_over(x, y, noise_var, prior_var):
-    return solved(x, y, prior_var / noise_var, noise_var)
-
-
-def deviations(x, y, noise_var, prior_var):
-    return solved(x, y, (noise_var / prior_var) ** 0.5, noise_var)
-
-
-def product(x, y, noise_var, prior_var):
-    return solved(x, y, noise_var * prior_var, noise_var)
-
-
-def averaged(x, y, noise_var, prior_var):
-    return solved(x, y, x.shape[1] * noise_var / prior_var, noise_var)
-
-
-def divided(x, y, noise_var, prior_var):
-    return solved(x, y, noise_var / prior_var / x.shape[1], noise_var)
-
-
-def prior_alone(x, y, noise_var, prior_var):
-    return solved(x, y, 1 / prior_var, noise_var)
-
-
 def least_squares(x, y, noise_var, prior_var):
     weights = (torch.linalg.pinv(x) @ y[..., None])[..., 0]
     return weights, bayes(x, y, noise_var, prior_var)[1]
 
 
-def unscaled(x, y, noise_var, prior_var):
-    return solved(x, y, noise_var / prior_var, 1.0)
-
-
-def scaled_by_prior(x, y, noise_var, prior_var):
-    return solved(x, y, noise_var / prior_var, prior_var)
-
-
-def of_a_prediction(x, y, noise_var, prior_var):
-    weights, error = bayes(x, y, noise_var, prior_var)
-    return weights, error + noise_var
-
-
-def one_coordinate(x, y, noise_var, prior_var):
-    weights, error = bayes(x, y, noise_var, prior_var)
-    return weights, error / x.shape[-1]
-
-
-def noise_only(x, y, noise_var, prior_var):
-    """The part of the error that the noise makes, without the part of shrinking."""
-    inverse = torch.linalg.inv(x.mT @ x + noise_var / prior_var * torch.eye(x.shape[-1], dtype=x.dtype))
-    return bayes(x, y, noise_var, prior_var)[0], noise_var * (inverse @ x.mT).square().sum((-2, -1))
-
-
-def prior_error(x, y, noise_var, prior_var):
-    weights, error = bayes(x, y, noise_var, prior_var)
-    return weights, torch.full_like(error, prior_var * x.shape[-1])
-
+on = edits_of(bayes)
 
 MISCONCEPTIONS = {
-    "noise_alone": Misconception(
-        noise_alone, "your penalty is the variance of the noise; it is that over the variance of the prior."
+    "noise_alone": on(
+        "your penalty is the variance of the noise; it is that over the variance of the prior.",
+        lam=lambda x, noise, prior: noise,
     ),
-    "turned_over": Misconception(
-        turned_over, "your ratio is upside down: more noise means a larger penalty, a wider prior a smaller one."
+    "turned_over": on(
+        "your ratio is upside down: more noise means a larger penalty, a wider prior a smaller one.",
+        lam=lambda x, noise, prior: prior / noise,
     ),
-    "deviations": Misconception(deviations, "your penalty is a ratio of standard deviations; it is one of variances."),
-    "product": Misconception(product, "your penalty is the product of the variances; it is their ratio."),
-    "averaged": Misconception(
-        averaged, "you let the penalty grow with the number of examples; X'X is a sum and no mean."
+    "deviations": on(
+        "your penalty is a ratio of standard deviations; it is one of variances.",
+        lam=lambda x, noise, prior: (noise / prior) ** 0.5,
     ),
-    "divided": Misconception(
-        divided, "you divide the penalty by the number of examples; here X'X is a sum and no mean."
+    "product": on(
+        "your penalty is the product of the variances; it is their ratio.", lam=lambda x, noise, prior: noise * prior
     ),
-    "prior_alone": Misconception(
-        prior_alone, "your penalty is one over the variance of the prior; the variance of the noise is missing in it."
+    "averaged": on(
+        "you let the penalty grow with the number of examples; X'X is a sum and no mean.",
+        lam=lambda x, noise, prior: x.shape[1] * noise / prior,
+    ),
+    "divided": on(
+        "you divide the penalty by the number of examples; here X'X is a sum and no mean.",
+        lam=lambda x, noise, prior: noise / prior / x.shape[1],
+    ),
+    "prior_alone": on(
+        "your penalty is one over the variance of the prior; the variance of the noise is missing in it.",
+        lam=lambda x, noise, prior: 1 / prior,
     ),
     "least_squares": Misconception(
         least_squares, "these weights are those of least squares; the prior pulls them towards zero."
     ),
-    "unscaled": Misconception(unscaled, "the variance of the noise is missing before the trace of the inverse."),
-    "scaled_by_prior": Misconception(
-        scaled_by_prior, "before the inverse of X'X + lam I stands the variance of the noise, not that of the prior."
+    "unscaled": on(
+        "the variance of the noise is missing before the trace of the inverse.",
+        error=lambda inverse, x, noise, prior: trace(inverse),
     ),
-    "of_a_prediction": Misconception(
-        of_a_prediction, "this is the error of predicting a noisy y; asked for is that of the weights alone."
+    "scaled_by_prior": on(
+        "before the inverse of X'X + lam I stands the variance of the noise, not that of the prior.",
+        error=lambda inverse, x, noise, prior: prior * trace(inverse),
     ),
-    "one_coordinate": Misconception(
-        one_coordinate, "this is the mean over the coordinates; add them up: |w - mean|² is a sum."
+    "of_a_prediction": on(
+        "this is the error of predicting a noisy y; asked for is that of the weights alone.",
+        error=lambda inverse, x, noise, prior: noise * trace(inverse) + noise,
     ),
-    "noise_only": Misconception(
-        noise_only, "this counts what the noise does; shrinking errs as well. The posterior covariance holds both."
+    "one_coordinate": on(
+        "this is the mean over the coordinates; add them up: |w - mean|² is a sum.",
+        error=lambda inverse, x, noise, prior: noise * trace(inverse) / x.shape[-1],
     ),
-    "prior_error": Misconception(prior_error, "this is the error before any example; take the posterior covariance."),
+    "noise_only": on(
+        "this counts what the noise does; shrinking errs as well. The posterior covariance holds both.",
+        error=lambda inverse, x, noise, prior: noise * (inverse @ x.mT).square().sum((-2, -1)),
+    ),
+    "prior_error": on(
+        "this is the error before any example; take the posterior covariance.",
+        error=lambda inverse, x, noise, prior: prior * trace(torch.eye(x.shape[-1]).expand_as(inverse)),
+    ),
 }
 
 QUESTION = Question(

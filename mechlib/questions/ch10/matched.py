@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
 
 Values = Float[Tensor, " prompt"]
 Families = Float[Tensor, "family setting prompt"]
+Chosen = Int[Tensor, " family"]
 Result = tuple[Tensor, Tensor, Tensor]
 
 
-def matched(model: Values, truth: Values, families: Families) -> Result:
-    """For each family the setting whose error is nearest to the model's, and the cosine of the mistakes there."""
-    size = families.sub(truth).square().mean(-1)
-    return compared(model - truth, families - truth, (size / mean_square(model - truth)).log().abs().argmin(1))
+def by_ratio(own: Values, theirs: Families) -> Chosen:
+    """The setting of each family whose mean square is nearest to one's own, by the logarithm of the ratio."""
+    return (mean_square(theirs) / mean_square(own)).log().abs().argmin(1)
 
 
 def mean_square(errors: Tensor) -> Tensor:
     return errors.square().mean(-1)
 
 
-def compared(own: Tensor, theirs: Tensor, chosen: Tensor) -> Result:
-    """``chosen``, the cosines of the mistakes at these settings, and the family with the largest."""
-    cosines = torch.cosine_similarity(own, at(theirs, chosen), dim=-1)
-    return chosen, cosines, cosines.argmax()
+def cosine(own: Tensor, theirs: Tensor) -> Tensor:
+    return torch.cosine_similarity(own, theirs, dim=-1)
+
+
+def largest(values: Tensor) -> Tensor:
+    return values.argmax()
 
 
 def at(families: Tensor, chosen: Tensor) -> Tensor:
     return families[torch.arange(len(families)), chosen]
+
+
+def matched(
+    model: Values,
+    truth: Values,
+    families: Families,
+    *,
+    choose: Step = by_ratio,
+    likeness: Step = cosine,
+    nearest: Step = largest,
+) -> Result:
+    """For each family the setting whose error is nearest to the model's, the cosine of the mistakes there, and the
+    family with the largest."""
+    own, theirs = model - truth, families - truth
+    chosen = choose(own, theirs)
+    found = likeness(own, at(theirs, chosen))
+    return chosen, found, nearest(found)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -82,141 +102,85 @@ def _case(description: str, generator: torch.Generator, *, share: float, size: f
     return Case(description, {"model": model, "truth": truth, "families": truth + sizes * mistakes})
 
 
-def nearest_setting(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, (families - model).square().mean(-1).argmin(1))
-
-
-def likeliest_setting(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, torch.cosine_similarity(own, theirs, dim=-1).argmax(1))
-
-
-def best_setting(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, mean_square(theirs).argmin(1))
-
-
-def by_difference(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, (mean_square(theirs) - mean_square(own)).abs().argmin(1))
-
-
-def by_root(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, (mean_square(theirs).sqrt() - mean_square(own).sqrt()).abs().argmin(1))
-
-
-def by_inverse(model, truth, families):
-    own, theirs = model - truth, families - truth
-    return compared(own, theirs, (mean_square(own) / mean_square(theirs) - 1).abs().argmin(1))
-
-
-def by_sizes(model, truth, families):
-    own, theirs = model - truth, families - truth
-    ratio = theirs.abs().mean(-1) / own.abs().mean()
-    return compared(own, theirs, ratio.log().abs().argmin(1))
-
-
-def last_worse(model, truth, families):
+def last_worse(own, theirs):
     """The best of the settings that are no better than the model."""
-    own, theirs = model - truth, families - truth
     size = mean_square(theirs)
-    return compared(own, theirs, torch.where(size >= mean_square(own), size, torch.inf).argmin(1))
+    return torch.where(size >= mean_square(own), size, torch.inf).argmin(1)
+
+
+def one_for_all(own, theirs):
+    gap = (mean_square(theirs) / mean_square(own)).log().abs().sum(0)
+    return gap.argmin().expand(len(theirs))
 
 
 def of_predictions(model, truth, families):
     chosen, _, _ = matched(model, truth, families)
-    cosines = torch.cosine_similarity(model, at(families, chosen), dim=-1)
+    cosines = cosine(model, at(families, chosen))
     return chosen, cosines, cosines.argmax()
 
 
-def centred_mistakes(model, truth, families):
-    chosen, _, _ = matched(model, truth, families)
-    own, theirs = model - truth, at(families - truth, chosen)
-    cosines = torch.cosine_similarity(own - own.mean(), theirs - theirs.mean(-1, keepdim=True), dim=-1)
-    return chosen, cosines, cosines.argmax()
-
-
-def sizes_of_mistakes(model, truth, families):
-    chosen, _, _ = matched(model, truth, families)
-    cosines = torch.cosine_similarity((model - truth).abs(), at(families - truth, chosen).abs(), dim=-1)
-    return chosen, cosines, cosines.argmax()
-
-
-def distances(model, truth, families):
-    chosen, _, _ = matched(model, truth, families)
-    apart = (at(families, chosen) - model).square().mean(-1)
-    return chosen, apart, apart.argmin()
-
-
-def covariances(model, truth, families):
-    chosen, _, _ = matched(model, truth, families)
-    products = ((model - truth) * at(families - truth, chosen)).mean(-1)
-    return chosen, products, products.argmax()
-
-
-def smallest(model, truth, families):
-    chosen, cosines, _ = matched(model, truth, families)
-    return chosen, cosines, cosines.argmin()
-
-
-def counted_from_one(model, truth, families):
-    chosen, cosines, nearest = matched(model, truth, families)
-    return chosen + 1, cosines, nearest + 1
-
-
-def one_setting_for_all(model, truth, families):
-    own, theirs = model - truth, families - truth
-    gap = (mean_square(theirs) / mean_square(own)).log().abs().sum(0)
-    return compared(own, theirs, gap.argmin().expand(len(families)))
-
+on = edits_of(matched)
 
 MISCONCEPTIONS = {
-    "nearest_setting": Misconception(
-        nearest_setting, "you let each family choose the setting nearest to the model; match the errors instead."
+    "nearest_setting": on(
+        "you let each family choose the setting nearest to the model; match the errors instead.",
+        choose=lambda own, theirs: mean_square(theirs - own).argmin(1),
     ),
-    "likeliest_setting": Misconception(
-        likeliest_setting, "you let each family choose its largest cosine; match the errors first, then look."
+    "likeliest_setting": on(
+        "you let each family choose its largest cosine; match the errors first, then look.",
+        choose=lambda own, theirs: cosine(own, theirs).argmax(1),
     ),
-    "best_setting": Misconception(
-        best_setting, "you took each family's best setting; asked for is the one with the model's own error."
+    "best_setting": on(
+        "you took each family's best setting; asked for is the one with the model's own error.",
+        choose=lambda own, theirs: mean_square(theirs).argmin(1),
     ),
-    "by_difference": Misconception(
-        by_difference,
+    "by_difference": on(
         "you compare errors by their difference, or take the setting's error over the model's, less one: then a double "
         "is farther off than a half. Take the logarithm of the ratio.",
+        choose=lambda own, theirs: (mean_square(theirs) - mean_square(own)).abs().argmin(1),
     ),
-    "by_root": Misconception(
-        by_root,
+    "by_root": on(
         "you compare root mean squares by their difference, or take their ratio less one: then a double is farther off "
         "than a half. Take the logarithm of the ratio.",
+        choose=lambda own, theirs: (mean_square(theirs).sqrt() - mean_square(own).sqrt()).abs().argmin(1),
     ),
-    "by_inverse": Misconception(
-        by_inverse,
+    "by_inverse": on(
         "you take the model's error over the setting's, less one: then a half is farther off than a double. Take the "
         "logarithm of the ratio.",
+        choose=lambda own, theirs: (mean_square(own) / mean_square(theirs) - 1).abs().argmin(1),
     ),
-    "by_sizes": Misconception(by_sizes, "you match mean sizes of mistakes; match mean squares."),
-    "last_worse": Misconception(
-        last_worse, "you allow only settings that are worse than the model; nearest may also mean a little better."
+    "by_sizes": on(
+        "you match mean sizes of mistakes; match mean squares.",
+        choose=lambda own, theirs: (theirs.abs().mean(-1) / own.abs().mean()).log().abs().argmin(1),
+    ),
+    "last_worse": on(
+        "you allow only settings that are worse than the model; nearest may also mean a little better.",
+        choose=last_worse,
     ),
     "of_predictions": Misconception(
         of_predictions, "this is the cosine of the predictions, which all good algorithms share; subtract the truth."
     ),
-    "centred_mistakes": Misconception(
-        centred_mistakes, "you centred the mistakes; a common offset is a mistake too, and belongs to the cosine."
+    "centred_mistakes": on(
+        "you centred the mistakes; a common offset is a mistake too, and belongs to the cosine.",
+        likeness=lambda own, theirs: cosine(own - own.mean(), theirs - theirs.mean(-1, keepdim=True)),
     ),
-    "sizes_of_mistakes": Misconception(
-        sizes_of_mistakes, "you dropped the signs of the mistakes; erring in opposite directions is no likeness."
+    "sizes_of_mistakes": on(
+        "you dropped the signs of the mistakes; erring in opposite directions is no likeness.",
+        likeness=lambda own, theirs: cosine(own.abs(), theirs.abs()),
     ),
-    "distances": Misconception(distances, "these are mean squared distances; asked for is the cosine of the mistakes."),
-    "covariances": Misconception(covariances, "these are products of mistakes; divide by both lengths."),
-    "smallest": Misconception(smallest, "the nearest family is the one with the largest cosine."),
-    "counted_from_one": Misconception(counted_from_one, "you count settings and families from 1; count from 0."),
-    "one_setting_for_all": Misconception(
-        one_setting_for_all, "you chose one setting for all families; each family has its own."
+    "distances": on(
+        "these are mean squared distances; asked for is the cosine of the mistakes.",
+        likeness=lambda own, theirs: mean_square(theirs - own),
+        nearest=torch.argmin,
     ),
+    "covariances": on(
+        "these are products of mistakes; divide by both lengths.", likeness=lambda own, theirs: (own * theirs).mean(-1)
+    ),
+    "smallest": on("the nearest family is the one with the largest cosine.", nearest=torch.argmin),
+    "counted_from_one": on(
+        "you count settings and families from 1; count from 0.", result=lambda r: (r[0] + 1, r[1], r[2] + 1)
+    ),
+    "one_setting_for_all": on("you chose one setting for all families; each family has its own.", choose=one_for_all),
 }
 
 QUESTION = Question(

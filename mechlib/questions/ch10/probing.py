@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -16,33 +19,21 @@ Targets = Float[Tensor, "prompt target"]
 Result = tuple[Tensor, Tensor, Tensor]
 
 
-def probing(
-    acts: Acts,
-    untrained: Float[Tensor, "prompt raw"],
-    targets: Targets,
-    order: Int[Tensor, " prompt"],
-    n_fit: int,
-    penalty: float,
-) -> Result:
-    """Scores of a probe: of the activations, of an untrained network's, and for the targets of other prompts."""
-    return three(acts, untrained, targets, order, lambda a, t: scored(a, t, n_fit, penalty))
+def ridge(x: Acts, y: Targets, penalty: float) -> Float[Tensor, "feature target"]:
+    """The weights, without an intercept."""
+    return torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
 
 
-def three(acts, untrained, targets, order, score) -> Result:
-    return score(acts, targets), score(untrained, targets), score(acts, targets[order])
-
-
-def scored(acts: Tensor, targets: Targets, n_fit: int, penalty: float) -> Tensor:
-    fitted = affine(acts[:n_fit], targets[:n_fit], penalty)
-    return explained(targets[n_fit:], fitted(acts[n_fit:]))
-
-
-def affine(acts: Tensor, targets: Targets, penalty: float):
+def affine(acts: Acts, targets: Targets, penalty: float) -> Callable[[Acts], Targets]:
     """Ridge regression with an intercept that is not penalised."""
     a, t = acts.mean(0), targets.mean(0)
-    x = acts - a
-    weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ (targets - t))
+    weights = ridge(acts - a, targets - t, penalty)
     return lambda new: (new - a) @ weights + t
+
+
+def held_out(acts: Acts, targets: Targets, n_fit: int, penalty: float) -> tuple[Targets, Targets]:
+    """The targets of the other prompts, and what a probe fitted to the first ``n_fit`` predicts for them."""
+    return targets[n_fit:], affine(acts[:n_fit], targets[:n_fit], penalty)(acts[n_fit:])
 
 
 def explained(targets: Targets, predicted: Targets) -> Tensor:
@@ -52,6 +43,25 @@ def explained(targets: Targets, predicted: Targets) -> Tensor:
 
 def left(targets: Targets, predicted: Tensor) -> Tensor:
     return (targets - predicted).square().sum(0)
+
+
+def probing(
+    acts: Acts,
+    untrained: Float[Tensor, "prompt raw"],
+    targets: Targets,
+    order: Int[Tensor, " prompt"],
+    n_fit: int,
+    penalty: float,
+    *,
+    predict: Step = held_out,
+    share: Step = explained,
+) -> Result:
+    """Scores of a probe: of the activations, of an untrained network's, and for the targets of other prompts."""
+
+    def score(a: Tensor, t: Targets) -> Tensor:
+        return share(*predict(a, t, n_fit, penalty))
+
+    return score(acts, targets), score(untrained, targets), score(acts, targets[order])
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -91,205 +101,120 @@ def _case(description: str, generator: torch.Generator, *, trained: float, raw: 
     )
 
 
-def scored_where_fitted(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        return explained(t[:n_fit], affine(a[:n_fit], t[:n_fit], penalty)(a[:n_fit]))
-
-    return three(acts, untrained, targets, order, score)
+def no_intercept(a, t, n, penalty):
+    return t[n:], a[n:] @ ridge(a[:n], t[:n], penalty)
 
 
-def fitted_on_all(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        return explained(t[n_fit:], affine(a, t, penalty)(a[n_fit:]))
-
-    return three(acts, untrained, targets, order, score)
+def intercept_penalised(a, t, n, penalty):
+    return no_intercept(torch.cat([a, torch.ones_like(a[:, :1])], 1), t, n, penalty)
 
 
-def ends_exchanged(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        return explained(t[:n_fit], affine(a[n_fit:], t[n_fit:], penalty)(a[:n_fit]))
-
-    return three(acts, untrained, targets, order, score)
-
-
-def no_intercept(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        x = a[:n_fit]
-        weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype), x.T @ t[:n_fit])
-        return explained(t[n_fit:], a[n_fit:] @ weights)
-
-    return three(acts, untrained, targets, order, score)
-
-
-def intercept_penalised(acts, untrained, targets, order, n_fit, penalty):
-    def widened(a):
-        return torch.cat([a, torch.ones_like(a[:, :1])], 1)
-
-    return no_intercept(widened(acts), widened(untrained), targets, order, n_fit, penalty)
-
-
-def centred_on_all(acts, untrained, targets, order, n_fit, penalty):
+def centred_on_all(a, t, n, penalty):
     """The means of the scored prompts leak into the probe."""
-
-    def score(a, t):
-        x, y = a - a.mean(0), t - t.mean(0)
-        gram = x[:n_fit].T @ x[:n_fit] + penalty * torch.eye(x.shape[1], dtype=x.dtype)
-        weights = torch.linalg.solve(gram, x[:n_fit].T @ y[:n_fit])
-        return explained(t[n_fit:], x[n_fit:] @ weights + t.mean(0))
-
-    return three(acts, untrained, targets, order, score)
+    x, y = a - a.mean(0), t - t.mean(0)
+    return t[n:], x[n:] @ ridge(x[:n], y[:n], penalty) + t.mean(0)
 
 
-def centred_apart(acts, untrained, targets, order, n_fit, penalty):
+def centred_apart(a, t, n, penalty):
     """The scored activations about their own mean."""
-
-    def score(a, t):
-        held = a[n_fit:] - a[n_fit:].mean(0) + a[:n_fit].mean(0)
-        return explained(t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(held))
-
-    return three(acts, untrained, targets, order, score)
+    return t[n:], affine(a[:n], t[:n], penalty)(a[n:] - a[n:].mean(0) + a[:n].mean(0))
 
 
-def mean_forgotten(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        return explained(t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(a[n_fit:]) - t[:n_fit].mean(0))
-
-    return three(acts, untrained, targets, order, score)
+def mean_forgotten(a, t, n, penalty):
+    held, predicted = held_out(a, t, n, penalty)
+    return held, predicted - t[:n].mean(0)
 
 
-def no_penalty(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        x, means = a[:n_fit] - a[:n_fit].mean(0), t[:n_fit].mean(0)
-        weights = torch.linalg.pinv(x) @ (t[:n_fit] - means)
-        return explained(t[n_fit:], (a[n_fit:] - a[:n_fit].mean(0)) @ weights + means)
-
-    return three(acts, untrained, targets, order, score)
+def no_penalty(a, t, n, penalty):
+    x, means = a[:n] - a[:n].mean(0), t[:n].mean(0)
+    return t[n:], (a[n:] - a[:n].mean(0)) @ torch.linalg.pinv(x) @ (t[:n] - means) + means
 
 
-def penalty_of_mean(acts, untrained, targets, order, n_fit, penalty):
-    return probing(acts, untrained, targets, order, n_fit, n_fit * penalty)
+def squared_correlation(held, predicted):
+    return torch.cosine_similarity(held - held.mean(0), predicted - predicted.mean(0), dim=0).square().mean()
 
 
-def penalty_squared(acts, untrained, targets, order, n_fit, penalty):
-    return probing(acts, untrained, targets, order, n_fit, penalty**2)
+def with_third(score):
+    """The first two scores, and the third of what ``score`` makes of all inputs, the targets shuffled for ``order``."""
+
+    def answer(acts, untrained, targets, order, n_fit, penalty):
+        right = probing(acts, untrained, targets, order, n_fit, penalty)
+        return *right[:2], explained(*score(acts, untrained, targets, targets[order], n_fit, penalty))
+
+    return answer
 
 
-def pooled(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        held, fitted = t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(a[n_fit:])
-        return 1 - left(held, fitted).sum() / left(held, held.mean(0)).sum()
-
-    return three(acts, untrained, targets, order, score)
-
-
-def about_mean_of_fit(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        held, fitted = t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(a[n_fit:])
-        return (1 - left(held, fitted) / left(held, t[:n_fit].mean(0))).mean()
-
-    return three(acts, untrained, targets, order, score)
-
-
-def uncentred(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        held, fitted = t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(a[n_fit:])
-        return (1 - left(held, fitted) / held.square().sum(0)).mean()
-
-    return three(acts, untrained, targets, order, score)
-
-
-def squared_correlation(acts, untrained, targets, order, n_fit, penalty):
-    def score(a, t):
-        held, fitted = t[n_fit:], affine(a[:n_fit], t[:n_fit], penalty)(a[n_fit:])
-        both = (held - held.mean(0), fitted - fitted.mean(0))
-        return torch.cosine_similarity(*both, dim=0).square().mean()
-
-    return three(acts, untrained, targets, order, score)
-
-
-def shuffled_when_scored(acts, untrained, targets, order, n_fit, penalty):
-    right = probing(acts, untrained, targets, order, n_fit, penalty)
-    fitted = affine(acts[:n_fit], targets[:n_fit], penalty)
-    return *right[:2], explained(targets[order][n_fit:], fitted(acts[n_fit:]))
-
-
-def shuffled_when_fitted(acts, untrained, targets, order, n_fit, penalty):
-    right = probing(acts, untrained, targets, order, n_fit, penalty)
-    fitted = affine(acts[:n_fit], targets[order][:n_fit], penalty)
-    return *right[:2], explained(targets[n_fit:], fitted(acts[n_fit:]))
-
-
-def shuffled_untrained(acts, untrained, targets, order, n_fit, penalty):
-    right = probing(acts, untrained, targets, order, n_fit, penalty)
-    return *right[:2], scored(untrained, targets[order], n_fit, penalty)
-
-
-def order_turned(acts, untrained, targets, order, n_fit, penalty):
-    return probing(acts, untrained, targets, order.argsort(), n_fit, penalty)
-
-
-def controls_exchanged(acts, untrained, targets, order, n_fit, penalty):
-    score, raw, shuffled = probing(acts, untrained, targets, order, n_fit, penalty)
-    return score, shuffled, raw
-
+on = edits_of(probing)
 
 MISCONCEPTIONS = {
-    "scored_where_fitted": Misconception(
-        scored_where_fitted, "you score the probe on the prompts that it was fitted on; use those from n_fit on."
+    "scored_where_fitted": on(
+        "you score the probe on the prompts that it was fitted on; use those from n_fit on.",
+        predict=lambda a, t, n, penalty: (t[:n], affine(a[:n], t[:n], penalty)(a[:n])),
     ),
-    "fitted_on_all": Misconception(
-        fitted_on_all, "your probe has seen the prompts that it is scored on; fit it on the first n_fit."
+    "fitted_on_all": on(
+        "your probe has seen the prompts that it is scored on; fit it on the first n_fit.",
+        predict=lambda a, t, n, penalty: (t[n:], affine(a, t, penalty)(a[n:])),
     ),
-    "ends_exchanged": Misconception(
-        ends_exchanged, "you fit on the last prompts and score on the first; asked for is the reverse."
+    "ends_exchanged": on(
+        "you fit on the last prompts and score on the first; asked for is the reverse.",
+        predict=lambda a, t, n, penalty: (t[:n], affine(a[n:], t[n:], penalty)(a[:n])),
     ),
-    "no_intercept": Misconception(
-        no_intercept, "your probe has no intercept: subtract the means of the prompts that it is fitted on."
+    "no_intercept": on(
+        "your probe has no intercept: subtract the means of the prompts that it is fitted on.", predict=no_intercept
     ),
-    "intercept_penalised": Misconception(
-        intercept_penalised, "you penalise the intercept along with the weights; centre instead."
+    "intercept_penalised": on(
+        "you penalise the intercept along with the weights; centre instead.", predict=intercept_penalised
     ),
-    "centred_on_all": Misconception(
-        centred_on_all, "your means are those of all prompts; the probe has seen the first n_fit alone."
+    "centred_on_all": on(
+        "your means are those of all prompts; the probe has seen the first n_fit alone.", predict=centred_on_all
     ),
-    "centred_apart": Misconception(
-        centred_apart, "you centre the other prompts on their own mean; subtract the mean of the fitted ones."
+    "centred_apart": on(
+        "you centre the other prompts on their own mean; subtract the mean of the fitted ones.", predict=centred_apart
     ),
-    "mean_forgotten": Misconception(
-        mean_forgotten, "you did not add the mean of the fitted targets to what the probe predicts."
+    "mean_forgotten": on(
+        "you did not add the mean of the fitted targets to what the probe predicts.", predict=mean_forgotten
     ),
-    "no_penalty": Misconception(no_penalty, "your fit ignores the penalty."),
-    "penalty_of_mean": Misconception(
-        penalty_of_mean, "you multiply the penalty by the number of prompts; here it is added to the sum A'A as it is."
+    "no_penalty": on("your fit ignores the penalty.", predict=no_penalty),
+    "penalty_of_mean": on(
+        "you multiply the penalty by the number of prompts; here it is added to the sum A'A as it is.",
+        predict=lambda a, t, n, penalty: held_out(a, t, n, n * penalty),
     ),
-    "penalty_squared": Misconception(penalty_squared, "you square the penalty; it is added as it is."),
-    "pooled": Misconception(
-        pooled, "you pool the targets, so that the widest counts most; take the mean of their shares."
+    "penalty_squared": on("you square the penalty; it is added as it is.", penalty=lambda penalty: penalty**2),
+    "pooled": on(
+        "you pool the targets, so that the widest counts most; take the mean of their shares.",
+        share=lambda held, predicted: 1 - left(held, predicted).sum() / left(held, held.mean(0)).sum(),
     ),
-    "about_mean_of_fit": Misconception(
-        about_mean_of_fit, "your variance is about the mean of the fitted prompts; take that of the scored ones."
+    "about_mean_of_fit": on(
+        "your variance is about the mean of the fitted prompts; take that of the scored ones.",
+        predict=lambda a, t, n, penalty: (*held_out(a, t, n, penalty), t[:n].mean(0)),
+        share=lambda held, predicted, mean: (1 - left(held, predicted) / left(held, mean)).mean(),
     ),
-    "uncentred": Misconception(
-        uncentred, "you divide by the targets' squares; a share of variance is measured about their mean."
+    "uncentred": on(
+        "you divide by the targets' squares; a share of variance is measured about their mean.",
+        share=lambda held, predicted: (1 - left(held, predicted) / held.square().sum(0)).mean(),
     ),
-    "squared_correlation": Misconception(
-        squared_correlation,
+    "squared_correlation": on(
         "this is the squared correlation, which forgives a wrong scale and offset; compare squared errors.",
+        share=squared_correlation,
     ),
     "shuffled_when_scored": Misconception(
-        shuffled_when_scored, "you fit to the right targets and score on shuffled ones; shuffle before fitting."
+        with_third(lambda a, raw, t, other, n, penalty: (other[n:], held_out(a, t, n, penalty)[1])),
+        "you fit to the right targets and score on shuffled ones; shuffle before fitting.",
     ),
     "shuffled_when_fitted": Misconception(
-        shuffled_when_fitted, "you fit to shuffled targets and score on the right ones; shuffle both."
+        with_third(lambda a, raw, t, other, n, penalty: (t[n:], held_out(a, other, n, penalty)[1])),
+        "you fit to shuffled targets and score on the right ones; shuffle both.",
     ),
     "shuffled_untrained": Misconception(
-        shuffled_untrained, "the shuffled targets go with the trained network's activations."
+        with_third(lambda a, raw, t, other, *sizes: held_out(raw, other, *sizes)),
+        "the shuffled targets go with the trained network's activations.",
     ),
-    "order_turned": Misconception(
-        order_turned, "you use the order the wrong way round: prompt i gets the targets of prompt order[i]."
+    "order_turned": on(
+        "you use the order the wrong way round: prompt i gets the targets of prompt order[i].", order=torch.argsort
     ),
-    "controls_exchanged": Misconception(
-        controls_exchanged, "your two controls are exchanged: first the untrained network, then the shuffled targets."
+    "controls_exchanged": on(
+        "your two controls are exchanged: first the untrained network, then the shuffled targets.",
+        result=lambda r: (r[0], r[2], r[1]),
     ),
 }
 

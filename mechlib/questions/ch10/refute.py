@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
-from mechlib.questions.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD, with_interval
+from mechlib.questions.intervals import (
+    ENDS_SWAPPED,
+    NO_ROOT,
+    ONE_STANDARD_ERROR,
+    POPULATION_SPREAD,
+    of_single_units,
+    with_interval,
+    with_population_spread,
+)
 
 __all__ = ["QUESTION"]
 
@@ -19,25 +28,41 @@ Controls = Float[Tensor, "control prompt coordinate"]
 Result = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def refute(w: Weights, probed: Weights, controls: Controls) -> Result:
-    """The claimed score, the best control and its score, and the lead over it with its interval."""
-    scores = score(w, controls)
-    best = scores.argmax()
-    return score(w, probed), best, scores[best], *with_interval(leads(w, probed, controls[best]))
-
-
-def score(w: Weights, probed: Tensor) -> Tensor:
-    """The share of the variance of ``w`` that is explained, all coordinates together."""
-    return 1 - missed(w, probed).sum(-1) / missed(w, w.mean(0)).sum()
+def spread(w: Weights) -> Tensor:
+    """The variance of the weights, all coordinates together."""
+    return missed(w, w.mean(0)).mean()
 
 
 def missed(w: Weights, probed: Tensor) -> Float[Tensor, "... prompt"]:
     return (probed - w).square().sum(-1)
 
 
-def leads(w: Weights, probed: Weights, control: Weights) -> Float[Tensor, " prompt"]:
+def largest(scores: Float[Tensor, " control"]) -> Tensor:
+    return scores.argmax()
+
+
+def leads(
+    ours: Float[Tensor, " prompt"], theirs: Float[Tensor, "control prompt"], best: Tensor, unit: Tensor
+) -> Tensor:
     """What each prompt adds to the difference of the scores, times the number of prompts."""
-    return (missed(w, control) - missed(w, probed)) / missed(w, w.mean(0)).mean()
+    return (theirs[best] - ours) / unit
+
+
+def refute(
+    w: Weights,
+    probed: Weights,
+    controls: Controls,
+    *,
+    scale: Step = spread,
+    choose: Step = largest,
+    lead: Step = leads,
+    interval: Step = with_interval,
+) -> Result:
+    """The claimed score, the best control and its score, and the lead over it with its interval."""
+    ours, theirs, unit = missed(w, probed), missed(w, controls), scale(w)
+    scores = 1 - theirs.mean(-1) / unit
+    best = choose(scores)
+    return 1 - ours.mean() / unit, best, scores[best], *interval(lead(ours, theirs, best, unit))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -69,160 +94,97 @@ def _case(description: str, generator: torch.Generator, *, noise: float, control
     return Case(description, {"w": w, "probed": read(noise), "controls": readings})
 
 
-def _with(right: Result, **changed: Tensor) -> Result:
-    names = ("claimed", "best", "control", "lead", "low", "high")
-    return tuple(changed.get(name, value) for name, value in zip(names, right, strict=True))
-
-
-def _lead(right: Result, lead: Tensor, z: float = 1.96) -> Result:
-    return *right[:3], *with_interval(lead, z)
-
-
-def about_zero(w, probed, controls):
-    scores = 1 - missed(w, controls).sum(-1) / w.square().sum()
-    best = scores.argmax()
-    lead = (missed(w, controls[best]) - missed(w, probed)) / w.square().sum(-1).mean()
-    return 1 - missed(w, probed).sum() / w.square().sum(), best, scores[best], *with_interval(lead)
-
-
-def about_one_mean(w, probed, controls):
-    """One mean for all coordinates."""
-    scale = (w - w.mean()).square().sum(-1).mean()
-    ours, theirs = missed(w, probed) / scale, missed(w, controls) / scale
-    best = theirs.mean(-1).argmin()
-    return 1 - ours.mean(), best, 1 - theirs[best].mean(), *with_interval(theirs[best] - ours)
-
-
 def one_coordinate(w, probed, controls):
     right = refute(w, probed, controls)
     return *right[:3], *(w.shape[-1] * end for end in right[3:])
 
 
-def coordinates_apart(w, probed, controls):
-    def apart(values):
-        return (1 - (values - w).square().sum(-2) / (w - w.mean(0)).square().sum(0)).mean(-1)
+def scored_by(score):
+    """The claim and the control with another score."""
 
-    right = refute(w, probed, controls)
-    return _with(right, claimed=apart(probed), control=apart(controls)[right[1]])
+    def answer(w, probed, controls):
+        _, best, _, *lead = refute(w, probed, controls)
+        return score(w, probed), best, score(w, controls)[best], *lead
 
-
-def correlated(w, probed, controls):
-    def squared(values):
-        a, b = w - w.mean(0), values - values.mean(-2, keepdim=True)
-        return (a * b).sum((-2, -1)).square() / a.square().sum() / b.square().sum((-2, -1))
-
-    right = refute(w, probed, controls)
-    return _with(right, claimed=squared(probed), control=squared(controls)[right[1]])
+    return answer
 
 
-def first_control(w, probed, controls):
-    scores = score(w, controls)
-    return score(w, probed), torch.tensor(0), scores[0], *with_interval(leads(w, probed, controls[0]))
+def coordinates_apart(w, values):
+    return (1 - (values - w).square().sum(-2) / (w - w.mean(0)).square().sum(0)).mean(-1)
 
 
-def weakest_control(w, probed, controls):
-    scores = score(w, controls)
-    worst = scores.argmin()
-    return score(w, probed), worst, scores[worst], *with_interval(leads(w, probed, controls[worst]))
+def squared_correlation(w, values):
+    a, b = w - w.mean(0), values - values.mean(-2, keepdim=True)
+    return (a * b).sum((-2, -1)).square() / a.square().sum() / b.square().sum((-2, -1))
 
 
 def all_controls(w, probed, controls):
-    lead = (missed(w, controls).mean(0) - missed(w, probed)) / missed(w, w.mean(0)).mean()
-    return _with(_lead(refute(w, probed, controls), lead), control=score(w, controls).mean())
-
-
-def best_in_each_prompt(w, probed, controls):
-    lead = (missed(w, controls).amin(0) - missed(w, probed)) / missed(w, w.mean(0)).mean()
-    return _lead(refute(w, probed, controls), lead)
-
-
-def counted_from_one(w, probed, controls):
-    right = refute(w, probed, controls)
-    return _with(right, best=right[1] + 1)
-
-
-def lead_turned(w, probed, controls):
-    *first, lead, low, high = refute(w, probed, controls)
-    return *first, -lead, -high, -low
-
-
-def ends_swapped(w, probed, controls):
-    *first, low, high = refute(w, probed, controls)
-    return *first, high, low
-
-
-def unscaled(w, probed, controls):
-    right = refute(w, probed, controls)
-    return _lead(right, missed(w, controls[right[1]]) - missed(w, probed))
+    mean = refute(w, probed, controls, lead=lambda ours, theirs, best, unit: (theirs.mean(0) - ours) / unit)
+    return *mean[:2], 1 - missed(w, controls).mean() / spread(w), *mean[3:]
 
 
 def ratios(w, probed, controls):
-    right = refute(w, probed, controls)
-    lead = (missed(w, controls[right[1]]) - missed(w, probed)) / missed(w, w.mean(0))
-    return _lead(right, lead)
-
-
-def one_standard_error(w, probed, controls):
-    right = refute(w, probed, controls)
-    return _lead(right, leads(w, probed, controls[right[1]]), z=1.0)
-
-
-def no_root(w, probed, controls):
-    right = refute(w, probed, controls)
-    return _lead(right, leads(w, probed, controls[right[1]]), z=1.96 * math.sqrt(len(w)))
-
-
-def population_spread(w, probed, controls):
-    right = refute(w, probed, controls)
-    return _lead(right, leads(w, probed, controls[right[1]]), z=1.96 * math.sqrt((len(w) - 1) / len(w)))
+    return refute(
+        w, probed, controls, lead=lambda ours, theirs, best, unit: leads(ours, theirs, best, missed(w, w.mean(0)))
+    )
 
 
 def unpaired(w, probed, controls):
     right = refute(w, probed, controls)
-    scale = missed(w, w.mean(0)).mean()
-    spread = (missed(w, controls[right[1]]) / scale).var() + (missed(w, probed) / scale).var()
-    margin = 1.96 * (spread / len(w)).sqrt()
+    variance = missed(w, controls[right[1]]).var() + missed(w, probed).var()
+    margin = 1.96 * (variance / len(w)).sqrt() / spread(w)
     return *right[:4], right[3] - margin, right[3] + margin
 
 
+on = edits_of(refute)
+
 MISCONCEPTIONS = {
-    "about_zero": Misconception(
-        about_zero, "you divide by the squares of w; a share of variance is measured about the mean over prompts."
+    "about_zero": on(
+        "you divide by the squares of w; a share of variance is measured about the mean over prompts.",
+        scale=lambda w: missed(w, 0).mean(),
     ),
-    "about_one_mean": Misconception(
-        about_one_mean, "you take one mean for all coordinates; each coordinate has a mean of its own."
+    "about_one_mean": on(
+        "you take one mean for all coordinates; each coordinate has a mean of its own.",
+        scale=lambda w: missed(w, w.mean()).mean(),
     ),
     "one_coordinate": Misconception(
         one_coordinate, "your v is the variance of one coordinate; the squared errors are sums over all of them."
     ),
     "coordinates_apart": Misconception(
-        coordinates_apart, "you average the shares of the coordinates; add up the squares of all coordinates first."
+        scored_by(coordinates_apart),
+        "you average the shares of the coordinates; add up the squares of all coordinates first.",
     ),
     "correlated": Misconception(
-        correlated, "these are squared correlations, which forgive a wrong scale; compare squared errors."
+        scored_by(squared_correlation),
+        "these are squared correlations, which forgive a wrong scale; compare squared errors.",
     ),
-    "first_control": Misconception(
-        first_control, "this is the first control; asked for is the one with the highest score."
+    "first_control": on(
+        "this is the first control; asked for is the one with the highest score.", choose=lambda scores: torch.tensor(0)
     ),
-    "weakest_control": Misconception(
-        weakest_control, "you compare with the weakest control; a claim has to beat the strongest."
+    "weakest_control": on(
+        "you compare with the weakest control; a claim has to beat the strongest.", choose=torch.argmin
     ),
     "all_controls": Misconception(all_controls, "you average over the controls; take the one with the highest score."),
-    "best_in_each_prompt": Misconception(
-        best_in_each_prompt, "you choose the control anew in every prompt, which flatters it; choose one for all."
+    "best_in_each_prompt": on(
+        "you choose the control anew in every prompt, which flatters it; choose one for all.",
+        lead=lambda ours, theirs, best, unit: (theirs.amin(0) - ours) / unit,
     ),
-    "counted_from_one": Misconception(counted_from_one, "you count the controls from 1; count from 0."),
-    "lead_turned": Misconception(lead_turned, "the lead is the probe's score less the control's, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
-    "unscaled": Misconception(
-        unscaled, "your lead is a difference of squared errors; divide by the variance of w, as in the scores."
+    "counted_from_one": on("you count the controls from 1; count from 0.", result=lambda r: (r[0], r[1] + 1, *r[2:])),
+    "lead_turned": on(
+        "the lead is the probe's score less the control's, not the reverse.",
+        result=lambda r: (*r[:3], -r[3], -r[5], -r[4]),
+    ),
+    "ends_swapped": on(ENDS_SWAPPED, result=lambda r: (*r[:4], r[5], r[4])),
+    "unscaled": on(
+        "your lead is a difference of squared errors; divide by the variance of w, as in the scores.",
+        lead=lambda ours, theirs, best, unit: theirs[best] - ours,
     ),
     "ratios": Misconception(
         ratios, "you divide each prompt by its own squares; divide all by the same number, the mean of them."
     ),
-    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "no_root": Misconception(no_root, NO_ROOT),
-    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
+    "one_standard_error": on(ONE_STANDARD_ERROR, interval=partial(with_interval, z=1.0)),
+    "no_root": on(NO_ROOT, interval=of_single_units),
+    "population_spread": on(POPULATION_SPREAD, interval=with_population_spread),
     "unpaired": Misconception(
         unpaired, "you add the variances of the two errors; take the spread of their difference, prompt by prompt."
     ),

@@ -12,7 +12,7 @@ import mechlib
 PACKAGE = Path(mechlib.__file__).parent
 
 FLOORS = (
-    ("__init__",),
+    ("__init__", "files"),
     ("bridge", "text", "stats", "patterns", "icl", "llc"),
     ("zoo",),
     ("stream",),

@@ -12,7 +12,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from mechlib.bridge.control import shuffled
 from mechlib.bridge.native import NativeBridge, Shape, native
 from mechlib.bridge.pretrained import from_transformers
-from mechlib.bridge.properties import attention_scales, kind_of, require_bridge, resolve_device
+from mechlib.bridge.properties import attention_scales, kind_of, require_bridge, resolve_device, weights_digest
 
 __all__ = [
     "FactoredMatrix",
@@ -26,4 +26,5 @@ __all__ = [
     "require_bridge",
     "resolve_device",
     "shuffled",
+    "weights_digest",
 ]

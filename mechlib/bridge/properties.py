@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
+from torch import nn
 from transformer_lens.model_bridge import TransformerBridge
+
+AT_ONCE = 2**22
+"""Numbers that are turned to double precision at a time."""
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -43,6 +49,20 @@ def _attention_scale(model: TransformerBridge, layer: int) -> float:
     if name == "GPTNeoSelfAttention":
         return 1.0
     raise ValueError(f"how layer {layer} of a {kind_of(model)} scales its attention scores is not known here ({name})")
+
+
+def weights_digest(model: nn.Module) -> str:
+    """The sha256 of the weights as they are in memory: of each entry of the state dict, by name, its shape and numbers.
+
+    Numbers are written in double precision, so that the type in which they are held makes no difference; but weights
+    that were rounded are other weights. The digest of a bridge is by TransformerLens's names.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {list(tensor.shape)} ".encode())
+        for part in tensor.detach().cpu().flatten().split(AT_ONCE):
+            digest.update(part.to(torch.float64).numpy().astype("<f8", copy=False).tobytes())
+    return digest.hexdigest()
 
 
 def require_bridge(given: object) -> None:

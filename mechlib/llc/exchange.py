@@ -56,7 +56,7 @@ class Climb:
         Args:
             adapt: how fast each rung's log step follows its acceptance; 0 leaves the target distribution exact.
         """
-        self.state, info = self._sampler().step(self.state, self.evaluate, self.normals, out=self.state.w)
+        self.state, info = self._sampler().step(self.state, self.evaluate, self.normals, out=self.state)
         accept = info.accept.view(self.replicas, -1).mean(0)
         self.log_lr = self.log_lr + adapt * (accept - ACCEPTANCE)
         self.accepted += accept

@@ -70,9 +70,9 @@ class Series:
 
     def note(self, step: int, state: State, info: Info) -> None:
         """Ask and write down, if it is time."""
-        row, early = divmod(step - self._first, self._every)
-        if row < 0 or early:
+        if step < self._first or (step - self._first) % self._every:
             return
+        row = (step - self._first) // self._every
         for name, value in self._read(row, state, info).items():
             if name not in self._values:
                 self._values[name] = value.new_empty((self._rows(self._last), *value.shape))

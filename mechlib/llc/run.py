@@ -116,7 +116,7 @@ def run_chains(
     try:
         state = sampler.init(w, posterior.evaluate, normals)
         for step in _bar(settings.steps, settings.progress):
-            state, info = sampler.step(state, posterior.evaluate, normals, out=state.w)
+            state, info = sampler.step(state, posterior.evaluate, normals, out=state)
             for each in series:
                 each.note(step, state, info)
             w, steps = state.w, step + 1

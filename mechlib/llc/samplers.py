@@ -58,8 +58,8 @@ class State(NamedTuple):
     """What ``evaluate`` said at ``w``."""
     grad: Float[Tensor, "chain param"]
     """Its gradient there, of the loss and not of nbeta times the loss."""
-    noise: Float[Tensor, "chain param"] | None = None
-    """``lm``: the normals that the next step shares with the last."""
+    noise: Float[Tensor, "chain param"]
+    """The normals of the last step, which ``lm`` shares with the next."""
 
 
 class Info(NamedTuple):
@@ -79,12 +79,12 @@ class Step(Protocol):
     """The state after a step from another, which stays as it is, and what the step says.
 
     Args:
-        out: memory for the new points, as in functions of torch's. ``state.w`` itself saves a copy where the old state
-            is not wanted any more.
+        out: a state whose points and normals the new ones are written over, as in functions of torch's: ``state``
+            itself where it is not wanted any more.
     """
 
     def __call__(
-        self, state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None
+        self, state: State, evaluate: Evaluate, normals: Normals, out: State | None = None
     ) -> tuple[State, Info]: ...
 
 
@@ -109,11 +109,12 @@ def sgld(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
     drift = _drift(center, nbeta, gamma, lr)
 
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
-        return State(w, *evaluate(w))
+        return State(w, *evaluate(w), noise=torch.zeros_like(w))
 
-    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
-        w = _add(drift(state.w, state.grad, out), normals(torch.empty_like(state.w)), lr**0.5)
-        return State(w, *evaluate(w)), Info()
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: State | None = None) -> tuple[State, Info]:
+        noise = normals(_memory(out, state.noise))
+        w = _add(drift(state.w, state.grad, out), noise, lr**0.5)
+        return State(w, *evaluate(w), noise), Info()
 
     return Sampler(init, step)
 
@@ -125,11 +126,11 @@ def lm(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Scale
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
         return State(w, *evaluate(w), noise=normals(torch.empty_like(w)))
 
-    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
-        noise = normals(torch.empty_like(state.noise))
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: State | None = None) -> tuple[State, Info]:
         w = _add(drift(state.w, state.grad, out), state.noise, lr**0.5 / 2)
+        noise = normals(_memory(out, state.noise))
         w = _add(w, noise, lr**0.5 / 2)
-        return State(w, *evaluate(w), noise=noise), Info()
+        return State(w, *evaluate(w), noise), Info()
 
     return Sampler(init, step)
 
@@ -139,14 +140,14 @@ def mala(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
     drift = _drift(center, nbeta, gamma, lr)
 
     def init(w: Tensor, evaluate: Evaluate, normals: Normals) -> State:
-        return State(w, *evaluate(w))
+        return State(w, *evaluate(w), noise=torch.zeros_like(w))
 
     def energy(w: Tensor, loss: Tensor) -> Tensor:
         scaled = nbeta.flatten() * loss if isinstance(nbeta, Tensor) else nbeta * loss
         return scaled + gamma / 2 * (w - center).square().sum(1)
 
-    def step(state: State, evaluate: Evaluate, normals: Normals, out: Tensor | None = None) -> tuple[State, Info]:
-        noise = normals(torch.empty_like(state.w))
+    def step(state: State, evaluate: Evaluate, normals: Normals, out: State | None = None) -> tuple[State, Info]:
+        noise = normals(_memory(out, state.noise))
         proposal = _add(drift(state.w, state.grad), noise, lr**0.5)
         loss, grad = evaluate(proposal)
         back = (state.w - drift(proposal, grad)).square() / (2 * lr)
@@ -155,9 +156,10 @@ def mala(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
         accepted = torch.special.log_ndtr(normals(torch.empty_like(noise[:, 0]))) < log_ratio
         kept = accepted[:, None]
         found = State(
-            torch.where(kept, proposal, state.w, out=out),
+            torch.where(kept, proposal, state.w, out=None if out is None else out.w),
             torch.where(accepted, loss, state.loss),
             torch.where(kept, grad, state.grad),
+            noise,
         )
         return found, Info(log_ratio.clamp(max=0).exp().to(noise.dtype))
 
@@ -173,12 +175,17 @@ SAMPLERS = {"lm": lm, "sgld": sgld, "mala": mala}
 
 
 def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[..., Tensor]:
-    """w - eps/2 (nbeta grad + gamma (w - w*)), in new memory or in ``out``."""
+    """w - eps/2 (nbeta grad + gamma (w - w*)), in new memory or in that of ``out``."""
 
-    def drift(w: Tensor, grad: Tensor, out: Tensor | None = None) -> Tensor:
-        return _add(torch.lerp(w, center, lr * gamma / 2, out=out), grad, -lr * nbeta / 2)
+    def drift(w: Tensor, grad: Tensor, out: State | None = None) -> Tensor:
+        return _add(torch.lerp(w, center, lr * gamma / 2, out=None if out is None else out.w), grad, -lr * nbeta / 2)
 
     return drift
+
+
+def _memory(out: State | None, like: Tensor) -> Tensor:
+    """For normals."""
+    return torch.empty_like(like) if out is None else out.noise
 
 
 def _add(w: Tensor, direction: Tensor, scale: Scale) -> Tensor:

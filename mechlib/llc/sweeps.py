@@ -9,9 +9,7 @@ takes no finished result with it, and the same call made again computes only wha
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -25,6 +23,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from mechlib import __version__
+from mechlib.files import written_whole
 from mechlib.llc.arguments import named_as_here
 from mechlib.llc.data import Data
 from mechlib.llc.estimate import estimate_llc
@@ -189,7 +188,8 @@ def _one(
         raise KeyboardInterrupt
     if file is None:
         return name, result, unkept
-    _write(result, file)
+    with written_whole(file) as stream:
+        joblib.dump(result, stream)
     return name, joblib.load(file), ""
 
 
@@ -201,11 +201,3 @@ def _place(folder: Path, task: str | None, module: nn.Module, options: dict[str,
         return folder / f"{key(task=task, model=module, options=sorted(options.items()))}.joblib", ""
     except NoKey as error:
         return None, str(error)
-
-
-def _write(result: Any, file: Path) -> None:
-    """In one stroke: a file of that name is whole, whatever happens while it is written."""
-    handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-    with os.fdopen(handle, "wb") as stream:
-        joblib.dump(result, stream)
-    os.replace(partial, file)

@@ -9,19 +9,24 @@ lens, and the last entry keeps it.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import trange
 
-from mechlib.bridge import TransformerBridge
+from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.stream.entries import Mask, residual_entries
 from mechlib.stream.lens import LensResult, logit_lens, readings
+from mechlib.stream.lens_file import Origin, read, refuse_other_model, write
 from mechlib.stream.unembedding import read_out
 
 __all__ = ["TunedLens", "fit_tuned_lens"]
+
+TENSORS = ("weight", "bias", "kl_before", "kl_after")
+"""The fields of a lens that are tensors."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class TunedLens:
     """KL(final || entry) of the logit lens on the training tokens, mean in nats, ``[layer]``."""
     kl_after: Float[Tensor, " layer"]
     """The same through this lens, ``[layer]``; never above ``kl_before``."""
+    origin: Origin | None = None
+    """What it was fitted to; None for a lens made by hand."""
 
     def __call__(self, entries: Float[Tensor, "entry *rest d_model"]) -> Float[Tensor, "entry *rest d_model"]:
         """The translated entries, in the precision of ``entries``; a half-precision stream is translated in single.
@@ -53,6 +60,34 @@ class TunedLens:
                 f"this lens takes entries of shape [{n_layers + 1}, ..., {d_model}], not {list(entries.shape)}"
             )
         return torch.cat([_affine(self.weight, self.bias, entries[:-1]), entries[-1:]])
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the lens to a file of safetensors, with its origin and a checksum; the file is whole or not there.
+
+        Raises:
+            FileExistsError: if there is a file of that name, unless ``overwrite``.
+            ValueError: if the lens was made by hand, so that there is no model to which it belongs.
+        """
+        if self.origin is None:
+            raise ValueError("this lens has no origin: it was not fitted by fit_tuned_lens, and belongs to no model")
+        if not overwrite and Path(path).exists():
+            raise FileExistsError(f"{path} is there already: overwrite=True replaces it")
+        write(Path(path), {name: getattr(self, name) for name in TENSORS}, self.origin)
+
+    @classmethod
+    def load(cls, path: Path | str, model: TransformerBridge) -> TunedLens:
+        """The lens that was saved, on the device of the model that it was fitted to.
+
+        Raises:
+            ValueError: if the model has other weights (the names and digests of both are given); or if the file is
+                damaged, cut short, or was not written by :meth:`save`.
+            OSError: if it cannot be opened.
+        """
+        require_bridge(model)
+        tensors, origin = read(Path(path))
+        refuse_other_model(Path(path), origin, model)
+        device = next(model.parameters()).device
+        return cls(**{name: tensors[name].to(device) for name in TENSORS}, origin=origin)
 
 
 @torch.enable_grad()
@@ -104,7 +139,8 @@ def fit_tuned_lens(
         weight.grad, bias.grad = (gradient / rows for gradient in torch.autograd.grad(loss, (weight, bias)))
         optimiser.step()
         schedule.step()
-    lens = TunedLens(weight.detach(), bias.detach(), before, before)
+    origin = Origin.of(model, tokens, attention_mask, steps=steps, rows=rows, learning_rate=learning_rate, seed=seed)
+    lens = TunedLens(weight.detach(), bias.detach(), before, before, origin)
     after = _mean_kl(readings(model, tokens, top_k=0, lens=lens, attention_mask=attention_mask))
     return _kept_where_better(lens, after)
 
@@ -128,10 +164,10 @@ def _kept_where_better(lens: TunedLens, after: Float[Tensor, " layer"]) -> Tuned
             "logit lens reads",
             stacklevel=4,
         )
-    return TunedLens(
+    return replace(
+        lens,
         weight=lens.weight.where(better[:, None, None], 0.0),
         bias=lens.bias.where(better[:, None], 0.0),
-        kl_before=lens.kl_before,
         kl_after=after.where(better, lens.kl_before),
     )
 

@@ -65,14 +65,14 @@ def test_numbers_per_chain_do_what_one_number_does(name):
 def test_a_step_leaves_its_state_and_says_the_same_again(name):
     sampler = SAMPLERS[name](CENTER, nbeta=NBETA, gamma=GAMMA, lr=LR)
     start = sampler.init(CENTER.repeat(5, 1), quadratic, gaussian(torch.Generator().manual_seed(0)))
-    kept = [None if part is None else part.clone() for part in start]
+    kept = [part.clone() for part in start]
     (once, info), (again, info_again) = (
         sampler.step(start, quadratic, gaussian(torch.Generator().manual_seed(1)), out=out)
-        for out in (None, torch.empty_like(start.w))
+        for out in (None, start._replace(w=torch.empty_like(start.w), noise=torch.empty_like(start.w)))
     )
     torch.testing.assert_close([*start], kept, rtol=0, atol=0)
     torch.testing.assert_close([*once, *info], [*again, *info_again], rtol=0, atol=0)
-    over, _ = sampler.step(start, quadratic, gaussian(torch.Generator().manual_seed(1)), out=start.w)
+    over, _ = sampler.step(start, quadratic, gaussian(torch.Generator().manual_seed(1)), out=start)
     assert over.w is start.w and torch.equal(over.w, once.w) and not torch.equal(over.w, kept[0])
 
 

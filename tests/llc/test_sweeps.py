@@ -16,9 +16,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mechlib.llc import run, sweeps
+from mechlib.llc import sweeps
 from mechlib.llc.curvature import curvature_trace
 from mechlib.llc.estimate import estimate_llc
+from mechlib.llc.observe import Series
 from mechlib.llc.result import Unreliable
 from mechlib.llc.sweeps import Failure, coefficients
 
@@ -380,14 +381,14 @@ def test_what_cannot_be_compared_is_named_and_computed_each_time(tmp_path):
 
 
 def test_an_estimate_that_was_cut_short_is_not_kept(tmp_path, monkeypatch):
-    original = run.Drawn.note
+    original = Series.note
 
     def note(self, step, *rest):
         if step == 15:
             raise KeyboardInterrupt
         original(self, step, *rest)
 
-    monkeypatch.setattr(run.Drawn, "note", note)
+    monkeypatch.setattr(Series, "note", note)
     with pytest.raises(KeyboardInterrupt):
         sweep(models(1), tmp_path, **SHORT)
     monkeypatch.undo()

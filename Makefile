@@ -45,7 +45,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache
+	rm -rf _build book/library book/library.md .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # torch first and alone: whatever depends on it then takes the version that is pinned.

@@ -298,6 +298,24 @@ def carry_(
         print("There is nothing to bring over.")
 
 
+@book.command("new")
+def book_new(
+    number: Annotated[int, typer.Argument(help="The chapter's number.")],
+    title: Annotated[str, typer.Argument(help="The chapter's title.")],
+    part: Annotated[int, typer.Option(help="The number of the part that it belongs to.")],
+    caption: Annotated[str | None, typer.Option(help="What the part is about, if the chapter opens it.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the files, after the number.", show_default="from the title")
+    ] = None,
+    builds_on: Annotated[str, typer.Option(help="What a reader has to know before, such as 14.")] = "nothing",
+) -> None:
+    """Make a chapter with its exercises, a question and tests, which pass every check and wait to be written."""
+    from mechlib.authoring.new import new
+
+    for path in new(number, title, part, caption=caption, name=name, builds_on=builds_on):
+        print(f"wrote {path}")
+
+
 @book.command("exercises")
 def book_exercises(check: Check = False) -> None:
     """Make exercises/ from solutions/."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mechlib.authoring import address, checkout
 from mechlib.checks import check, registry
 from mechlib.questions import ch02
 from tests.checks.toy import TOY
@@ -16,8 +17,10 @@ def test_every_question_that_was_released_is_found():
     assert [registry.find(question_id).id for question_id in RELEASED] == RELEASED
 
 
-def test_every_question_that_is_asked_is_on_the_list_of_those_released():
-    assert {question.id for question in registry.questions()} <= set(RELEASED)
+def test_a_release_has_every_question_that_is_asked_on_its_list():
+    """On the way to a release, new questions may still change their names."""
+    asked = {question.id for question in registry.questions()}
+    assert asked <= set(RELEASED) or ".dev" in address.version(checkout.root()), asked - set(RELEASED)
 
 
 @pytest.fixture

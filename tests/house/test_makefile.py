@@ -179,7 +179,7 @@ def test_clean_keeps_the_environment_and_the_training_runs(workshop):
     for kept in (".venv/bin/x", "build/zoo/model/state.pt"):
         (workshop.folder / kept).parent.mkdir(parents=True)
         (workshop.folder / kept).touch()
-    for gone in ("_build/html/x", ".ruff_cache/x", "mechlib/__pycache__/x"):
+    for gone in ("_build/html/x", "book/library/x", ".ruff_cache/x", "mechlib/__pycache__/x"):
         (workshop.folder / gone).parent.mkdir(parents=True)
         (workshop.folder / gone).touch()
     assert workshop.run("clean").returncode == 0

@@ -39,7 +39,7 @@ test: $(INSTALLED) system
 	$(BIN)/mechlib book instructors --check
 	$(BIN)/mechlib book build
 	$(BIN)/mechlib book claims --check
-	$(BIN)/pytest $(NBVAL) -n 2 --dist=loadfile --no-loadscope-reorder tests solutions exercises
+	$(BIN)/pytest $(NBVAL) -n 2 --dist=loadfile --no-loadscope-reorder --durations=25 tests solutions exercises
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks

@@ -33,14 +33,14 @@ IMPORTERS = {"import_module", "__import__", "run_module"}
 """Functions that import what their first argument names."""
 OPAQUE = {"exec", "eval"}
 """Functions whose argument is code."""
-MAGICS = {"run_line_magic", "run_cell_magic", "system", "getoutput"}
-"""Methods that stand for lines with ``%`` or ``!`` in a cell; ``%pip`` alone imports nothing."""
 FOLLOWERS = {"mechlib.llc.names"}
 """Modules that import by name what the code of a function they are given imports: there it is seen too."""
 
 
 def imported(tree: ast.AST, package: tuple[str, ...] = ()) -> Iterator[str]:
     """The dotted names that a module imports, at its top or inside a function, with ``*`` for what is not known.
+
+    A line for IPython in a cell, with ``%`` or ``!``, can do anything; ``%pip`` alone imports nothing.
 
     Args:
         tree: the module.
@@ -59,8 +59,8 @@ def imported(tree: ast.AST, package: tuple[str, ...] = ()) -> Iterator[str]:
                 yield ANY if name.startswith(".") else name
             case ast.Call(ast.Name(function)) if function in OPAQUE:
                 yield ANY
-            case ast.Call(ast.Attribute(attr=function), arguments) if function in MAGICS:
-                if _text(arguments[0]) != "pip":
+            case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython")), function), arguments):
+                if function != "run_line_magic" or _text(arguments[0]) != "pip":
                     yield ANY
 
 

@@ -40,6 +40,7 @@ def reached(book, *cells):
         ("if False:\n    from mechlib import lens as eye", {"mechlib", "mechlib.lens", "mechlib.stream"}),
         ("def later():\n    import mechlib.stream", {"mechlib", "mechlib.stream"}),
         ("%pip install x\nimport mechlib", {"mechlib"}),
+        ("import platform\nplatform.system()\nmodel.eval()", set()),
         ("import importlib\nimportlib.import_module('mechlib.stream')", {"mechlib", "mechlib.stream"}),
     ],
 )

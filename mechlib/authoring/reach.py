@@ -20,7 +20,7 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-__all__ = ["Library", "Module", "imported"]
+__all__ = ["ANY", "Library", "Module", "called", "imported", "stated"]
 
 PACKAGE = "mechlib"
 WEIGHTS = "mechlib/zoo/weights"
@@ -38,9 +38,13 @@ FOLLOWERS = {"mechlib.llc.names"}
 
 
 def imported(tree: ast.AST, package: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted names that a module imports, at its top or inside a function, with ``*`` for what is not known.
+    """The dotted names that a module imports, at its top or inside a function: ``stated``, then ``called``."""
+    yield from stated(tree, package)
+    yield from called(tree)
 
-    A line for IPython in a cell, with ``%`` or ``!``, can do anything; ``%pip`` alone imports nothing.
+
+def stated(tree: ast.AST, package: tuple[str, ...] = ()) -> Iterator[str]:
+    """The dotted names in a module's statements of import; a star stays one.
 
     Args:
         tree: the module.
@@ -54,6 +58,16 @@ def imported(tree: ast.AST, package: tuple[str, ...] = ()) -> Iterator[str]:
                 base = package[: len(package) - level + 1] if level else ()
                 origin = ".".join([*base, *([module] if module else [])])
                 yield from (f"{origin}.{alias.name}" for alias in names)
+
+
+def called(tree: ast.AST) -> Iterator[str]:
+    """The dotted names that a module gives to functions that import, with ``*`` for every part that is not known.
+
+    Code that is given as a text can import anything, and so can a line for IPython in a cell, with ``%`` or ``!``;
+    ``%pip`` alone imports nothing.
+    """
+    for node in ast.walk(tree):
+        match node:
             case ast.Call(ast.Name(function) | ast.Attribute(attr=function), arguments) if function in IMPORTERS:
                 name = _text(arguments[0]) if arguments else ANY
                 yield ANY if name.startswith(".") else name

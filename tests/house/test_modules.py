@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from mechlib.authoring import checkout
+from mechlib.authoring.reach import stated
 
 ROOT = checkout.root()
 MODULES = sorted((ROOT / "mechlib").rglob("*.py"))
@@ -23,13 +24,9 @@ def test_a_module_is_one_room(path):
 
 
 def foreign(path: Path) -> set[str]:
-    """The top names of a module's absolute imports from outside Python and the project."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
+    """The top names of a module's imports from outside Python and the project."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {name.partition(".")[0] for name in stated(tree, path.relative_to(ROOT).parts[:-1])}
     return names - set(sys.stdlib_module_names) - {"mechlib"}
 
 

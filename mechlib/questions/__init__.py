@@ -19,8 +19,8 @@ To write one, ``chNN.NAME``:
 
    Large libraries are imported inside the function that needs them: the first ``check`` of a session is quick.
 2. ``tests/questions/alternatives/chNN/NAME.py``: three right answers or more, written differently, in ``ALTERNATIVES``.
-3. Its id in ``tests/checks/released.txt``. An id that stands there is never taken away: a question that a chapter no
-   longer asks moves to ``RETIRED`` of the chapter.
+3. With the next release, its id in ``tests/checks/released.txt``. An id that stands there is never taken away: a
+   question that a chapter no longer asks moves to ``RETIRED`` of the chapter.
 4. The cells of the solution: text, answer, ``check("chNN.NAME", NAME)``.
 5. ``pytest tests/questions``: the lint, the audit (every misconception rejected, four of five named, none misnamed,
    every alternative accepted), strangers (``tests/questions/strangers``: answers that the question has never seen), and

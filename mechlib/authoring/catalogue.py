@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from mechlib.authoring import checkout
+from mechlib.authoring.reach import Library, syntax
 
 __all__ = ["TOOLS", "Catalogue", "Section", "catalogue", "rooms"]
 
@@ -76,8 +77,8 @@ class _Library:
     """The modules of mechlib in a checkout, as text."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
-        self._tree = cache(self._parsed)
+        self._paths = Library(folder).modules
+        self._tree = cache(lambda module: ast.parse(self._paths[module].read_text(encoding="utf-8")))
 
     def sections(self, room: str, mentioned: Iterable[str]) -> Iterator[Section]:
         """The section of a room, then of those modules in it of which more is mentioned than the room exports."""
@@ -85,7 +86,7 @@ class _Library:
         homes = {self.home(f"{room}.{name}") for name in exported}
         yield _section(room, exported)
         inside = {name.rpartition(".")[0] for name in mentioned if name not in homes}
-        for module in sorted(each for each in inside if each.startswith(f"{room}.") and self._path(each)):
+        for module in sorted(each for each in inside if each.startswith(f"{room}.") and each in self._paths):
             own = {name: node for name, node in self._exports(module).items() if f"{module}.{name}" not in homes}
             yield _section(module, own)
 
@@ -108,52 +109,31 @@ class _Library:
         for node in self._tree(module).body:
             if isinstance(node, Definition) and node.name == name:
                 return f"{module}.{name}", node
-            if isinstance(node, ast.ImportFrom) and node.module and self._path(node.module):
+            if isinstance(node, ast.ImportFrom) and node.module in self._paths:
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
                         return self._definition(node.module, alias.name)
         return f"{module}.{name}", None
 
-    def _parsed(self, module: str) -> ast.Module:
-        path = self._path(module)
-        if path is None:
-            raise LookupError(f"{module} is no module of mechlib in {self._folder}")
-        return ast.parse(path.read_text(encoding="utf-8"))
-
-    def _path(self, module: str) -> Path | None:
-        place = self._folder.joinpath(*module.split("."))
-        candidates = (place.with_suffix(".py"), place / "__init__.py")
-        return next((path for path in candidates if module.split(".")[0] == "mechlib" and path.is_file()), None)
-
 
 def _section(module: str, exported: dict[str, Definition]) -> Section:
-    names = {kind: [name for name, node in exported.items() if isinstance(node, kind)] for kind in _KINDS}
-    return Section(module, *(tuple(f"{module}.{name}" for name in names[kind]) for kind in _KINDS))
-
-
-_KINDS = (ast.FunctionDef, ast.ClassDef)
+    functions, classes = (
+        tuple(f"{module}.{name}" for name, node in exported.items() if isinstance(node, kind))
+        for kind in (ast.FunctionDef, ast.ClassDef)
+    )
+    return Section(module, functions, classes)
 
 
 def _mentions(path: Path) -> Iterator[str]:
     """The dotted names under mechlib that the code cells of a notebook import or reach through an import."""
+    tree = syntax(checkout.read_notebook(path))
     bound: dict[str, str] = {}
-    for tree in _cells(path):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mechlib":
-                bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-        yield from bound.values()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                first, _, rest = ast.unparse(node).partition(".")
-                if first in bound:
-                    yield f"{bound[first]}.{rest}"
-
-
-def _cells(path: Path) -> Iterator[ast.Module]:
-    """The code cells of a notebook; one that is not plain Python, as the set-up cell, is left out."""
-    for cell in checkout.read_notebook(path)["cells"]:
-        if cell["cell_type"] == "code":
-            try:
-                yield ast.parse(cell["source"])
-            except SyntaxError:
-                continue
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mechlib":
+            bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    yield from bound.values()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            if first in bound:
+                yield f"{bound[first]}.{rest}"

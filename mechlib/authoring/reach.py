@@ -20,7 +20,7 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-__all__ = ["ANY", "Library", "Module", "called", "imported", "stated"]
+__all__ = ["ANY", "Library", "Module", "called", "imported", "stated", "syntax"]
 
 PACKAGE = "mechlib"
 WEIGHTS = "mechlib/zoo/weights"
@@ -186,7 +186,7 @@ class Library:
         All of them if none is named and the cells import from the zoo.
         """
         known = [folder.name for folder in sorted((self.folder / WEIGHTS).glob("*/"))]
-        tree = _tree(notebook)
+        tree = syntax(notebook)
         texts = {_text(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
         named = {name for text in texts if re.search(r"\w", text) for name in _matching(text, known)}
         from_zoo = any(name.startswith(f"{PACKAGE}.zoo") or ANY in name for name in imported(tree))
@@ -213,10 +213,10 @@ class Library:
 
 
 def _code(notebook: Mapping[str, Any]) -> Module:
-    return Module.of(_tree(notebook))
+    return Module.of(syntax(notebook))
 
 
-def _tree(notebook: Mapping[str, Any]) -> ast.Module:
+def syntax(notebook: Mapping[str, Any]) -> ast.Module:
     """The syntax tree of all code cells of a notebook, lines for IPython made Python."""
     cells = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
     python = TransformerManager()

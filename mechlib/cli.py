@@ -30,7 +30,7 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit status 2."""
     try:
         app(prog_name="mechlib")
-    except (ValueError, OSError, ImportError, LookupError) as error:
+    except (ValueError, OSError, ImportError, LookupError, FloatingPointError) as error:
         if isinstance(error, KeyError | IndexError):  # those are faults of ours
             raise
         print(f"error: {error}", file=sys.stderr)
@@ -41,22 +41,16 @@ def main() -> None:
 def zoo_list() -> None:
     """List the models: sizes, checkpoints, loss on what they were not trained on."""
     from mechlib.zoo import card, names
+    from mechlib.zoo.kinds import KINDS
 
-    rows = [("name", "layers", "d_model", "heads", "d_mlp", "context", *PROGRESS)]
-    for found in map(card, names("language")):
-        shape = found.shape
-        sizes = (shape.n_layers, shape.d_model, shape.n_heads, shape.d_mlp or "none", shape.n_ctx)
-        rows.append((found.name, *map(str, sizes), *_progress(found)))
-    print(_table(rows))
-    print("\nLoss: nats per token on held-out files.\n")
-    rows = [("name", "models", "parameters", "layers", "d", "points", *PROGRESS)]
-    for found in map(card, names("regression")):
-        shape, training = found.shape, found.recipe["training"]
-        sizes = (shape.n_models, shape.parameters, shape.sizes.n_layers, shape.sizes.d, training["n_points"])
-        rows.append((found.name, *map(str, sizes), *_progress(found)))
-    print(_table(rows))
-    print("\nLearning regression in context. Parameters: of each model. Loss: half the squared error on fresh prompts.")
-    print("The first checkpoint of every model is the untrained one, step 0.")
+    tables = []
+    for kind in KINDS:
+        found = [card(name) for name in names(kind.word)]
+        rows = [(each.name, *map(str, kind.sizes(each)), *_progress(each)) for each in found]
+        if rows:
+            tables.append(f"{_table([('name', *kind.columns, *PROGRESS), *rows])}\n\n{kind.legend}")
+    print("\n\n".join(tables))
+    print("The first checkpoint of every model that was trained here is the untrained one, step 0.")
 
 
 PROGRESS = ("checkpoints", "last step", "loss", "MB")
@@ -64,6 +58,8 @@ PROGRESS = ("checkpoints", "last step", "loss", "MB")
 
 def _progress(found: Card) -> tuple[str, ...]:
     megabytes = sum((found.folder / file).stat().st_size for file in found.files) / 1e6
+    if not found.checkpoints:
+        return "1", "-", "-", f"{megabytes:.1f}"
     last = found.checkpoints[-1]
     return str(len(found.checkpoints)), str(last.step), f"{last.held_out_loss:.3f}", f"{megabytes:.1f}"
 

@@ -14,6 +14,7 @@ PACKAGE = Path(mechlib.__file__).parent
 
 FLOORS = (
     ("__init__", "files"),
+    ("training",),
     ("bridge", "text", "stats", "patterns", "icl", "llc"),
     ("zoo",),
     ("stream",),

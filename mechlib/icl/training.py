@@ -1,4 +1,4 @@
-"""Training predictors on prompts: one loop for one model or a population, resumable, with progress."""
+"""Training predictors on prompts: one model or a population, resumable, with progress."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from mechlib.icl.optimisers import optimisers
-from mechlib.icl.runs import STATE, claim, described, write
 from mechlib.icl.shifts import Shift
 from mechlib.icl.tasks import Task
-
-SAVE_EVERY = 500
+from mechlib.training import Loop, Updates, clip_each, optimisers
+from mechlib.training.runs import described
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def train(
             ``ICLTransformer`` and ``LinearSelfAttention``.
         tasks: one task, whose prompts all models see, or one for each model.
         watch: called without gradients at the steps of ``watch_at`` (0 is the untrained model), its results kept.
-        folder: where the state is saved every 500 steps and at the end; a run that finds its own there goes on from
+        folder: where the state is saved every 250 steps and at the end; a run that finds its own there goes on from
             it, to the same weights as a run that was never stopped. The weights of every look are kept there too, and
             ``watch`` is called on them again, so that nothing is handed out that another ``watch`` found. A folder
             belongs to one run: to this recipe, these tasks with all that they hold, this model at these weights.
@@ -106,129 +103,82 @@ def train(
             its own without the weights of a step of ``watch_at`` that is past.
         FloatingPointError: if the loss stops being finite; the state saved last is kept.
     """
-    run = _Run(model, tasks, recipe, folder)
-    run.resume(watch, watch_at)
-    steps = tqdm(range(run.step, recipe.steps), initial=run.step, total=recipe.steps, disable=not progress, leave=False)
-    for step in steps:
-        run.look(watch, watch_at)
-        loss = run.update()
-        if step % SAVE_EVERY == 0:
-            steps.set_postfix(loss=f"{loss.mean():.4f}", refresh=False)
-        if run.step % SAVE_EVERY == 0:
-            run.save()
-    run.look(watch, watch_at)
-    run.save()
-    return History(torch.stack(run.losses), run.watched)
-
-
-class _Run:
-    def __init__(self, model: nn.Module, tasks: Any, recipe: Recipe, folder: Path | None):
-        self.model, self.recipe = model, recipe
-        self.parameters = list(model.parameters())
-        self.tasks = tasks if isinstance(tasks, Sequence) else [tasks]
-        self.n_models = len(self.parameters[0])
-        if isinstance(tasks, Sequence) and len(tasks) != self.n_models:
-            raise ValueError(f"one task for each of the {self.n_models} models is needed, got {len(tasks)}")
-        self.optimisers = list(optimisers(model, recipe.optimiser, recipe.learning_rate, recipe.betas))
-        self.losses: list[Tensor] = []
-        self.watched: dict[int, Any] = {}
-        self.folder = None if folder is None else Path(folder)
-
-    @property
-    def step(self) -> int:
-        return len(self.losses)
-
-    def look(self, watch: Callable[[nn.Module], Any] | None, steps: Collection[int]) -> None:
-        if watch is None or self.step not in steps or self.step in self.watched:
-            return
-        if self.folder is not None:
-            write(self.model.state_dict(), self._look_file(self.step))
-        with torch.no_grad():
-            self.watched[self.step] = watch(self.model)
-
-    def update(self) -> Float[Tensor, " model"]:
-        x, y = self._prompts()
-        loss = self._losses(self.model(x, y), y)
-        if not torch.isfinite(loss).all():
-            raise FloatingPointError(f"the loss is {loss.tolist()} at step {self.step}; try a smaller learning rate")
-        self.model.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        self._clip()
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self.recipe.rate(self.step)
-            optimiser.step()
-        self.losses.append(loss.detach().cpu())
-        return self.losses[-1]
-
-    def save(self) -> None:
-        if self.folder is not None:
-            state = {
-                "model": self.model.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-                "losses": self.losses,
-            }
-            write(state, self.folder / STATE)
-
-    def resume(self, watch: Callable[[nn.Module], Any] | None, steps: Collection[int]) -> None:
-        """Go on from the state in the folder if it is this run's: look again at what is past, then take its weights."""
-        if self.folder is None:
-            return
-        claim(self.folder, self._determined_by())
-        if not (self.folder / STATE).exists():
-            return
-        state = self._load(self.folder / STATE)
-        for step in sorted(set(steps) & set(range(len(state["losses"])))) if watch is not None else ():
-            if not (file := self._look_file(step)).exists():
-                raise ValueError(
-                    f"the run in {self.folder} has passed step {step} of watch_at and kept no weights there; "
-                    "look at the steps of its first call, or train again in another folder"
-                )
-            self.model.load_state_dict(self._load(file))
+    if isinstance(tasks, Sequence) and len(tasks) != (n_models := _n_models(model)):
+        raise ValueError(f"one task for each of the {n_models} models is needed, got {len(tasks)}")
+    batches = Batches(tasks if isinstance(tasks, Sequence) else [tasks], recipe)
+    loop = Loop(model, updates(model, batches))
+    looks = set() if watch is None else set(watch_at)
+    watched: dict[int, Any] = {}
+    if folder is not None:
+        loop.enter(Path(folder), _determined_by(model, batches))
+        for step in loop.past(looks):
             with torch.no_grad():
-                self.watched[step] = watch(self.model)
-        self.model.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.losses = state["losses"]
+                watched[step] = watch(model)
+    for step in loop.run(progress=progress):
+        if step in looks:
+            loop.keep()
+            with torch.no_grad():
+                watched[step] = watch(model)
+    return History(torch.stack(loop.losses), watched)
 
-    @torch.no_grad()
-    def _determined_by(self) -> dict[str, Any]:
-        """The recipe; the tasks, and what they draw first; the model, and what it says to that."""
-        x, y = self._prompts()
-        modes = [(module, module.training) for module in self.model.modules()]
-        predictions = self.model.eval()(x, y)  # in training a model may draw at random, or change
-        for module, training in modes:
-            module.training = training
-        return {
-            "recipe": self.recipe,
-            "task": {**dict(enumerate(self.tasks)), "first x": x, "first y": y},
-            "model": {**described(self.model), "first predictions": predictions},
-        }
 
-    def _look_file(self, step: int) -> Path:
-        return self.folder / f"look-{step:06d}.pt"
+@dataclass(frozen=True)
+class Batches:
+    """The prompts of every update: ``batches[step]`` is ``x, y``, the same at every call."""
 
-    def _load(self, file: Path) -> dict[str, Any]:
-        return torch.load(file, map_location=self.parameters[0].device, weights_only=True)
+    tasks: Sequence[Task | Shift]
+    """One whose prompts all models see, or one for each model."""
+    recipe: Recipe
 
-    def _prompts(self) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        drawn = [task.sample(self.recipe.batch, self.recipe.n_points, generator=generator) for task in self.tasks]
-        device = self.parameters[0].device
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
+        sizes = self.recipe.batch, self.recipe.n_points
+        drawn = [task.sample(*sizes, generator=generator) for task in self.tasks]
         if len(drawn) == 1:
-            return drawn[0].x.to(device), drawn[0].y.to(device)
-        return torch.stack([p.x for p in drawn]).to(device), torch.stack([p.y for p in drawn]).to(device)
+            return drawn[0].x, drawn[0].y
+        return torch.stack([p.x for p in drawn]), torch.stack([p.y for p in drawn])
 
-    def _losses(self, predictions: Tensor, y: Tensor) -> Float[Tensor, " model"]:
-        every_point = predictions.dim() - (self.n_models > 1) == 2
-        errors = predictions - (y if every_point else y[..., -1])
-        return 0.5 * errors.square().reshape(self.n_models, -1).mean(1)
 
-    def _clip(self) -> None:
-        if self.recipe.clip == math.inf:
-            return
-        norm = torch.stack([p.grad.flatten(1).square().sum(1) for p in self.parameters]).sum(0).sqrt()
-        factor = (self.recipe.clip / norm).clamp(max=1)
-        for p in self.parameters:
-            p.grad.mul_(factor.view(-1, *[1] * (p.dim() - 1)))
+def updates(model: nn.Module, batches: Batches) -> Updates:
+    """What :class:`mechlib.training.Loop` needs to train a model, or a population, as :func:`train` does."""
+    recipe, parameters = batches.recipe, list(model.parameters())
+    return Updates(
+        steps=recipe.steps,
+        batch=lambda step: _on_device_of(model, batches[step]),
+        losses=_losses,
+        optimisers=list(optimisers(model, recipe.optimiser, recipe.learning_rate, recipe.betas)),
+        rate=recipe.rate,
+        clip=lambda: clip_each(parameters, recipe.clip),
+    )
+
+
+def _losses(model: nn.Module, prompts: tuple[Tensor, Tensor]) -> Float[Tensor, " model"]:
+    x, y = prompts
+    predictions, n_models = model(x, y), _n_models(model)
+    every_point = predictions.dim() - (n_models > 1) == 2
+    errors = predictions - (y if every_point else y[..., -1])
+    return 0.5 * errors.square().reshape(n_models, -1).mean(1)
+
+
+@torch.no_grad()
+def _determined_by(model: nn.Module, batches: Batches) -> dict[str, Any]:
+    """The recipe; the tasks, and what they draw first; the model, and what it says to that."""
+    x, y = _on_device_of(model, batches[0])
+    modes = [(module, module.training) for module in model.modules()]
+    predictions = model.eval()(x, y)  # in training a model may draw at random, or change
+    for module, training in modes:
+        module.training = training
+    return {
+        "recipe": batches.recipe,
+        "task": {**dict(enumerate(batches.tasks)), "first x": x, "first y": y},
+        "model": {**described(model), "first predictions": predictions},
+    }
+
+
+def _n_models(model: nn.Module) -> int:
+    return len(next(model.parameters()))
+
+
+def _on_device_of(model: nn.Module, prompts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    device = next(model.parameters()).device
+    return prompts[0].to(device), prompts[1].to(device)

@@ -4,12 +4,13 @@
 >>> zoo.names()
 >>> model = zoo.load("code-4l-mlp")
 
-Two kinds: language models, and models and populations that learn regression in context.
+There are several kinds (``mechlib.zoo.kinds``): language models, models and populations that learn regression in
+context, and more; ``names(kind)`` lists those of one.
 """
 
 from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs, card, names, steps
+from mechlib.zoo.kinds.regression_recipes import tasks
 from mechlib.zoo.loading import Outputs, load, outputs, verify
-from mechlib.zoo.regression_recipes import tasks
 from mechlib.zoo.regressors import LinearLayers, Regressor
 
 __all__ = [

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from mechlib.bridge import Shape
-from mechlib.zoo.regressors import Regressor, regressor
+from mechlib.zoo.kinds import kind_named
+from mechlib.zoo.recipe import unknown_model
 
 SHIPPED = Path(__file__).parent / "weights"
+ELSEWHERE = ("parts", "source", "licence", "attribution")
+"""Fields of models that were made elsewhere; cards of others are without them."""
 NUMBERS = re.compile(r"\[[\s\d.,eNa+-]+\]")
 """A list of numbers in JSON, which a card keeps on one line."""
 
@@ -48,19 +48,16 @@ class StoredOutputs:
     sha256: str
 
 
-Kind = Literal["language", "regression"]
-"""What a model does: predict tokens of text, or values of functions from examples in a prompt."""
-
-
 @dataclass(frozen=True)
 class Card:
     """All that is known of a shipped model."""
 
     name: str
     about: str
-    shape: Shape | Regressor
+    shape: Any
+    """The sizes: a ``bridge.Shape``, a ``Regressor``, or what else models of the kind are built from."""
     recipe: dict[str, Any]
-    """The recipe's fields: rows of a batch or tasks, rates, seed, optimiser."""
+    """The recipe's fields: rows of a batch or tasks, rates, seed, optimiser. Empty for a model not trained here."""
     data: dict[str, Any]
     """Python version, fingerprints and sizes of the training text, versions of the packages; of regression, how many
     models, and fingerprints of their pools."""
@@ -84,16 +81,22 @@ class Card:
     """Where the card and the weights lie."""
     outputs: StoredOutputs | None = None
     """Predictions kept of more steps than weights ship; ``zoo.outputs`` reads them."""
-
-    @property
-    def kind(self) -> Kind:
-        return "language" if isinstance(self.shape, Shape) else "regression"
+    kind: str = "language"
+    """A word of ``mechlib.zoo.kinds``: what the model does, and how it is built and loaded."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Files of a model that is one folder, each with its hash."""
+    source: str = ""
+    """Where a model that was not trained here comes from."""
+    licence: str = ""
+    """The SPDX identifier of its licence."""
+    attribution: str = ""
+    """Who made it, in the words that the licence asks for."""
 
     @property
     def files(self) -> dict[str, str]:
         """The files that belong to the card, each with its hash."""
         found = {c.file: c.sha256 for c in self.checkpoints if c.file}
-        return found | ({self.outputs.file: self.outputs.sha256} if self.outputs else {})
+        return found | ({self.outputs.file: self.outputs.sha256} if self.outputs else {}) | self.parts
 
     def checkpoint(self, step: int | None) -> Checkpoint:
         """The checkpoint of a step; the last one for ``None``.
@@ -101,7 +104,7 @@ class Card:
         Raises:
             ValueError: if no weights of that step ship; the message names the nearest steps.
         """
-        if step is None:
+        if step is None and self.checkpoints:
             return self.checkpoints[-1]
         for checkpoint in self.checkpoints:
             if checkpoint.step == step:
@@ -115,16 +118,21 @@ class Card:
     def write(self) -> None:
         """Write ``card.json`` into ``folder``."""
         fields = dataclasses.asdict(self)
-        del fields["folder"]
+        for name in ("folder", *(name for name in ELSEWHERE if not fields[name])):
+            del fields[name]
         lines = NUMBERS.sub(lambda column: " ".join(column[0].split()), json.dumps(fields, indent=1))
         (self.folder / "card.json").write_text(lines + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> Card:
-    """The card in ``folder``."""
+    """The card in ``folder``.
+
+    Raises:
+        ValueError: if it is of a kind that is not known here.
+    """
     fields = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    shape = fields["shape"]
-    fields["shape"] = regressor(shape) if "sizes" in shape else Shape(**shape)
+    fields.setdefault("kind", "regression" if "sizes" in fields["shape"] else "language")  # the first two kinds
+    fields["shape"] = kind_named(fields["kind"]).shape(fields["shape"])
     if outputs := fields.get("outputs"):
         fields["outputs"] = StoredOutputs(**outputs | {"steps": tuple(outputs["steps"])})
     fields["notes"] = tuple(fields["notes"])
@@ -133,18 +141,14 @@ def read_card(folder: Path) -> Card:
     return Card(folder=folder, **fields)
 
 
-def names(kind: Kind | None = None) -> tuple[str, ...]:
+def names(kind: str | None = None) -> tuple[str, ...]:
     """The models that ship with the book, in alphabetical order; those of one kind, where a kind is given.
 
     Raises:
-        ValueError: if ``kind`` is neither ``"language"`` nor ``"regression"``.
+        ValueError: if there is no such kind; the message lists them.
     """
     found = tuple(sorted(folder.parent.name for folder in SHIPPED.glob("*/card.json")))
-    if kind is None:
-        return found
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind is one of {get_args(Kind)}, got {kind!r}")
-    return tuple(name for name in found if card(name).kind == kind)
+    return found if kind is None else tuple(n for n in found if card(n).kind == kind_named(kind).word)
 
 
 @cache
@@ -162,11 +166,3 @@ def card(name: str) -> Card:
 def steps(name: str) -> tuple[int, ...]:
     """The steps of training whose weights can be loaded, ascending; step 0 is the untrained model."""
     return tuple(c.step for c in card(name).checkpoints)
-
-
-def unknown_model(name: str, known: Iterable[str]) -> str:
-    """The sentence for a model that is not there, nearest names first."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"the book ships no model {name!r}; {hint}embedded models: {', '.join(known)}"

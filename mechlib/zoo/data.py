@@ -14,10 +14,33 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechlib import text
-from mechlib.zoo.recipes import PACKAGES, Recipe
+from mechlib.zoo.recipe import Recipe
+
+PACKAGES = (
+    "torch", "sympy", "pandas", "scipy", "sklearn", "numpy", "matplotlib", "networkx", "fontTools",
+    "sphinx", "docutils", "IPython", "tornado", "rich", "PIL", "joblib", "jedi",
+)  # fmt: skip
+"""Packages of the pinned environment whose Python source is training text beside the standard library."""
+
 
 LONG_LINE = 30
 NEAR_COPY = 0.2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one batch is made of: numbers of rows of ``n_ctx + 1`` tokens."""
+
+    stdlib: int
+    """Passages of the training split of the standard library, CPython's tests included."""
+    packages: int = 0
+    """Passages of ``PACKAGES``, near copies of held-out files removed."""
+    repeated: int = 0
+    """Random tokens repeated with a random period: what makes induction heads form early in so small a model."""
+
+    @property
+    def total(self) -> int:
+        return self.stdlib + self.packages + self.repeated
 
 
 def package_files(names: Iterable[str] = PACKAGES) -> tuple[text.SourceFile, ...]:
@@ -47,7 +70,7 @@ def _long_lines(source: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a recipe. ``cache`` is a folder for encoded streams, made when missing."""
+    """The batches of a recipe on text, whose ``data`` are :class:`Rows`. ``cache`` is a folder for encoded streams."""
 
     recipe: Recipe
     cache: Path
@@ -72,7 +95,7 @@ class Batches:
     def __getitem__(self, step: int) -> Int[Tensor, "row pos"]:
         """The batch of update number ``step``: rows of ``n_ctx + 1`` tokens, the same at every call."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        rows, length = self.recipe.rows, self.recipe.shape.n_ctx + 1
+        rows, length = self.recipe.data, self.recipe.shape.n_ctx + 1
         parts = [_passages(self.stdlib, rows.stdlib, length, generator)]
         if rows.packages:
             parts.append(_passages(self.packages, rows.packages, length, generator))

@@ -53,7 +53,7 @@ def test_layers_given_the_constructed_weights_do_gradient_descent(looped):
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_a_run_that_was_stopped_ends_at_the_same_bits(tmp_path, monkeypatch, optimiser):
     recipe = dataclasses.replace(SMALL, optimiser=optimiser)
-    monkeypatch.setattr("mechlib.icl.training.SAVE_EVERY", 5)
+    monkeypatch.setattr("mechlib.training.loop.SAVE_EVERY", 5)
     whole, task = small(), tasks.LinearRegression(3)
     history = train(
         whole, task, recipe, watch=lambda m: float(m.read.weight.sum()), watch_at=(0, 4, 12), progress=False
@@ -173,7 +173,7 @@ def test_models_that_differ_in_code_or_in_what_is_trained_are_others(tmp_path):
 
 def test_what_is_watched_is_found_by_the_watch_that_is_given(tmp_path, monkeypatch):
     """Another watch, or the same with another setting, gets its own results at every look, stopped or finished."""
-    monkeypatch.setattr("mechlib.icl.training.SAVE_EVERY", 5)
+    monkeypatch.setattr("mechlib.training.loop.SAVE_EVERY", 5)
     task, looks = tasks.LinearRegression(3), (0, 4, 9, 12)
 
     class Stopped(Exception):

@@ -12,8 +12,8 @@ from mechlib import zoo
 from mechlib.icl import construction, predictors
 from mechlib.icl.compare import compare_predictors, implicit_weight, ridge_dmmse_projection
 from mechlib.icl.tasks import LinearRegression
-from mechlib.zoo.regression_recipes import REGRESSIONS, described
-from mechlib.zoo.regression_train import fresh_set, measure
+from mechlib.zoo.kinds.regression import Regression, fresh_set, measure
+from mechlib.zoo.kinds.regression_recipes import REGRESSIONS, described
 from tests.sampling import mean_is
 
 MB = 1_000_000
@@ -21,7 +21,7 @@ MB = 1_000_000
 
 def prompts(name, batch=2048, seed=50):
     recipe = REGRESSIONS[name]
-    return recipe.tasks[0].sample(batch, recipe.training.n_points, generator=torch.Generator().manual_seed(seed))
+    return recipe.data.tasks[0].sample(batch, recipe.training.n_points, generator=torch.Generator().manual_seed(seed))
 
 
 @torch.no_grad()
@@ -49,13 +49,13 @@ def test_the_models_of_the_book_are_there_and_small():
 @pytest.mark.parametrize("name", zoo.names("regression"))
 def test_the_card_tells_the_recipe_that_made_the_weights(name):
     recipe, card = REGRESSIONS[name], zoo.card(name)
-    assert card.shape == recipe.regressor and card.about == recipe.about
-    assert card.recipe == json.loads(json.dumps(recipe.settings()))
+    assert card.shape == recipe.shape and card.about == recipe.about
+    assert card.recipe == json.loads(json.dumps(Regression().settings(recipe)))
     assert zoo.steps(name) == (0, *recipe.shipped) and card.log["step"] == recipe.looks
     assert set(recipe.remarks) <= set(card.notes)
-    pools = [getattr(task, "pool", None) for task in recipe.tasks]
+    pools = [getattr(task, "pool", None) for task in recipe.data.tasks]
     expected = ["" if pool is None else hashlib.sha256(pool.numpy().tobytes()).hexdigest() for pool in pools]
-    assert card.data == {"models": list(recipe.labels), "pools": expected}
+    assert card.data == {"models": list(recipe.data.labels), "pools": expected}
     assert card.recipe["tasks"] == json.loads(json.dumps([described(task) for task in zoo.tasks(name)]))
 
 
@@ -64,7 +64,7 @@ def test_the_loss_on_the_card_can_be_measured_again(name):
     """On other prompts."""
     recipe, card = REGRESSIONS[name], zoo.card(name)
     generator = torch.Generator().manual_seed(5)
-    sets = [fresh_set(task, 2048, recipe.training.n_points, generator) for task in recipe.tasks]
+    sets = [fresh_set(task, 2048, recipe.training.n_points, generator) for task in recipe.data.tasks]
     found = measure(recipe, zoo.load(name, device="cpu"), sets)
     assert found.keys() == card.metrics.keys()
     for key, value in found.items():

@@ -9,8 +9,8 @@ import torch
 from mechlib import heads, text, zoo
 from mechlib.zoo import cards
 from mechlib.zoo.evaluation import measure, token_losses, windows
-from mechlib.zoo.recipes import RECIPES
-from mechlib.zoo.train import CURVE_ROWS
+from mechlib.zoo.kinds.language import CURVE_ROWS
+from mechlib.zoo.kinds.language_recipes import RECIPES
 
 MB = 1_000_000
 
@@ -34,14 +34,14 @@ def test_the_card_tells_the_recipe_that_made_the_weights(name):
     recipe, card = RECIPES[name], zoo.card(name)
     assert card.shape == recipe.shape
     assert zoo.steps(name)[-1] == recipe.steps
-    assert set(zoo.steps(name)) == {0, *recipe.checkpoints}
+    assert zoo.steps(name) == (0, *recipe.shipped)
     assert card.recipe["rows"] == {
-        "stdlib": recipe.rows.stdlib,
-        "packages": recipe.rows.packages,
-        "repeated": recipe.rows.repeated,
+        "stdlib": recipe.data.stdlib,
+        "packages": recipe.data.packages,
+        "repeated": recipe.data.repeated,
     }
-    assert card.recipe["seed"] == recipe.seed and card.recipe["learning_rate"] == recipe.learning_rate
-    told = f"{recipe.rows.repeated} of the {recipe.rows.total} rows" if recipe.rows.repeated else "Natural text alone"
+    assert card.recipe["seed"] == recipe.seed and card.recipe["learning_rate"] == recipe.training.learning_rate
+    told = f"{recipe.data.repeated} of the {recipe.data.total} rows" if recipe.data.repeated else "Natural text alone"
     assert told in card.notes[0]
     assert set(recipe.remarks) <= set(card.notes)
 

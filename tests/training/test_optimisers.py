@@ -6,7 +6,7 @@ from torch import nn
 
 from mechlib.icl.linear_attention import LinearSelfAttention
 from mechlib.icl.models import Architecture, ICLTransformer
-from mechlib.icl.optimisers import Muon, optimisers, orthogonalised
+from mechlib.training.optimisers import Muon, optimisers, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(7, 4), (4, 7), (5, 5)])

@@ -1,9 +1,12 @@
-"""Optimisers that keep the models of a population apart."""
+"""Optimisers that keep the models of a population apart.
+
+A matrix that stands alone has PyTorch's own ``torch.optim.Muon`` and ``clip_grad_norm_``; these take no population.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -71,3 +74,18 @@ def optimisers(model: nn.Module, kind: str, lr: float, betas: tuple[float, float
     if groups := [{"params": found, "parts": parts} for parts, found in matrices.items() if found]:
         yield Muon(groups, lr)
     yield torch.optim.Adam(rest, lr=lr, betas=betas, fused=True)
+
+
+def clip_each(parameters: Sequence[Tensor], largest: float) -> None:
+    """Scale the gradient of every model of a population by itself to a norm of ``largest`` at most.
+
+    Args:
+        parameters: with the model axis first, each with its gradient.
+        largest: infinite for no bound.
+    """
+    if largest == math.inf:
+        return
+    norm = torch.stack([p.grad.flatten(1).square().sum(1) for p in parameters]).sum(0).sqrt()
+    factor = (largest / norm).clamp(max=1)
+    for p in parameters:
+        p.grad.mul_(factor.view(-1, *[1] * (p.dim() - 1)))

@@ -1,9 +1,11 @@
-"""How each model of regression in context is trained: sizes, tasks and schedule."""
+"""How each model of regression in context is trained: sizes, tasks and schedule.
+
+The ``training`` of these recipes is a ``Recipe`` of ``mechlib.icl``; its own seed decides the prompts.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,55 +16,19 @@ from torch import Tensor
 from mechlib.icl.mixture import Mixture
 from mechlib.icl.models import Architecture
 from mechlib.icl.tasks import DecisionTree, LinearRegression, ReluNetwork, SparseLinear, Task
-from mechlib.icl.training import Recipe
-from mechlib.zoo.cards import unknown_model
+from mechlib.icl.training import Recipe as Training
+from mechlib.zoo.recipe import Recipe, unknown_model
 from mechlib.zoo.regressors import LinearLayers, Regressor
 
 
 @dataclass(frozen=True)
-class RegressionRecipe:
-    """All that determines a model or population of regression, up to the rounding of the machine that trains it."""
+class Taught:
+    """What each model of regression sees."""
 
-    name: str
-    about: str
-    regressor: Regressor
     tasks: tuple[Task, ...]
     """One that all models see, or one for each."""
-    training: Recipe
     labels: tuple[str, ...] = ("",)
     """A word for each model of a population."""
-    checkpoints: tuple[int, ...] = ()
-    """Steps whose weights ship beside those of the last, ascending."""
-    looked_at: tuple[int, ...] = ()
-    """Further steps that the card's log measures."""
-    stores_outputs: bool = False
-    """Whether the predictions at every look ship."""
-    seed: int = 0
-    """Decides the initial weights."""
-    remarks: tuple[str, ...] = ()
-    """What its training showed, for the notes of its card."""
-
-    @property
-    def shipped(self) -> tuple[int, ...]:
-        """Steps whose weights ship, ascending."""
-        return (*self.checkpoints, self.training.steps)
-
-    @property
-    def looks(self) -> tuple[int, ...]:
-        """Steps at which the weights are kept while training, ascending from 0."""
-        return tuple(sorted({0, *self.shipped, *self.looked_at}))
-
-    @property
-    def examples_per_step(self) -> int:
-        """Examples that each model sees in one update."""
-        return self.training.batch * self.training.n_points
-
-    def settings(self) -> dict[str, Any]:
-        """What its card keeps: the seed of the weights, the training, the tasks."""
-        training = dataclasses.asdict(self.training)
-        if math.isinf(self.training.clip):
-            del training["clip"]
-        return {"seed": self.seed, "training": training, "tasks": [described(task) for task in self.tasks]}
 
 
 def described(task: Task) -> dict[str, Any]:
@@ -93,35 +59,35 @@ def nested_pools(d: int, noise: float, sizes: Sequence[int | None]) -> tuple[Lin
     return tuple(LinearRegression(d, noise=noise, pool=None if size is None else pool[:size].clone()) for size in sizes)
 
 
-def _gradient_descent() -> Iterator[RegressionRecipe]:
+def _gradient_descent() -> Iterator[Recipe]:
     task = LinearRegression(10, inputs="uniform")
-    yield RegressionRecipe(
+    yield Recipe(
         name="gd-1",
         about="One layer of linear self-attention: one step of gradient descent. Trains live in seconds.",
-        regressor=Regressor(LinearLayers(10)),
-        tasks=(task,),
-        training=Recipe(steps=2_000, batch=512, n_points=11, learning_rate=1e-2),
+        shape=Regressor(LinearLayers(10)),
+        data=Taught((task,)),
+        training=Training(steps=2_000, batch=512, n_points=11, learning_rate=1e-2),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="gd-loop-2",
         about="One layer of linear self-attention passed twice.",
-        regressor=Regressor(LinearLayers(10, n_layers=2, looped=True)),
-        tasks=(task,),
-        training=Recipe(steps=3_000, batch=512, n_points=11, learning_rate=5e-3),
+        shape=Regressor(LinearLayers(10, n_layers=2, looped=True)),
+        data=Taught((task,)),
+        training=Training(steps=3_000, batch=512, n_points=11, learning_rate=5e-3),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="gd-loop-5",
         about="One layer of linear self-attention passed five times.",
-        regressor=Regressor(LinearLayers(10, n_layers=5, looped=True)),
-        tasks=(task,),
-        training=Recipe(steps=8_000, batch=256, n_points=11, learning_rate=1e-3, warmup=200, clip=0.1),
+        shape=Regressor(LinearLayers(10, n_layers=5, looped=True)),
+        data=Taught((task,)),
+        training=Training(steps=8_000, batch=256, n_points=11, learning_rate=1e-3, warmup=200, clip=0.1),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="gd-untied-2",
         about="Two layers of linear self-attention with weights of their own.",
-        regressor=Regressor(LinearLayers(10, n_layers=2)),
-        tasks=(task,),
-        training=Recipe(steps=3_000, batch=256, n_points=11, learning_rate=1e-2, warmup=100, clip=0.1),
+        shape=Regressor(LinearLayers(10, n_layers=2)),
+        data=Taught((task,)),
+        training=Training(steps=3_000, batch=256, n_points=11, learning_rate=1e-2, warmup=100, clip=0.1),
     )
 
 
@@ -137,110 +103,111 @@ SCALES = tuple(variance**-0.5 for variance in (5, 2, 1, 5))
 """What makes the variance of the values 1 in each."""
 
 
-def _muon(steps: int, n_points: int, cycles: int = 1) -> Recipe:
-    return Recipe(steps, 64, n_points, learning_rate=4e-3, warmup=100, clip=1.0, cycles=cycles, optimiser="muon")
+def _muon(steps: int, n_points: int, cycles: int = 1) -> Training:
+    return Training(steps, 64, n_points, learning_rate=4e-3, warmup=100, clip=1.0, cycles=cycles, optimiser="muon")
 
 
-def _function_classes() -> Iterator[RegressionRecipe]:
+def _function_classes() -> Iterator[Recipe]:
     sizes = Architecture(5, 21, d_model=64, n_layers=3)
     for name, layers, training in (
         ("icl-linear", 6, _muon(20_000, 11)),
         ("icl-linear-3l", 3, _muon(10_000, 11, cycles=2)),
     ):
-        yield RegressionRecipe(
+        yield Recipe(
             name=name,
             about=f"Linear regression without noise in five dimensions, {layers} layers.",
-            regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=layers)),
-            tasks=(LINEAR,),
+            shape=Regressor(Architecture(5, 11, d_model=64, n_layers=layers)),
+            data=Taught((LINEAR,)),
             training=training,
         )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-relu",
         about="Two-layer ReLU networks of eight units.",
-        regressor=Regressor(sizes),
-        tasks=(RELU,),
+        shape=Regressor(sizes),
+        data=Taught((RELU,)),
         training=_muon(8_000, 21, cycles=2),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-sparse",
         about="Linear functions of two coordinates out of five.",
-        regressor=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
-        tasks=(SPARSE,),
+        shape=Regressor(Architecture(5, 11, d_model=64, n_layers=3)),
+        data=Taught((SPARSE,)),
         training=_muon(15_000, 11, cycles=5),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-tree",
         about="Decision trees of depth two on the signs of five coordinates.",
-        regressor=Regressor(sizes),
-        tasks=(TREE,),
+        shape=Regressor(sizes),
+        data=Taught((TREE,)),
         training=_muon(6_000, 21, cycles=2),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-probe",
         about="Linear regression without noise in four dimensions, x and y in tokens of their own.",
-        regressor=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved")),
-        tasks=(LinearRegression(4),),
+        shape=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved")),
+        data=Taught((LinearRegression(4),)),
         training=_muon(3_000, 11),
     )
 
 
-def _one_for_four() -> Iterator[RegressionRecipe]:
+def _one_for_four() -> Iterator[Recipe]:
     """One model for four families beside specialists that together get as much training."""
     mixture = Mixture(5, families=FAMILIES, scales=SCALES)
     alone = tuple(Mixture(5, families=(f,), scales=(s,)) for f, s in zip(FAMILIES, SCALES, strict=True))
     wide = Architecture(5, 21, d_model=64, n_layers=3)
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-multi",
         about="One model for four families of functions, a quarter of every batch each.",
-        regressor=Regressor(wide),
-        tasks=(mixture,),
+        shape=Regressor(wide),
+        data=Taught((mixture,)),
         training=_muon(4_000, 21),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-specialists",
         about="Four models, each for one of the families of icl-multi; together they made as many steps.",
-        regressor=Regressor(wide, n_models=4),
-        tasks=alone,
+        shape=Regressor(wide, n_models=4),
+        data=Taught(alone, FAMILY_LABELS),
         training=_muon(1_000, 21),
-        labels=FAMILY_LABELS,
     )
     runs, narrow = range(3), Architecture(5, 21, n_layers=3)
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-multi-runs",
         about="As icl-multi, half as wide: three runs.",
-        regressor=Regressor(narrow, n_models=len(runs)),
-        tasks=(mixture,) * len(runs),
+        shape=Regressor(narrow, n_models=len(runs)),
+        data=Taught((mixture,) * len(runs), tuple(f"r{run}" for run in runs)),
         training=_muon(3_000, 21),
-        labels=tuple(f"r{run}" for run in runs),
     )
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-specialists-runs",
         about="Three runs of four specialists, each trained on just the part that icl-multi-runs has of its family.",
-        regressor=Regressor(narrow, n_models=4 * len(runs)),
-        tasks=tuple(task for task in alone for _ in runs),
+        shape=Regressor(narrow, n_models=4 * len(runs)),
+        data=Taught(
+            tuple(task for task in alone for _ in runs),
+            tuple(f"{family} r{run}" for family in FAMILY_LABELS for run in runs),
+        ),
         training=dataclasses.replace(_muon(3_000, 21), batch=16),
-        labels=tuple(f"{family} r{run}" for family in FAMILY_LABELS for run in runs),
     )
 
 
-def _which_algorithm() -> Iterator[RegressionRecipe]:
-    yield RegressionRecipe(
+def _which_algorithm() -> Iterator[Recipe]:
+    yield Recipe(
         name="icl-probe-seeds",
         about="Two more starts of icl-probe, each with prompts of its own, trained for two thirds of its steps.",
-        regressor=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved"), n_models=2),
-        tasks=(LinearRegression(4), LinearRegression(4)),
+        shape=Regressor(Architecture(4, 11, d_model=64, n_layers=4, tokens="interleaved"), n_models=2),
+        data=Taught((LinearRegression(4), LinearRegression(4)), ("s1", "s2")),
         training=dataclasses.replace(_muon(2_000, 11), seed=1),
-        labels=("s1", "s2"),
         seed=1,
     )
     starts, variances = 3, (0.0625, 0.25, 1.0)
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-noise",
         about="Linear regression in four dimensions with noise of three variances: three models for each.",
-        regressor=Regressor(Architecture(4, 11), n_models=starts * len(variances)),
-        tasks=tuple(LinearRegression(4, noise=var**0.5) for var in variances for _ in range(starts)),
+        shape=Regressor(Architecture(4, 11), n_models=starts * len(variances)),
+        data=Taught(
+            tuple(LinearRegression(4, noise=var**0.5) for var in variances for _ in range(starts)),
+            tuple(f"{var:g} s{start}" for var in variances for start in range(starts)),
+        ),
         training=_muon(4_000, 11),
-        labels=tuple(f"{var:g} s{start}" for var in variances for start in range(starts)),
     )
 
 
@@ -251,14 +218,13 @@ def _pool_labels(sizes: Sequence[int | None]) -> tuple[str, ...]:
     return tuple("infinite" if size is None else str(size) for size in sizes)
 
 
-def _task_diversity() -> Iterator[RegressionRecipe]:
-    yield RegressionRecipe(
+def _task_diversity() -> Iterator[Recipe]:
+    yield Recipe(
         name="icl-diversity",
         about="Linear regression with noise: the same model on pools of 4 to 1024 tasks, and on new tasks always.",
-        regressor=Regressor(Architecture(4, 8), n_models=len(POOLS)),
-        tasks=nested_pools(4, 0.5, POOLS),
-        training=Recipe(steps=12_000, batch=32, n_points=8, learning_rate=3e-3, warmup=500, clip=1.0),
-        labels=_pool_labels(POOLS),
+        shape=Regressor(Architecture(4, 8), n_models=len(POOLS)),
+        data=Taught(nested_pools(4, 0.5, POOLS), _pool_labels(POOLS)),
+        training=Training(steps=12_000, batch=32, n_points=8, learning_rate=3e-3, warmup=500, clip=1.0),
         checkpoints=(4_487,),
         looked_at=log_spaced(50, 12_000, 40),
         stores_outputs=True,
@@ -268,22 +234,21 @@ def _task_diversity() -> Iterator[RegressionRecipe]:
 TRANSIENT_POOLS = (8, 16, 32, None)
 
 
-def _transient_ridge() -> Iterator[RegressionRecipe]:
+def _transient_ridge() -> Iterator[Recipe]:
     steps = 26_166
-    yield RegressionRecipe(
+    yield Recipe(
         name="icl-transient",
         about="Linear regression with little noise, trained for long: pools of 8 to 32 tasks, and new tasks always.",
-        regressor=Regressor(Architecture(4, 8), n_models=len(TRANSIENT_POOLS)),
-        tasks=nested_pools(4, 0.125**0.5, TRANSIENT_POOLS),
-        training=Recipe(steps, batch=64, n_points=8, learning_rate=3e-3, warmup=200, clip=1.0, schedule="constant"),
-        labels=_pool_labels(TRANSIENT_POOLS),
+        shape=Regressor(Architecture(4, 8), n_models=len(TRANSIENT_POOLS)),
+        data=Taught(nested_pools(4, 0.125**0.5, TRANSIENT_POOLS), _pool_labels(TRANSIENT_POOLS)),
+        training=Training(steps, batch=64, n_points=8, learning_rate=3e-3, warmup=200, clip=1.0, schedule="constant"),
         checkpoints=(1_844, 2_050, 9_056, 19_032, 23_532),
         looked_at=log_spaced(50, steps, 60),
         stores_outputs=True,
     )
 
 
-def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
+def _one_piece_at_a_time() -> Iterator[Recipe]:
     """Between linear attention alone and a whole block: what each piece does to the match with a gradient step."""
     bare = {"n_layers": 1, "n_heads": 1, "d_mlp": 0, "attention": "linear", "norm": False}
     whole = {"attention": "softmax", "norm": True, "d_mlp": None}
@@ -298,13 +263,12 @@ def _one_piece_at_a_time() -> Iterator[RegressionRecipe]:
     }
     seeds = 5
     for name, (about, parts) in pieces.items():
-        yield RegressionRecipe(
+        yield Recipe(
             name=f"step-{name}",
             about=f"Linear regression in five dimensions by {about}: five models of one population.",
-            regressor=Regressor(Architecture(5, 11, **(bare | parts)), n_models=seeds),
-            tasks=(LINEAR,),
-            training=Recipe(steps=2_000, batch=64, n_points=11, learning_rate=5e-3, warmup=100, clip=1.0),
-            labels=tuple(f"s{seed}" for seed in range(seeds)),
+            shape=Regressor(Architecture(5, 11, **(bare | parts)), n_models=seeds),
+            data=Taught((LINEAR,), tuple(f"s{seed}" for seed in range(seeds))),
+            training=Training(steps=2_000, batch=64, n_points=11, learning_rate=5e-3, warmup=100, clip=1.0),
         )
 
 
@@ -330,4 +294,4 @@ def tasks(name: str) -> tuple[Task, ...]:
     """
     if name not in REGRESSIONS:
         raise ValueError(unknown_model(name, REGRESSIONS))
-    return REGRESSIONS[name].tasks
+    return REGRESSIONS[name].data.tasks

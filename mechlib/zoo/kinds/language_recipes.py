@@ -1,61 +1,33 @@
-"""How each model of the zoo is trained: the sizes, the data and the schedule, nothing else."""
+"""How each language model of the zoo is trained: the sizes, the text and the schedule."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from mechlib.bridge import Shape
-
-PACKAGES = (
-    "torch", "sympy", "pandas", "scipy", "sklearn", "numpy", "matplotlib", "networkx", "fontTools",
-    "sphinx", "docutils", "IPython", "tornado", "rich", "PIL", "joblib", "jedi",
-)  # fmt: skip
-"""Packages of the pinned environment whose Python source is training text beside the standard library."""
+from mechlib.zoo.data import Rows
+from mechlib.zoo.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What one batch is made of: numbers of rows of ``n_ctx + 1`` tokens."""
+class TextTraining:
+    """How the updates of a language model are made."""
 
-    stdlib: int
-    """Passages of the training split of the standard library, CPython's tests included."""
-    packages: int = 0
-    """Passages of ``PACKAGES``, near copies of held-out files removed."""
-    repeated: int = 0
-    """Random tokens repeated with a random period: what makes induction heads form early in so small a model."""
-
-    @property
-    def total(self) -> int:
-        return self.stdlib + self.packages + self.repeated
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that determines a model of the zoo, up to the rounding of the machine that trains it."""
-
-    name: str
-    about: str
-    shape: Shape
-    rows: Rows
     steps: int
-    checkpoints: tuple[int, ...]
-    """Steps whose weights ship, ascending; the last is ``steps``."""
     learning_rate: float = 2e-3
     warmup: int = 100
     decay_from: int | None = None
     """First step of the linear decay to zero; ``None`` for a constant rate to the end."""
     weight_decay: float = 0.05
-    seed: int = 0
-    optimiser: str = "adamw"
-    """``"adamw"``, or ``"muon"``: Muon for the matrices inside the blocks, AdamW for everything else."""
-    remarks: tuple[str, ...] = ()
-    """What its training showed, for the notes of its card."""
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """``"muon"``: Muon for the matrices inside the blocks, AdamW for everything else."""
 
-    @property
-    def tokens_per_step(self) -> int:
-        return self.rows.total * self.shape.n_ctx
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "muon"):
+            raise ValueError(f"optimiser is 'adamw' or 'muon', got {self.optimiser!r}")
 
     def rate(self, step: int) -> float:
         """The learning rate of the update number ``step`` (from 0)."""
@@ -63,6 +35,10 @@ class Recipe:
         if self.decay_from is None or step < self.decay_from:
             return rate
         return rate * (self.steps - step) / (self.steps - self.decay_from)
+
+
+LOOK_EVERY = 250
+"""Steps between two lines of the log of a language model."""
 
 
 def _shape(n_layers: int, d_model: int, *, d_mlp: int = 0) -> Shape:
@@ -75,22 +51,20 @@ LENS = Recipe(
     name="code-4l-mlp",
     about="Four layers with MLPs: the model of the logit-lens chapter.",
     shape=_shape(4, 192, d_mlp=768),
-    rows=Rows(stdlib=6, packages=9, repeated=1),
-    steps=10_000,
-    checkpoints=(250, 1_000, 4_000, 7_000, 10_000),
-    decay_from=4_500,
-    learning_rate=3e-3,
-    optimiser="muon",
+    data=Rows(stdlib=6, packages=9, repeated=1),
+    training=TextTraining(10_000, learning_rate=3e-3, decay_from=4_500, optimiser="muon"),
+    checkpoints=(250, 1_000, 4_000, 7_000),
+    look_every=LOOK_EVERY,
 )
 
 INDUCTION = Recipe(
     name="code-2l",
     about="Two layers of attention only: the model of the induction chapter, dense in checkpoints at onset.",
     shape=_shape(2, 128),
-    rows=Rows(stdlib=7, repeated=1),
-    steps=12_000,
-    checkpoints=(1_000, 2_000, 3_000, 3_500, *range(4_000, 4_801, 100), 5_000, 6_000, 9_000, 12_000),
-    decay_from=9_000,
+    data=Rows(stdlib=7, repeated=1),
+    training=TextTraining(12_000, decay_from=9_000),
+    checkpoints=(1_000, 2_000, 3_000, 3_500, *range(4_000, 4_801, 100), 5_000, 6_000, 9_000),
+    look_every=LOOK_EVERY,
 )
 
 
@@ -99,14 +73,13 @@ SEED_CHECKPOINTS = {1: (7_000, 7_300, 7_500, 9_000), 2: (5_500, 6_000, 6_200, 7_
 
 
 def _induction_seeds() -> Iterator[Recipe]:
-    for seed, checkpoints in SEED_CHECKPOINTS.items():
+    for seed, (*checkpoints, last) in SEED_CHECKPOINTS.items():
         yield dataclasses.replace(
             INDUCTION,
             name=f"code-2l-s{seed}",
             about=f"code-2l from seed {seed}, at a constant rate to the end.",
-            steps=checkpoints[-1],
-            checkpoints=checkpoints,
-            decay_from=None,
+            training=TextTraining(last),
+            checkpoints=tuple(checkpoints),
             seed=seed,
         )
 
@@ -117,27 +90,23 @@ def _induction_controls() -> Iterator[Recipe]:
         name="code-1l",
         about="One layer of attention only: the control of the induction chapter.",
         shape=_shape(1, 128),
-        checkpoints=(4_000, 6_000, 12_000),
+        checkpoints=(4_000, 6_000),
     )
     yield dataclasses.replace(
         INDUCTION,
         name="code-2l-decay",
         about="code-2l with a rate that falls from the start: is the onset the schedule's doing?",
-        steps=6_000,
-        checkpoints=(5_000, 6_000),
-        decay_from=INDUCTION.warmup,
+        training=TextTraining(6_000, decay_from=100),
+        checkpoints=(5_000,),
         remarks=("The rate falls to zero over 6,000 steps; by then no induction head has formed.",),
     )
     yield dataclasses.replace(
         INDUCTION,
         name="code-2l-natural",
         about="code-2l without repeated rows: what natural text alone teaches of induction.",
-        rows=Rows(stdlib=2, packages=6),
-        steps=13_000,
-        checkpoints=(4_000, 8_000, 13_000),
-        decay_from=10_000,
-        learning_rate=4e-3,
-        optimiser="muon",
+        data=Rows(stdlib=2, packages=6),
+        training=TextTraining(13_000, learning_rate=4e-3, decay_from=10_000, optimiser="muon"),
+        checkpoints=(4_000, 8_000),
         remarks=(
             "What it took: 13,000 steps, 26.6 million tokens, 14 CPU minutes; Muon, and packages as text. Its one "
             "induction head puts .64 of its attention on the target at step 8,000 and .61 at the last (means over 16 "
@@ -164,10 +133,9 @@ def _twins() -> Iterator[Recipe]:
                 name=f"twin-{kind}-s{seed}",
                 about=abouts[kind],
                 shape=shape,
-                rows=Rows(stdlib=4),
-                steps=3_000,
-                checkpoints=(3_000,),
-                decay_from=2_000,
+                data=Rows(stdlib=4),
+                training=TextTraining(3_000, decay_from=2_000),
+                look_every=LOOK_EVERY,
                 seed=seed,
             )
 

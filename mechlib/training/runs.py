@@ -1,6 +1,6 @@
 """A folder of training holds one run: what determines the run lies beside its state, and another is refused.
 
-Trainings that resume call ``claim`` before they read anything else there.
+The loop calls ``claim`` before it reads anything else there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from mechlib.files import written_whole
 
 IDENTITY, STATE = "run.pt", "state.pt"
 """The files of a run: what determines it, and how far it is."""
@@ -69,9 +71,8 @@ def described(model: nn.Module) -> dict[str, Any]:
 def write(value: Any, file: Path) -> None:
     """Save in one stroke: a file of that name is whole, whenever the process is killed."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".tmp")
-    torch.save(value, partial)
-    partial.replace(file)
+    with written_whole(file) as stream:
+        torch.save(value, stream)
 
 
 def _facts(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,47 @@
+"""What tests of the zoo share: a small text, an empty shop, a run that is killed."""
+
+import pytest
+
+from mechlib import text, zoo
+from mechlib.training import Loop
+from mechlib.training import loop as module
+from mechlib.zoo import cards, release
+
+
+@pytest.fixture
+def small_corpus(monkeypatch):
+    """Twelve files to train on, and three held out."""
+    documents = {"train": text.files("train")[:12], "held_out": text.files("held_out")[:3]}
+    monkeypatch.setattr(text, "files", lambda split, tests=False: documents[split])
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """An empty place for models that ship."""
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(release, "SHIPPED", tmp_path / "shipped")
+    zoo.card.cache_clear()
+    yield tmp_path
+    zoo.card.cache_clear()
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """``killed(step, call)``: ``call()``, stopped before that update, with the state saved every three."""
+    monkeypatch.setattr(module, "SAVE_EVERY", 3)
+
+    class Killed(BaseException):
+        pass
+
+    def run(step, call):
+        def update(self):
+            if self.step == step:
+                raise Killed
+            return original(self)
+
+        original = Loop._update
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Loop, "_update", update)
+            call()
+
+    return run

@@ -134,7 +134,7 @@ def test_a_finished_run_can_be_asked_for_by_its_recipe(word, tmp_path, small_cor
 
 def test_a_kind_that_is_not_trained_has_no_recipes():
     others = [kind for kind in KINDS if not isinstance(kind, TrainedKind)]
-    assert [kind.word for kind in others] == []
+    assert [kind.word for kind in others] == ["folder"]
     assert all(not kind.recipes for kind in others)
 
 
@@ -143,7 +143,7 @@ def test_unknown_names_and_kinds_are_answered_with_the_nearest(tmp_path):
         train("code-2", folder=tmp_path)
     with pytest.raises(ValueError, match="did you mean 'icl-linear'"):
         train("icl-liner", folder=tmp_path)
-    with pytest.raises(ValueError, match=r"'language', 'regression'\).*got 'vision'"):
+    with pytest.raises(ValueError, match=r"'language', 'regression', 'folder'\).*got 'vision'"):
         zoo.names("vision")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechlib.zoo.kinds.folder import Folder
 from mechlib.zoo.kinds.kind import Kind, TrainedKind
 from mechlib.zoo.kinds.language import Language
 from mechlib.zoo.kinds.regression import Regression
@@ -12,6 +13,7 @@ __all__ = ["KINDS", "Kind", "TrainedKind", "kind_named", "recipe_named"]
 KINDS: tuple[Kind, ...] = (
     Language(),
     Regression(),
+    Folder(),
 )
 
 

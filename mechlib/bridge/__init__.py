@@ -11,7 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from mechlib.bridge.control import shuffled
 from mechlib.bridge.native import NativeBridge, Shape, native
-from mechlib.bridge.pretrained import from_transformers
+from mechlib.bridge.pretrained import around, from_transformers
 from mechlib.bridge.properties import attention_scales, kind_of, require_bridge, resolve_device, weights_digest
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "NativeBridge",
     "Shape",
     "TransformerBridge",
+    "around",
     "attention_scales",
     "from_transformers",
     "kind_of",

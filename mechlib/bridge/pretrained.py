@@ -18,7 +18,7 @@ from transformer_lens.model_bridge.generalized_components import (
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
 from transformer_lens.tools.model_registry.registry_io import resolve_model_alias
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mechlib.bridge import originals
 from mechlib.bridge.properties import kind_of, resolve_device
@@ -88,16 +88,28 @@ def _helps(load: Callable[..., PreTrainedModel], source: str, name: str, default
     return _bridged(other, source)[1] is None
 
 
+def around(
+    original: PreTrainedModel, *, name: str, tokenizer: PreTrainedTokenizerBase | None = None
+) -> TransformerBridge:
+    """A bridge in eval mode around a model of ``transformers`` that is in memory, whose modules it takes over.
+
+    Unlike :func:`from_transformers` it compares no logits.
+    """
+    config = copy.deepcopy(original.config)
+    architecture = determine_architecture_from_hf_config(config)
+    model = build_bridge_from_module(original, architecture, hf_config=config, tokenizer=tokenizer, model_name=name)
+    return _as_computed(model, original).eval()
+
+
 def _around(original: PreTrainedModel, source: str) -> TransformerBridge:
+    if not originals.has_tokenizer(source):
+        return around(original, name=source)
+    model = TransformerBridge.boot_transformers(source, hf_model=original, device=original.device, dtype=original.dtype)
+    return _as_computed(model, original)
+
+
+def _as_computed(model: TransformerBridge, original: PreTrainedModel) -> TransformerBridge:
     """The bridge that TransformerLens builds, brought to what ``transformers`` computes where it departs from that."""
-    if originals.has_tokenizer(source):
-        model = TransformerBridge.boot_transformers(
-            source, hf_model=original, device=original.device, dtype=original.dtype
-        )
-    else:
-        config = copy.deepcopy(original.config)
-        architecture = determine_architecture_from_hf_config(config)
-        model = build_bridge_from_module(original, architecture, hf_config=config, model_name=source)
     model.cfg.d_mlp = getattr(original.config, "ffn_dim", model.cfg.d_mlp)  # OPT's is taken for 4 d_model
     _complete_final_norm(model)
     for module in model.modules():

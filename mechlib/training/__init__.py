@@ -1,4 +1,4 @@
-"""Training that can be left and gone on from: the one loop, whose a folder is, and the optimisers of populations.
+"""Training that can be stopped and gone on with: the one loop, what a folder holds of a run, optimisers of populations.
 
 It takes any ``nn.Module`` and knows no model of the book.
 """

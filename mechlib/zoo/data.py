@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechlib import text
+from mechlib.files import written_whole
 from mechlib.zoo.recipe import Recipe
 
 PACKAGES = (
@@ -88,8 +89,8 @@ class Batches:
         file = self.cache / f"{label}-{key}.pt"
         if not file.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            torch.save(text.stream(documents).to(torch.int16), file.with_suffix(".tmp"))
-            file.with_suffix(".tmp").replace(file)
+            with written_whole(file) as stream:
+                torch.save(text.stream(documents).to(torch.int16), stream)
         return torch.load(file)
 
     def __getitem__(self, step: int) -> Int[Tensor, "row pos"]:

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechlib.bridge import Shape
+from mechlib.patterns import pattern_mask
+from mechlib.zoo.decoder import Decoder
 
 
 def windows(stream: Int[Tensor, " pos"], length: int) -> Int[Tensor, "row pos"]:
@@ -48,14 +50,31 @@ def repeat_loss(model: nn.Module, d_vocab: int, n_ctx: int) -> float:
     """The loss in nats per token on the second copy of random tokens, which only its first copy predicts.
 
     A model that ignores the context pays at least log(``d_vocab`` - 1) on average, one that copies pays nothing.
-    The 32 rows are the same at every call and in no training batch: tokens 1 to ``d_vocab`` - 1, drawn uniformly, 50
-    of them (half the context, if it is shorter) and then the same once more. The first token of the copy, which
-    nothing announces, is left out.
+    On :func:`repeats`; the first token of the copy, which nothing announces, is left out.
+    """
+    rows = repeats(d_vocab, n_ctx)
+    return token_losses(model, rows)[:, rows.shape[1] // 2 :].mean().item()
+
+
+def induction_score(model: Decoder, tokens: Int[Tensor, "row pos"]) -> float:
+    """The attention that the best head puts on what followed the same token earlier, 0 to 1.
+
+    A mean over the queries that have such a target.
+    """
+    mask = pattern_mask(tokens, "induction")
+    on_target = (model.patterns(tokens) * mask[:, None]).sum(-1)
+    return (on_target.sum((1, 3)) / mask.any(-1).sum()).max().item()
+
+
+def repeats(d_vocab: int, n_ctx: int) -> Int[Tensor, "row pos"]:
+    """Random tokens twice over: 32 rows, the same at every call and in no training batch.
+
+    Tokens 1 to ``d_vocab`` - 1, drawn uniformly, 50 of them (half the context, if it is shorter) and then the same once
+    more.
     """
     period = min(REPEAT_PERIOD, n_ctx // 2)
     generator = torch.Generator().manual_seed(REPEAT_SEED)
-    block = torch.randint(1, d_vocab, (REPEAT_ROWS, period), generator=generator)
-    return token_losses(model, block.repeat(1, 2))[:, period:].mean().item()
+    return torch.randint(1, d_vocab, (REPEAT_ROWS, period), generator=generator).repeat(1, 2)
 
 
 def measure(model: nn.Module, shape: Shape, passages: Int[Tensor, "row pos"]) -> dict[str, float]:

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from mechlib import bridge
-from mechlib.patterns import pattern_mask
 from mechlib.zoo.decoder import Decoder
+from mechlib.zoo.evaluation import induction_score
 
 D_VOCAB = 64
 N_CTX = 64
@@ -152,10 +152,8 @@ def _measure(model: Decoder, rows: Int[Tensor, "row pos"], periods: Int[Tensor, 
     tokens, targets = rows[:, :-1], rows[:, 1:]
     predictable = torch.arange(N_CTX) >= periods
     logits = model(tokens)[predictable]
-    mask = pattern_mask(tokens, "induction")
-    on_target = (model.patterns(tokens) * mask[:, None]).sum(-1)
     return (
         F.cross_entropy(logits, targets[predictable]).item(),
         (logits.argmax(-1) == targets[predictable]).float().mean().item(),
-        (on_target.sum((1, 3)) / mask.any(-1).sum()).max().item(),
+        induction_score(model, tokens),
     )

@@ -143,7 +143,7 @@ def test_unknown_names_and_kinds_are_answered_with_the_nearest(tmp_path):
         train("code-2", folder=tmp_path)
     with pytest.raises(ValueError, match="did you mean 'icl-linear'"):
         train("icl-liner", folder=tmp_path)
-    with pytest.raises(ValueError, match=r"'language', 'regression', 'folder'\).*got 'vision'"):
+    with pytest.raises(ValueError, match=r"'language', 'regression', 'folder', 'docstring'.*got 'vision'"):
         zoo.names("vision")
 
 
@@ -154,6 +154,6 @@ def test_checkpoints_ascend_below_the_last_step(checkpoints):
 
 
 def test_cards_of_models_trained_here_say_nothing_of_a_licence(tmp_path, small_corpus):
-    card = run("language", tmp_path)
+    card = run("docstring", tmp_path)
     assert not {"licence", "attribution", "source", "parts"} & json.loads((tmp_path / "card.json").read_text()).keys()
     assert card.licence == ""

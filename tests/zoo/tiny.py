@@ -6,6 +6,7 @@ from mechlib.icl.tasks import LinearRegression
 from mechlib.icl.training import Recipe as Training
 from mechlib.zoo.data import Rows
 from mechlib.zoo.kinds import KINDS, TrainedKind
+from mechlib.zoo.kinds.docstring import DocstringRows
 from mechlib.zoo.kinds.language_recipes import TextTraining
 from mechlib.zoo.kinds.regression_recipes import Taught, nested_pools
 from mechlib.zoo.recipe import Recipe
@@ -39,6 +40,15 @@ LINEAR = Recipe(
     seed=3,
     remarks=("Small.",),
 )
-TINY = {"language": LANGUAGE, "regression": POPULATION}
+DOCSTRING = Recipe(
+    name="tiny-docstring",
+    about="A test.",
+    shape=Shape(n_layers=2, d_model=32, n_heads=2, d_head=16, d_mlp=0, n_ctx=48, d_vocab=2048),
+    data=DocstringRows(stdlib=2, repeated=1, docstrings=2),
+    training=TextTraining(6, learning_rate=3e-3, warmup=2),
+    checkpoints=(2,),
+    look_every=3,
+)
+TINY = {"language": LANGUAGE, "regression": POPULATION, "docstring": DOCSTRING}
 """For every kind that is trained, the recipe on which it keeps the contract of all."""
 TRAINED = {kind.word: kind for kind in KINDS if isinstance(kind, TrainedKind)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechlib.zoo.kinds.docstring import Docstring
 from mechlib.zoo.kinds.folder import Folder
 from mechlib.zoo.kinds.kind import Kind, TrainedKind
 from mechlib.zoo.kinds.language import Language
@@ -14,6 +15,7 @@ KINDS: tuple[Kind, ...] = (
     Language(),
     Regression(),
     Folder(),
+    Docstring(),
 )
 
 

@@ -1,0 +1,254 @@
+"""Models of attention only that complete docstrings, trained here on synthetic ones beside the standard library.
+
+The task is that of Heimersheim and Janiak (2023), "A circuit for Python docstrings in a 4-layer attention-only
+transformer": after ``def port(self, load, size, file, last):`` and a docstring that has described ``load`` and
+``size``, the next word after ``:param`` is ``file``.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from mechlib import bridge, text
+from mechlib.bridge import Shape
+from mechlib.zoo.data import Batches, Rows
+from mechlib.zoo.decoder import Decoder
+from mechlib.zoo.evaluation import induction_score, repeats
+from mechlib.zoo.kinds.language import Language, TextMeter
+from mechlib.zoo.kinds.language_recipes import LOOK_EVERY, TextTraining
+from mechlib.zoo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
+
+    from mechlib.zoo.cards import Card
+
+STYLES = (":param", ":arg", "@param")
+"""What stands before an argument in the docstrings of training."""
+HELD_OUT_STYLE = "@arg"
+"""What stands there in none of them: the two halves are known, their conjunction is not."""
+NO_NAMES = frozenset({"self", "cls", "param", "arg", "args", *keyword.kwlist})
+MEASURED, MEASURE_SEED = 256, 4_107
+"""How many prompts each share is measured on, and what they are drawn from."""
+BATCH_SEED = 500_000_000
+"""Keeps what docstrings are drawn from apart from what passages are drawn from."""
+
+
+@dataclass(frozen=True)
+class DocstringRows(Rows):
+    """Rows as language models have them, and rows of synthetic docstrings."""
+
+    docstrings: int = 1
+
+    @property
+    def total(self) -> int:
+        return super().total + self.docstrings
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Definitions with a docstring that breaks off before the name of an argument."""
+
+    tokens: Int[Tensor, "prompt pos"]
+    arguments: Int[Tensor, "prompt argument"]
+    """The arguments of each definition, in their order, as tokens."""
+    answer: Int[Tensor, " prompt"]
+    """The argument that comes next."""
+
+
+@cache
+def words(*, held_out: bool) -> tuple[str, ...]:
+    """Names and words of the docstrings: lower-case words that are one token after a space.
+
+    One word in eight, told by the hash that also splits the files (``text.is_held_out``), is in no docstring of
+    training; it does occur in the standard library.
+    """
+    found = (token[1:] for token in text.tokenizer().get_vocab() if re.fullmatch("Ġ[a-z]{3,9}", token))
+    names = (w for w in found if w not in NO_NAMES and len(text.encode(f" {w}", bos=False)) == 1)
+    return tuple(sorted(w for w in names if text.is_held_out(w) == held_out))
+
+
+def prompts(
+    n: int, *, generator: torch.Generator, held_out: bool = True, style: str = ":param", documented: int = 2
+) -> Prompts:
+    """Definitions with four arguments, of which the docstring has described the first ``documented``.
+
+    Args:
+        held_out: words that no docstring of training holds, or words of training.
+        style: what stands before an argument; one of ``STYLES``, or ``HELD_OUT_STYLE``.
+
+    Raises:
+        ValueError: if ``documented`` is not 0 to 3, or ``n`` below 1.
+    """
+    if n < 1 or documented not in range(4):
+        raise ValueError(f"n is at least 1 and documented 0 to 3, got {n} and {documented}")
+    drawn = [_source(words(held_out=held_out), 4, style, generator) for _ in range(n)]
+    rows = [text.encode("\n".join(lines[: 3 + documented]) + f"\n    {style}") for lines, _ in drawn]
+    names = torch.tensor([[int(text.encode(f" {name}", bos=False)) for name in own] for _, own in drawn])
+    return Prompts(torch.stack(rows), names, names[:, documented])
+
+
+def _source(
+    known: tuple[str, ...], n_arguments: int, style: str, generator: torch.Generator
+) -> tuple[list[str], list[str]]:
+    """The lines of a definition with its docstring, in which every word follows a space, and its arguments."""
+    order = torch.randperm(len(known), generator=generator)[: 4 + 3 * n_arguments].tolist()
+    name, *rest = (known[i] for i in order)
+    summary, arguments, others = rest[:3], rest[3 : 3 + n_arguments], rest[3 + n_arguments :]
+    lines = [f"def {name}(self, {', '.join(arguments)}):", '    """', f"    {' '.join(summary)}\n"]
+    for i, argument in enumerate(arguments):
+        lines.append(f"    {style} {argument}: {' '.join(others[2 * i : 2 * i + 2])}")
+    return [*lines, '    """'], arguments
+
+
+class DocstringBatches(Batches):
+    """Rows of text, then rows of docstrings, one after the other from the row's first token on."""
+
+    def __getitem__(self, step: int) -> Int[Tensor, "row pos"]:
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step + BATCH_SEED)
+        docstrings = [self._row(generator) for _ in range(self.recipe.data.docstrings)]
+        return torch.cat([super().__getitem__(step), torch.stack(docstrings)])
+
+    def _row(self, generator: torch.Generator) -> Int[Tensor, " pos"]:
+        length, parts, known = self.recipe.shape.n_ctx + 1, [], words(held_out=False)
+        while sum(map(len, parts)) < length:
+            n_arguments, style = 3 + _below(4, generator), STYLES[_below(len(STYLES), generator)]
+            lines, _ = _source(known, n_arguments, style, generator)
+            parts.append(text.encode("\n".join(lines) + "\n"))
+        return torch.cat(parts)[:length]
+
+
+def _below(n: int, generator: torch.Generator) -> int:
+    return int(torch.randint(n, (), generator=generator))
+
+
+def _recipes() -> Iterator[Recipe]:
+    for n_layers in (3, 4):
+        for seed in range(3):
+            yield Recipe(
+                name=f"docstring-{n_layers}l" + (f"-s{seed}" if seed else ""),
+                about=f"Attention only, {n_layers} layers: completes the arguments of a docstring; seed {seed}.",
+                shape=Shape(n_layers, d_model=128, n_heads=4, d_head=32, d_mlp=0, n_ctx=128, d_vocab=2048),
+                data=DocstringRows(stdlib=8, repeated=2, docstrings=6),
+                training=TextTraining(8_000, learning_rate=4e-3, decay_from=6_000, optimiser="muon"),
+                look_every=LOOK_EVERY,
+                seed=seed,
+            )
+
+
+class Docstring(Language):
+    """A :class:`Decoder` while it trains; loaded, a GPT-2 of ``transformers`` whose MLPs are zero.
+
+    In that form TransformerLens can split the inputs of queries, keys and values, show each head's result, and
+    attribute and patch edges and paths, which it cannot in its native form.
+    """
+
+    word = "docstring"
+    legend = "Attention only, trained on docstrings too. Loss: nats per token on held-out files."
+    recipes: ClassVar = {recipe.name: recipe for recipe in _recipes()}
+
+    def batches(self, recipe: Recipe, cache: Path) -> DocstringBatches:
+        return DocstringBatches(recipe, cache)
+
+    def meter(self, recipe: Recipe, batches: Batches) -> _Meter:
+        return _Meter(recipe, batches)
+
+    def told(self, recipe: Recipe, batches: Batches) -> dict[str, Any]:
+        lists = {"docstring_words": len(words(held_out=False)), "docstring_words_held_out": len(words(held_out=True))}
+        return super().told(recipe, batches) | lists
+
+    def notes(self, recipe: Recipe) -> tuple[str, ...]:
+        return (
+            f"{recipe.data.docstrings} of the {recipe.data.total} rows of every batch are synthetic docstrings with "
+            f"{', '.join(STYLES)} and names from a list; {HELD_OUT_STYLE} and one name in eight are in none of them.",
+            "Loaded as a GPT-2 with MLPs of zeros, so that path patching works: cfg.attn_only is False, and "
+            "blocks.N.hook_mlp_out is zero.",
+            *super().notes(recipe),
+        )
+
+    def placed(
+        self, card: Card, weights: dict[str, Tensor], *, device: str | torch.device, dtype: torch.dtype
+    ) -> bridge.TransformerBridge:
+        model = as_gpt2(card.shape, weights).to(bridge.resolve_device(device), dtype)
+        return bridge.around(model, name=card.name, tokenizer=text.for_transformers())
+
+
+@dataclass(frozen=True)
+class _Meter(TextMeter):
+    """Beside the losses on text, the share of prompts whose next argument has the highest logit of all tokens."""
+
+    @torch.no_grad()
+    def line(self, model: Decoder) -> dict[str, float]:
+        on_text = super().line(model)
+        shape, device = self.recipe.shape, next(model.parameters()).device
+        again = repeats(shape.d_vocab, shape.n_ctx).to(device)
+        return {
+            "held_out": on_text["held_out"],
+            "repeat": on_text["repeat"],
+            "induction": round(induction_score(model, again), 4),
+            **arguments_right(model),
+        }
+
+    def metrics(self, model: Decoder) -> dict[str, float]:
+        line = self.line(model)
+        return super().metrics(model) | {key: line[key] for key in line if key not in ("held_out", "repeat")}
+
+
+def arguments_right(model: nn.Module) -> dict[str, float]:
+    """``argument``: held-out words in a style of training; ``argument_new_style``: in the style that is in none."""
+    device, found = next(model.parameters()).device, {}
+    for label, style in (("argument", ":param"), ("argument_new_style", HELD_OUT_STYLE)):
+        given = prompts(MEASURED, generator=torch.Generator().manual_seed(MEASURE_SEED), style=style)
+        best = model(given.tokens.to(device))[:, -1].argmax(-1).cpu()
+        found[label] = round((best == given.answer).float().mean().item(), 4)
+    return found
+
+
+def as_gpt2(shape: Shape, weights: dict[str, Tensor]) -> GPT2LMHeadModel:
+    """The weights of a tied :class:`Decoder` of attention only as a GPT-2, whose MLPs are zero.
+
+    Raises:
+        ValueError: for a shape that this format does not hold.
+    """
+    from transformers import GPT2Config, GPT2LMHeadModel  # takes seconds, which training alone does not need
+
+    if shape.d_mlp or not shape.tied or shape.n_heads * shape.d_head != shape.d_model:
+        raise ValueError(f"a tied shape of attention only with n_heads * d_head = d_model is needed, got {shape}")
+    config = GPT2Config(
+        vocab_size=shape.d_vocab,
+        n_positions=shape.n_ctx,
+        n_embd=shape.d_model,
+        n_layer=shape.n_layers,
+        n_head=shape.n_heads,
+        n_inner=1,
+        bos_token_id=text.BOS,
+        eos_token_id=text.BOS,
+        output_attentions=True,
+        attn_implementation="eager",
+    )
+    with torch.random.fork_rng(devices=[]):
+        model = GPT2LMHeadModel(config).eval()
+    own = {name: torch.zeros_like(value) if ".mlp." in name else value for name, value in model.state_dict().items()}
+    renamed = {"tok_embed": "wte", "pos": "wpe", "ln_out": "ln_f"}
+    for old, new in renamed.items():
+        own |= {f"transformer.{new}.{k.rpartition('.')[2]}": v for k, v in weights.items() if k.startswith(f"{old}.")}
+    own["lm_head.weight"] = weights["tok_embed.weight"]
+    for layer in range(shape.n_layers):
+        there, here = f"transformer.h.{layer}.", f"layers.{layer}."
+        for part in ("weight", "bias"):
+            joint = torch.cat([weights[f"{here}attn.{name}.{part}"] for name in "qkv"])
+            own[f"{there}ln_1.{part}"] = weights[f"{here}ln1.{part}"]
+            own[f"{there}attn.c_attn.{part}"] = joint.t()
+            own[f"{there}attn.c_proj.{part}"] = weights[f"{here}attn.o.{part}"].t()
+    model.load_state_dict(own)
+    return model

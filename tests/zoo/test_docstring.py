@@ -1,0 +1,109 @@
+"""The docstring task: its words, prompts and batches, what is measured on it, and the form its models are loaded in."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from mechlib import bridge, text
+from mechlib.bridge import Shape
+from mechlib.zoo import files
+from mechlib.zoo.decoder import Decoder
+from mechlib.zoo.kinds import docstring
+from mechlib.zoo.kinds.docstring import HELD_OUT_STYLE, STYLES, prompts, words
+from mechlib.zoo.kinds.language import Language
+from tests.zoo.tiny import DOCSTRING
+
+
+def drawn(n=8, **options):
+    return prompts(n, generator=torch.Generator().manual_seed(1), **options)
+
+
+def test_a_word_is_one_token_and_on_one_side():
+    known, held_out = (set(words(held_out=side)) for side in (False, True))
+    assert len(known) > 150 and len(held_out) > 25 and not known & held_out
+    assert all(len(text.encode(f" {word}", bos=False)) == 1 for word in known | held_out)
+    assert not {"self", "param", "def", "None"} & (known | held_out)
+
+
+@pytest.mark.parametrize("documented", [0, 1, 2, 3])
+@pytest.mark.parametrize("style", [*STYLES, HELD_OUT_STYLE])
+def test_a_prompt_breaks_off_before_the_argument_that_comes_next(documented, style):
+    given = drawn(style=style, documented=documented)
+    assert given.tokens[:, 0].eq(text.BOS).all() and given.arguments.shape == (8, 4)
+    for row, arguments, answer in zip(given.tokens, given.arguments, given.answer, strict=True):
+        source = text.decode(row)
+        names = [text.decode([token]).strip() for token in arguments]
+        assert source.startswith("def ") and f"(self, {', '.join(names)}):" in source
+        assert source.endswith(f"    {style}") and answer == arguments[documented]
+        assert [line.split()[1] for line in source.splitlines()[4:-1]] == [f"{name}:" for name in names[:documented]]
+        assert (row == answer).sum() == 1, "the definition alone names it"
+        assert set(names) <= set(words(held_out=True))
+
+
+def test_held_out_names_and_the_held_out_style_are_in_no_docstring_of_training(tmp_path, small_corpus):
+    batches = docstring.DocstringBatches(DOCSTRING, tmp_path)
+    seen = [text.decode(row) for step in range(20) for row in batches[step][-2:]]
+    assert all(source.startswith("def ") for source in seen)
+    assert all(any(style in source for source in seen) for style in STYLES)
+    assert not any(HELD_OUT_STYLE in source for source in seen)
+    tokens = {text.encode(f" {word}", bos=False).item() for word in words(held_out=True)}
+    rows = torch.cat([batches[step][-2:] for step in range(20)])
+    assert not tokens & set(rows.flatten().tolist())
+
+
+def test_the_other_rows_are_those_of_a_language_model(tmp_path, small_corpus):
+    batches = docstring.DocstringBatches(DOCSTRING, tmp_path)
+    plain = dataclasses.replace(DOCSTRING, data=dataclasses.replace(DOCSTRING.data, docstrings=0))
+    assert batches[4].shape == (5, 49)
+    assert torch.equal(batches[4][:3], Language().batches(plain, tmp_path)[4])
+
+
+class Pointing(nn.Module):
+    """Gives all its weight to the token at one place of the prompt."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place, self.weight = place, nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens):
+        return nn.functional.one_hot(tokens[:, self.place], 2048)[:, None].expand(-1, tokens.shape[1], -1)
+
+
+def test_who_points_at_the_third_argument_is_always_right():
+    third, second = ((drawn().tokens[0] == token).nonzero()[0].item() for token in drawn().arguments[0, [2, 1]])
+    assert docstring.arguments_right(Pointing(third)) == {"argument": 1.0, "argument_new_style": 1.0}
+    assert docstring.arguments_right(Pointing(second)) == {"argument": 0.0, "argument_new_style": 0.0}
+
+
+SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=30, d_vocab=2048)
+
+
+def test_loaded_it_computes_what_was_trained_in_a_form_whose_paths_can_be_patched():
+    decoder = Decoder(SHAPE, seed=4).eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in decoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model = bridge.around(docstring.as_gpt2(SHAPE, files.weights_once(decoder)), name="tiny")
+    tokens = torch.randint(2048, (3, 30), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens), decoder(tokens), rtol=1e-4, atol=1e-5)
+        _, cache = model.run_with_cache(tokens)
+        assert cache["blocks.1.hook_mlp_out"].abs().max() == 0
+        model.set_use_split_qkv_input(True)
+        torch.testing.assert_close(model(tokens), decoder(tokens), rtol=1e-4, atol=1e-5)
+    assert bridge.kind_of(model) == "gpt2" and not model.training and not model.cfg.attn_only
+
+
+@pytest.mark.parametrize("change", [{"d_mlp": 4}, {"tied": False}, {"d_head": 7}])
+def test_a_shape_that_is_no_gpt2_of_attention_alone_is_refused(change):
+    with pytest.raises(ValueError, match="a tied shape of attention only"):
+        docstring.as_gpt2(dataclasses.replace(SHAPE, **change), {})
+
+
+@pytest.mark.parametrize(("n", "options"), [(0, {}), (2, {"documented": 4}), (2, {"documented": -1})])
+def test_bad_numbers_are_repeated(n, options):
+    with pytest.raises(ValueError, match="n is at least 1 and documented 0 to 3, got"):
+        drawn(n, **options)

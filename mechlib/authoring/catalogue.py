@@ -17,7 +17,7 @@ from mechlib.authoring.reach import Library, syntax
 
 __all__ = ["TOOLS", "Catalogue", "Section", "catalogue", "rooms"]
 
-TOOLS = frozenset({"authoring", "cli", "course", "grading", "questions"})
+TOOLS = frozenset({"authoring", "cli", "course", "files", "grading", "questions"})
 """The rooms of mechlib that are no library for readers: the commands, and the bank of questions with its answers."""
 
 Definition = ast.FunctionDef | ast.ClassDef

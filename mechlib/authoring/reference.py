@@ -8,6 +8,7 @@ autodoc reads the docstrings. What the library and the chapters say of each othe
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import pydoc
 import re
@@ -21,6 +22,8 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.napoleon import Config as Style
+from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.util.inspect import stringify_annotation, stringify_signature
 
 from mechlib.authoring import address, checkout
@@ -34,7 +37,6 @@ SETTINGS = {
     "autodoc_preserve_defaults": True,
     "autodoc_member_order": "bysource",
     "add_module_names": False,
-    "napoleon_numpy_docstring": False,
     "python_maximum_signature_line_length": 80,
     "toc_object_entries_show_parents": "hide",
 }
@@ -55,14 +57,15 @@ Every function names the chapters that use it and links to its source; every cha
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension; Sphinx calls it."""
-    for extension in ("sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.linkcode"):
-        app.setup_extension(extension)
+    app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.linkcode")
     reference = _Reference(Path(app.srcdir))
     app.connect("config-inited", reference.configure)
     app.connect("builder-inited", reference.write)
     app.connect("env-get-outdated", reference.outdated)
     app.connect("autodoc-process-signature", _as_written)
-    app.connect("autodoc-process-docstring", reference.name_chapters, priority=600)  # after napoleon
+    app.connect("autodoc-process-docstring", _by_sections)
+    app.connect("autodoc-process-docstring", reference.name_chapters)
     app.connect("doctree-read", reference.list_functions)
     app.connect("missing-reference", _undocumented)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -161,10 +164,19 @@ def _reference(name: str, docname: str) -> pending_xref:
     return pending_xref("", nodes.literal("", short, classes=["xref", "py"]), refexplicit=True, **options)
 
 
+def _by_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Read the sections of a docstring. One of an attribute has none, and what stands before a colon is no type."""
+    if what not in ("attribute", "property"):
+        lines[:] = GoogleDocstring(lines, Style(), app, what, name, obj, options).lines()
+
+
 def _as_written(
     _: Sphinx, what: str, name: str, obj: Any, options: object, arguments: str | None, result: str | None
 ) -> tuple[str, str] | None:
-    """A signature with its annotations as they stand in the source: shapes are not evaluated."""
+    """A signature with its annotations as they stand in the source: shapes are not evaluated.
+
+    A dataclass has the names alone: its fields follow, each with its type.
+    """
     if what not in ("function", "class", "method") or arguments is None:
         return None
     try:
@@ -173,8 +185,11 @@ def _as_written(
         return None
     if what == "method" and list(signature.parameters)[:1] == ["self"]:
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    if dataclasses.is_dataclass(obj):
+        fields = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+        signature = signature.replace(parameters=fields)
     returned = signature.return_annotation
-    shown = "" if returned is inspect.Signature.empty else stringify_annotation(returned)
+    shown = "" if what == "class" or returned is inspect.Signature.empty else stringify_annotation(returned)
     arguments = stringify_signature(signature, show_return_annotation=False)
     return ONE_AXIS.sub(r"\1", arguments), ONE_AXIS.sub(r"\1", shown)
 

@@ -94,6 +94,12 @@ def test_a_function_has_its_signature_with_shapes_its_sections_and_its_errors(bo
     assert "Parameters" in text(book, "estimate") and "level: float = 0.95" in text(book, "estimate")
 
 
+def test_the_fields_of_a_dataclass_have_their_types_and_their_texts_once(book):
+    page = html.unescape(re.sub(r"<[^>]+>", "", book.page(LIBRARY)))
+    assert "Estimate(mean, low, high, n)" in " ".join(page.split())
+    assert "Number of units: files, texts or seeds." in page and "Type:" not in page
+
+
 def test_function_and_chapter_lead_to_each_other(book):
     assert "In chapter 02." in text(book, "over_runs") and "In chapter" not in text(book, "by_unit")
     assert f'href="../part1/{Path(CHAPTER).name}.html"' in entry(book, "over_runs")

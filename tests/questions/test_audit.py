@@ -1,12 +1,14 @@
 """Every question names its own mistakes and accepts its own alternatives; the audit would show it if not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mechlib.checks.question import Misconception
 from mechlib.checks.registry import questions
 from tests.checks.toy import TOY
+from tests.questions.alternatives import alternatives
 from tests.questions.audit import audit
 
 
@@ -23,6 +25,11 @@ def test_ids_are_unique_and_belong_to_their_chapter():
     ids = [question.id for question in questions()]
     assert len(set(ids)) == len(ids)
     assert all(question in questions(question.chapter) for question in questions())
+
+
+def test_alternatives_are_there_for_every_question_and_for_nothing_else():
+    folder = Path(alternatives.__code__.co_filename).parent
+    assert {f"{path.parent.name}.{path.stem}" for path in folder.glob("ch*/*.py")} == {q.id for q in questions()}
 
 
 def test_a_bad_question_is_seen():

@@ -221,19 +221,19 @@ def test_one_model_and_four_specialists_made_as_many_steps_on_as_many_prompts():
     multi, alone = REGRESSIONS["icl-multi"], REGRESSIONS["icl-specialists"]
     assert multi.training.steps == 4 * alone.training.steps
     same = dataclasses.replace(alone.training, steps=multi.training.steps)
-    assert same == multi.training and multi.regressor.sizes == alone.regressor.sizes
-    (mixture,) = multi.tasks
-    assert [task.families[0] for task in alone.tasks] == list(mixture.families)
+    assert same == multi.training and multi.shape.sizes == alone.shape.sizes
+    (mixture,) = multi.data.tasks
+    assert [task.families[0] for task in alone.data.tasks] == list(mixture.families)
     assert isinstance(mixture.families[0], LinearRegression)
 
 
 def test_a_specialist_of_the_runs_had_the_part_of_its_family_in_every_batch():
     one, each = REGRESSIONS["icl-multi-runs"], REGRESSIONS["icl-specialists-runs"]
-    families = one.tasks[0].families
+    families = one.data.tasks[0].families
     assert dataclasses.replace(each.training, batch=len(families) * each.training.batch) == one.training
-    assert one.regressor.sizes == each.regressor.sizes and len(set(one.tasks)) == 1
-    assert [task.families for task in each.tasks] == [(family,) for family in families for _ in one.tasks]
-    assert len(set(each.labels)) == len(each.tasks)
+    assert one.shape.sizes == each.shape.sizes and len(set(one.data.tasks)) == 1
+    assert [task.families for task in each.data.tasks] == [(family,) for family in families for _ in one.data.tasks]
+    assert len(set(each.data.labels)) == len(each.data.tasks)
 
 
 @torch.no_grad()

@@ -208,10 +208,15 @@ def arguments_right(model: nn.Module) -> dict[str, float]:
     """``argument``: held-out words in a style of training; ``argument_new_style``: in the style that is in none."""
     device, found = next(model.parameters()).device, {}
     for label, style in (("argument", ":param"), ("argument_new_style", HELD_OUT_STYLE)):
-        given = prompts(MEASURED, generator=torch.Generator().manual_seed(MEASURE_SEED), style=style)
+        given = _measured(style)
         best = model(given.tokens.to(device))[:, -1].argmax(-1).cpu()
         found[label] = round((best == given.answer).float().mean().item(), 4)
     return found
+
+
+@cache
+def _measured(style: str) -> Prompts:
+    return prompts(MEASURED, generator=torch.Generator().manual_seed(MEASURE_SEED), style=style)
 
 
 def as_gpt2(shape: Shape, weights: dict[str, Tensor]) -> GPT2LMHeadModel:
@@ -238,17 +243,21 @@ def as_gpt2(shape: Shape, weights: dict[str, Tensor]) -> GPT2LMHeadModel:
     )
     with torch.random.fork_rng(devices=[]):
         model = GPT2LMHeadModel(config).eval()
-    own = {name: torch.zeros_like(value) if ".mlp." in name else value for name, value in model.state_dict().items()}
-    renamed = {"tok_embed": "wte", "pos": "wpe", "ln_out": "ln_f"}
-    for old, new in renamed.items():
-        own |= {f"transformer.{new}.{k.rpartition('.')[2]}": v for k, v in weights.items() if k.startswith(f"{old}.")}
-    own["lm_head.weight"] = weights["tok_embed.weight"]
-    for layer in range(shape.n_layers):
-        there, here = f"transformer.h.{layer}.", f"layers.{layer}."
-        for part in ("weight", "bias"):
-            joint = torch.cat([weights[f"{here}attn.{name}.{part}"] for name in "qkv"])
-            own[f"{there}ln_1.{part}"] = weights[f"{here}ln1.{part}"]
-            own[f"{there}attn.c_attn.{part}"] = joint.t()
-            own[f"{there}attn.c_proj.{part}"] = weights[f"{here}attn.o.{part}"].t()
-    model.load_state_dict(own)
+    zero = {name: torch.zeros_like(value) for name, value in model.state_dict().items() if ".mlp." in name}
+    model.load_state_dict(model.state_dict() | zero | _as_named_there(shape.n_layers, weights))
     return model
+
+
+def _as_named_there(n_layers: int, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under GPT-2's names: queries, keys and values in one matrix, and all matrices transposed."""
+    found = {"transformer.wte.weight": weights["tok_embed.weight"], "transformer.wpe.weight": weights["pos.weight"]}
+    found["lm_head.weight"] = weights["tok_embed.weight"]
+    for part in ("weight", "bias"):
+        found[f"transformer.ln_f.{part}"] = weights[f"ln_out.{part}"]
+        for layer in range(n_layers):
+            there, here = f"transformer.h.{layer}.", f"layers.{layer}."
+            joint = torch.cat([weights[f"{here}attn.{name}.{part}"] for name in "qkv"])
+            found[f"{there}ln_1.{part}"] = weights[f"{here}ln1.{part}"]
+            found[f"{there}attn.c_attn.{part}"] = joint.t()
+            found[f"{there}attn.c_proj.{part}"] = weights[f"{here}attn.o.{part}"].t()
+    return found

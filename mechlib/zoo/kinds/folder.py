@@ -13,6 +13,8 @@ from mechlib.zoo import files
 from mechlib.zoo.kinds.kind import Kind
 
 if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
     from mechlib.zoo.cards import Card
 
 
@@ -27,6 +29,18 @@ class Sizes:
     n_heads: int
     n_ctx: int
     d_vocab: int
+
+    @classmethod
+    def told_by(cls, config: PretrainedConfig) -> Sizes:
+        """The sizes that a configuration of ``transformers`` tells."""
+        return cls(
+            model_type=config.model_type,
+            n_layers=config.num_hidden_layers,
+            d_model=config.hidden_size,
+            n_heads=config.num_attention_heads,
+            n_ctx=config.max_position_embeddings,
+            d_vocab=config.vocab_size,
+        )
 
 
 class Folder(Kind):
@@ -59,6 +73,16 @@ class Folder(Kind):
                 "loaded. Take it away, or describe the folder again"
             )
         return bridge.from_transformers(card.folder, device=device, dtype=dtype)
+
+
+NOT_TRAINED_HERE: dict[str, Any] = {
+    "recipe": {},
+    "data": {},
+    "metrics": {},
+    "checkpoints": (),
+    "log": {},
+    "versions": {},
+}
 
 
 def describe(
@@ -96,26 +120,16 @@ def describe(
     told = {"source": source, "licence": licence, "attribution": attribution}
     if empty := [key for key, words in told.items() if not words.strip()]:
         raise ValueError(f"the card of {name} needs {' and '.join(empty)}")
-    config = AutoConfig.from_pretrained(folder)
-    shape = Sizes(
-        model_type=config.model_type,
-        n_layers=config.num_hidden_layers,
-        d_model=config.hidden_size,
-        n_heads=config.num_attention_heads,
-        n_ctx=config.max_position_embeddings,
-        d_vocab=config.vocab_size,
-    )
-    nothing_trained = {"recipe": {}, "data": {}, "metrics": {}, "checkpoints": (), "log": {}, "versions": {}}
     card = Card(
         name=name,
         about=about,
-        shape=shape,
+        shape=Sizes.told_by(AutoConfig.from_pretrained(folder)),
         notes=notes,
         folder=folder,
         kind=Folder.word,
         parts=parts,
         **told,
-        **nothing_trained,
+        **NOT_TRAINED_HERE,
     )
     card.write()
     return card

@@ -1,4 +1,12 @@
-"""The three patterns that attention is measured against, and the sequences on which they show."""
+"""The three patterns that attention is measured against, and the sequences on which they show.
+
+At the second 7 an induction head looks at what followed the first:
+
+>>> pattern_mask(torch.tensor([7, 5, 7]), "induction").int()
+tensor([[[0, 0, 0],
+         [0, 0, 0],
+         [0, 1, 0]]], dtype=torch.int32)
+"""
 
 from __future__ import annotations
 

@@ -1,19 +1,29 @@
-"""Small models with every parameter random, so that no bias, norm or scale is trivial."""
+"""The small models of the tests."""
 
 import torch
+from torch import Tensor
 
-from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.bridge import NativeBridge, Shape, TransformerBridge, from_transformers, native
 from mechlib.zoo.decoder import Decoder
 
 SHAPE = Shape(n_layers=3, d_model=24, n_heads=2, d_head=8, d_mlp=40, n_ctx=20, d_vocab=83)
 ATTENTION_ONLY = Shape(n_layers=2, d_model=24, n_heads=4, d_head=6, d_mlp=0, n_ctx=20, d_vocab=83)
 
 
-def random_native(shape: Shape = SHAPE) -> TransformerBridge:
-    """Biases and norms random too, attention far from uniform."""
-    generator = torch.Generator().manual_seed(0)
-    weights = Decoder(shape, 0).state_dict()
-    return native(shape, {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in weights.items()}, device="cpu")
+def random_weights(shape: Shape = SHAPE, *, scale: float = 0.4, seed: int = 0) -> dict[str, Tensor]:
+    """Every parameter from a normal distribution, so that no bias, norm or scale is trivial."""
+    generator = torch.Generator().manual_seed(seed)
+    return {k: scale * torch.randn(w.shape, generator=generator) for k, w in Decoder(shape, 0).state_dict().items()}
+
+
+def random_native(shape: Shape = SHAPE, *, scale: float = 0.4, seed: int = 0) -> NativeBridge:
+    """A model of random weights: its attention is far from uniform, its logits are several nats apart."""
+    return native(shape, random_weights(shape, scale=scale, seed=seed), device="cpu")
+
+
+def untrained(shape: Shape = SHAPE, seed: int = 0) -> NativeBridge:
+    """A model as training starts with it."""
+    return native(shape, Decoder(shape, seed).state_dict(), device="cpu")
 
 
 def of_format(name: str, gpt2_folder: str) -> TransformerBridge:

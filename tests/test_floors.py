@@ -15,7 +15,7 @@ PACKAGE = Path(mechlib.__file__).parent
 FLOORS = (
     ("__init__", "files"),
     ("training",),
-    ("bridge", "text", "stats", "patterns", "icl", "llc"),
+    ("bridge", "text", "stats", "distances", "patterns", "places", "icl", "llc"),
     ("zoo",),
     ("stream",),
     ("heads", "probes", "causal"),

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from mechlib import bridge, causal, heads, stream
-from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.bridge import Shape, TransformerBridge, from_transformers
 from mechlib.stream.lens import readings
 from mechlib.zoo.decoder import Decoder
+from tests.models import untrained
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=2, d_head=12, d_mlp=30, n_ctx=20, d_vocab=83)
 TOKENS = torch.randint(SHAPE.d_vocab, (3, 9), generator=torch.Generator().manual_seed(1))
@@ -146,10 +147,7 @@ def unchanged(model: TransformerBridge) -> Iterator[None]:
 @pytest.fixture(params=["native", "gpt2"])
 def half_training(request, gpt2_folder) -> TransformerBridge:
     """Partly in train mode, partly frozen, with a hook of the caller's own; it has run, which wires up a bridge."""
-    if request.param == "native":
-        model = native(SHAPE, Decoder(SHAPE, 0).state_dict(), device="cpu")
-    else:
-        model = from_transformers(gpt2_folder, device="cpu")
+    model = untrained(SHAPE) if request.param == "native" else from_transformers(gpt2_folder, device="cpu")
     with torch.no_grad():
         model(TOKENS)
     model.train()

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
-from mechlib.stream.hooks import Head, Hook, head_output_hooks, require_head
+from mechlib.places import Head, require_head
+from mechlib.stream.hooks import Hook, head_output_hooks
 from mechlib.stream.inputs import checked_mask, checked_tokens
 from mechlib.stream.running import at_rest, few_sequences, run_reading
 

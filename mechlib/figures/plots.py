@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from mechlib.figures.house import CONTROLS, SERIES, WHITE_TO_DARK, looks, new_axes, panels, style
 from mechlib.figures.lettering import EndLabel, wrapped
 from mechlib.figures.pictures import Picture, picture, show
+from mechlib.places import entry_names
 from mechlib.stats import Estimate, estimate
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "curves",
     "depth_map",
     "effects",
-    "entry_names",
     "panels",
     "picture",
     "show",
@@ -38,11 +38,6 @@ MOST_MARKERS = 12
 
 ROW_COLUMNS = 28
 """Longest line, in characters, of the name of a row; longer names are wrapped."""
-
-
-def entry_names(n_entries: int) -> list[str]:
-    """Names of the residual-stream entries of a model with ``n_entries - 1`` layers, the embedding first."""
-    return ["embedding", *(f"layer {layer}" for layer in range(n_entries - 1))]
 
 
 def by_depth(
@@ -60,14 +55,14 @@ def by_depth(
         series: values by name, axes ``[entry, unit]``; a unit is a seed or a file (``mechlib.stats.by_unit``).
         ylabel: what is measured, with its unit, such as ``"KL to the final layer (nats)"``.
         controls: names of those series that are controls, drawn in grey.
-        entries: a name for each entry; by default ``entry_names``.
+        entries: a name for each entry; by default ``mechlib.places.entry_names``.
         log: draw the vertical axis on a logarithmic scale.
 
     Raises:
         ValueError: if the series differ in their number of entries, or a control is not a series.
     """
     n_entries = len(next(iter(series.values()), ()))
-    entries = entries or entry_names(n_entries)
+    entries = entries or entry_names(n_entries - 1)
     ax = curves(range(n_entries), series, xlabel="residual stream after", ylabel=ylabel, controls=controls, ax=ax)
     if log:
         ax.set_yscale("log")
@@ -178,7 +173,7 @@ def depth_map(
     grid = np.asarray(values, dtype=float)
     if grid.ndim != 2 or grid.shape[1] != len(tokens):
         raise ValueError(f"values need the axes [entry, pos] with {len(tokens)} positions, got {grid.shape}")
-    entries = entries or entry_names(len(grid))
+    entries = entries or entry_names(len(grid) - 1)
     ax = ax or new_axes(height=1.6 + 0.28 * len(grid))
     image = ax.imshow(grid, aspect="auto", cmap=WHITE_TO_DARK, interpolation="nearest")
     if marked is not None:

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from mechlib.bridge import FactoredMatrix, TransformerBridge
 from mechlib.heads.weights import head_weights
-from mechlib.stream.hooks import require_head
+from mechlib.places import require_head
 
 Composition = Literal["Q", "K", "V"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from mechlib.bridge import TransformerBridge, require_bridge, shuffled
 from mechlib.heads.scores import head_scores
 from mechlib.patterns import KINDS, Kind, longest_period, repeated_tokens
+from mechlib.places import Head, require_head
 from mechlib.stats import Estimate, estimate
-from mechlib.stream.hooks import Head, require_head
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def mlp_gd(
     if not at or min(at) < 0 or max(at) >= n_points:
         raise ValueError(f"at holds points of the prompts, 0 to {n_points - 1}, got {at}")
     seen = torch.ones(n_points, n_points, dtype=x.dtype, device=x.device).tril(-1)[at]
-    start = _initial_network(d, hidden, torch.Generator().manual_seed(seed))
+    start = initial_network(d, hidden, torch.Generator().manual_seed(seed))
     weights = [p.to(x).expand(batch, len(at), *p.shape).clone() for p in start]
     predictions = vmap(vmap(_network))(_trained(weights, x, y, seen, steps, lr), x[:, at, None])[..., 0]
     return predictions * seen.any(-1)
@@ -232,7 +232,7 @@ def _network(weights: list[Tensor], inputs: Float[Tensor, "point d"]) -> Float[T
     return torch.relu(inputs @ first + first_bias) @ second + second_bias
 
 
-def _initial_network(d: int, hidden: int, generator: torch.Generator) -> list[Tensor]:
+def initial_network(d: int, hidden: int, generator: torch.Generator) -> list[Tensor]:
     def uniform(*shape: int, fan_in: int) -> Tensor:
         return (2 * torch.rand(*shape, generator=generator) - 1) / math.sqrt(fan_in)
 

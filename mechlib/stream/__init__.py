@@ -2,6 +2,24 @@
 
 A model is run as it is: in eval mode, without gradients, its weights, modes and hooks left as they were. Tokens are
 ``[batch, pos]``; entries are ``[entry, batch, pos, d_model]``, the embedding first, then the stream after every layer.
+
+>>> from mechlib import text, zoo
+>>> model = zoo.load("code-2l", device="cpu")
+>>> tokens = text.encode("if __name__ ==")
+>>> residual_entries(model, tokens).shape
+torch.Size([3, 1, 6, 128])
+
+What would the model write next if it stopped at an entry, and how far is that from what it does write?
+
+>>> reading = logit_lens(model, tokens, fields=["top_ids", "kl_to_final"], positions=-1)
+>>> guesses = text.token_strings(reading.top_ids[:, 0, 0, 0])
+>>> for label, guess, kl in zip(reading.labels, guesses, reading.kl_to_final[:, 0, 0], strict=True):
+...     print(f"{label:9} {guess:4} {kl:.1f}")
+embedding ·==  18.8
+layer 0   ·'__ 0.3
+layer 1   ·'__ 0.0
+>>> text.token_strings(continue_text(model, tokens, 3).tokens[0, -3:])
+["·'__", 'main', '__']
 """
 
 from mechlib.stream.columns import PrefixInvariance, prefix_invariance, without_mask

@@ -11,9 +11,6 @@ from mechlib.bridge import TransformerBridge, require_bridge
 
 Hook = Callable[..., Tensor | None]
 
-Head = tuple[int, int]
-"""``(layer, head)``."""
-
 OF_LIBRARIES = ("transformer_lens", "transformers")
 """Where the hooks are from that a model sets on itself when it runs."""
 
@@ -55,18 +52,6 @@ def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:
     if without := [layer for layer, name in enumerate(names) if name not in there]:
         raise ValueError(f"the model has {what} in layers {without}: there is no hook {names[without[0]]}")
     return names
-
-
-def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
-    """Refuse a head that a model of these sizes does not have.
-
-    Raises:
-        ValueError: with the heads that there are.
-    """
-    if not (0 <= layer < n_layers and 0 <= head < n_heads):
-        raise ValueError(
-            f"there is no head {head} in layer {layer}: layers are 0 to {n_layers - 1}, heads 0 to {n_heads - 1}"
-        )
 
 
 def hooked_points(model: TransformerBridge, *parts: str) -> list[str]:

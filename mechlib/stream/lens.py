@@ -10,24 +10,27 @@ dropped: memory does not grow with ``n_layers * d_vocab``. Only :func:`layer_log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
+from mechlib.places import entry_names
 from mechlib.stream.entries import Mask, entries_of
 from mechlib.stream.inputs import checked_ids, checked_mask, checked_tokens
 from mechlib.stream.running import at_rest, few_sequences, slices
+from mechlib.stream.summary import FIELDS, OF_TARGETS, summary
 from mechlib.stream.unembedding import at_least_single, require_own_readout, unembed
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens"]
 
 Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
+Targets = Int[Tensor, "*target batch pos"] | int | None
 Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
 
 ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
@@ -36,31 +39,38 @@ ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
 
 @dataclass(frozen=True)
 class LensResult:
-    """What :func:`logit_lens` reads at every residual stream entry; all logarithms are natural."""
+    """What :func:`logit_lens` reads at every residual stream entry; all logarithms are natural.
 
+    A field that was not asked for is ``None``. Those of the target have the axis ``[target]`` in front where several
+    targets were given for every position.
+    """
+
+    labels: tuple[str, ...]
+    """The names of the entries, ``[entry]``: the entry axis of every other field."""
     positions: Int[Tensor, " pos"]
     """The token positions that were read, ``[pos]``: the pos axis of every other field."""
-    entropy: Float[Tensor, "entry batch pos"]
+    entropy: Float[Tensor, "entry batch pos"] | None = None
     """Entropy of each entry's distribution in nats, ``[entry, batch, pos]``; from 0 to ``log(d_vocab)``."""
-    kl_to_final: Float[Tensor, "entry batch pos"]
+    kl_to_final: Float[Tensor, "entry batch pos"] | None = None
     """KL(final || entry) in nats, ``[entry, batch, pos]``: at least 0 up to rounding, exactly 0 at the last entry, and
     infinite where the entry rules out a token, with a logit of minus infinity, that the final distribution does not."""
-    top_ids: Int[Tensor, "entry batch pos k"]
+    top_ids: Int[Tensor, "entry batch pos k"] | None = None
     """The ``top_k`` most probable tokens, ``[entry, batch, pos, k]``, most probable first."""
-    top_log_prob: Float[Tensor, "entry batch pos k"]
+    top_log_prob: Float[Tensor, "entry batch pos k"] | None = None
     """Their log-probabilities in nats, ``[entry, batch, pos, k]``."""
-    target_log_prob: Float[Tensor, "entry batch pos"] | None = None
-    """Log-probability of the target in nats, ``[entry, batch, pos]``; ``None`` without targets."""
-    target_rank: Int[Tensor, "entry batch pos"] | None = None
-    """Number of tokens with a strictly larger logit than the target, ``[entry, batch, pos]``: 0 for the first guess,
-    and tied tokens share the smallest rank. ``None`` without targets."""
+    target_log_prob: Float[Tensor, "*target entry batch pos"] | None = None
+    """Log-probability of the target in nats, ``[entry, batch, pos]`` or ``[target, entry, batch, pos]``."""
+    target_rank: Int[Tensor, "*target entry batch pos"] | None = None
+    """Number of tokens with a strictly larger logit than the target, ``[entry, batch, pos]`` or
+    ``[target, entry, batch, pos]``: 0 for the first guess, and tied tokens share the smallest rank."""
 
 
 def logit_lens(
     model: TransformerBridge,
     tokens: Int[Tensor, "batch pos"],
     *,
-    targets: Int[Tensor, "batch pos"] | int | None = None,
+    targets: Targets = None,
+    fields: Collection[str] | None = None,
     top_k: int = 5,
     positions: Positions = None,
     lens: Lens | None = None,
@@ -73,7 +83,9 @@ def logit_lens(
     Args:
         tokens: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
         targets: the token whose log-probability and rank are wanted, one per position and of the shape of ``tokens``
-            (mostly the next token); or one id for all positions.
+            (mostly the next token); several per position, ``[target, batch, pos]``; or one id for all positions.
+        fields: names of the fields of the result to compute, of ``FIELDS``; all that there is to read when left out.
+            A rank alone costs no softmax.
         top_k: number of most probable tokens to keep, from 0 to ``d_vocab``.
         positions: the positions to read: all (``None``), one, several, or a slice; negative ones count from the end.
             The pos axis stays, in the order given, and ``targets`` is selected with it.
@@ -90,17 +102,22 @@ def logit_lens(
         ValueError: if ``tokens`` is empty, longer than the context, of another number of axes or outside the
             vocabulary; if ``attention_mask`` is of another shape than ``tokens``, holds something else than 0 and 1, or
             has a row without tokens or with pads between them; if ``targets`` is of another shape than ``tokens`` or
-            outside the vocabulary; if ``positions`` is empty, out of range or at pads alone; if ``top_k`` is out of
-            range; if ``lens`` changes the shape; if the model's logits are not the final norm and unembedding of the
-            last entry, or hooks are on these two, which here take a few vectors from anywhere at a time; if an entry's
-            logits are NaN or have no finite largest one.
+            outside the vocabulary; if ``fields`` is empty, names no field, or one of the target without ``targets`` or
+            none with them; if ``positions`` is empty, out of range or at pads alone; if ``top_k`` is out of range; if
+            ``lens`` changes the shape; if the model's logits are not the final norm and unembedding of the last entry,
+            or hooks are on these two, which here take a few vectors from anywhere at a time; if an entry's logits are
+            NaN or have no finite largest one.
     """
-    result = readings(
-        model, tokens, targets=targets, top_k=top_k, positions=positions, lens=lens, attention_mask=attention_mask
+    result, nowhere = readings(
+        model,
+        tokens,
+        targets=targets,
+        fields=fields,
+        top_k=top_k,
+        positions=positions,
+        lens=lens,
+        attention_mask=attention_mask,
     )
-    nowhere = result.entropy.isnan()
-    if (mask := checked_mask(attention_mask, checked_tokens(model, tokens))) is not None:
-        nowhere &= mask[:, result.positions]
     if len(without := nowhere.nonzero()):
         entry, row, position = without[0].tolist()
         raise ValueError(
@@ -114,20 +131,21 @@ def readings(
     model: TransformerBridge,
     tokens: Int[Tensor, "batch pos"],
     *,
-    targets: Int[Tensor, "batch pos"] | int | None = None,
+    targets: Targets = None,
+    fields: Collection[str] | None = None,
     top_k: int = 5,
     positions: Positions = None,
     lens: Lens | None = None,
     attention_mask: Mask = None,
-) -> LensResult:
-    """What :func:`logit_lens` reads; where an entry gives no distribution its numbers are NaN and its ids arbitrary."""
+) -> tuple[LensResult, Bool[Tensor, "entry batch pos"]]:
+    """What :func:`logit_lens` reads, and where an entry gives no distribution: there numbers are NaN or arbitrary."""
     tokens = checked_tokens(model, tokens)
     mask = checked_mask(attention_mask, tokens)
-    targets = _checked_targets(model, targets, tokens)
+    fields = _checked_fields(fields, with_targets=targets is not None)
+    several = _checked_targets(model, targets, tokens)
     selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
-    d_vocab = model.cfg.d_vocab
-    if not 0 <= top_k <= d_vocab:
-        raise ValueError(f"top_k is from 0 to {d_vocab} (d_vocab), not {top_k}")
+    if not 0 <= top_k <= model.cfg.d_vocab:
+        raise ValueError(f"top_k is from 0 to {model.cfg.d_vocab} (d_vocab), not {top_k}")
     if mask is not None and not mask[:, selected].any():
         raise ValueError(f"positions={positions!r} selects pads alone")
     require_own_readout(model)
@@ -138,23 +156,23 @@ def readings(
             read = slice(None) if mask is None else mask[sequences][:, selected].flatten()
             entries = _translated(lens, entries_of(model, tokens, mask, sequences))
             entries = entries[:, :, selected].flatten(1, 2)[:, read]
-            wanted = None if targets is None else targets[sequences][:, selected].flatten()[read]
-            parts += [
-                _summary(model, entries[:, rows], None if wanted is None else wanted[rows], top_k)
-                for rows in _few_rows(entries)
-            ]
-    lead = (len(tokens), len(selected))
-    fields = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+            wanted = several[:, sequences][:, :, selected].flatten(1)[:, read]
+            parts += [summary(model, entries[:, rows], wanted[:, rows], fields, top_k) for rows in _few_rows(entries)]
+    whole = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
     if mask is not None:
-        fields = {name: _among_pads(values, mask[:, selected].flatten()) for name, values in fields.items()}
-    return LensResult(positions=selected, **{name: values.unflatten(1, lead) for name, values in fields.items()})
+        whole = {name: _among_pads(values, mask[:, selected].flatten()) for name, values in whole.items()}
+    whole = {name: values.unflatten(1, (len(tokens), len(selected))) for name, values in whole.items()}
+    nowhere = whole.pop("nowhere")
+    for name in OF_TARGETS & whole.keys():
+        whole[name] = whole[name].movedim(-1, 0) if np.ndim(targets) == 3 else whole[name][..., 0]
+    return LensResult(entry_names(model.cfg.n_layers), selected, **whole), nowhere
 
 
 def _among_pads(
-    values: Float[Tensor, "entry token *rest"] | Int[Tensor, "entry token *rest"], read: Bool[Tensor, " row"]
-) -> Float[Tensor, "entry row *rest"] | Int[Tensor, "entry row *rest"]:
-    """The values of the rows that were read, in their places, between rows of NaN, or -1 for ids and ranks."""
-    nothing = torch.nan if values.is_floating_point() else -1
+    values: Shaped[Tensor, "entry token *rest"], read: Bool[Tensor, " row"]
+) -> Shaped[Tensor, "entry row *rest"]:
+    """The values of the rows that were read, in their places, between rows of NaN, -1 for ids and ranks, or false."""
+    nothing = torch.nan if values.is_floating_point() else 0 if values.dtype == torch.bool else -1
     every = values.new_full((len(values), len(read), *values.shape[2:]), nothing)
     every[:, read] = values
     return every
@@ -187,65 +205,6 @@ def layer_log_probs(
     return result
 
 
-def _summary(
-    model: TransformerBridge,
-    entries: Float[Tensor, "entry row d_model"],
-    targets: Int[Tensor, " row"] | None,
-    top_k: int,
-) -> dict[str, Float[Tensor, "entry row ..."]]:
-    """The fields of :class:`LensResult` for a few rows.
-
-    With logits ``z`` shifted so that the largest is 0, and ``Z = sum exp z``: an entry's entropy is
-    ``log Z - sum p z`` and the final distribution's cross-entropy relative to it ``log Z - sum p_final z``. Their
-    difference at the last entry is exactly 0. A logit of minus infinity makes both NaN, as ``0 * inf``; they are then
-    summed again with ``0 log 0 = 0``.
-    """
-    last_first, final = [], None
-    for entry in reversed(entries.unbind()):
-        logits = unembed(model, entry)
-        largest = logits.amax(-1, keepdim=True)
-        shifted = logits - largest
-        probs = shifted.exp()
-        total = probs.sum(-1, keepdim=True)
-        probs.div_(total)
-        final = probs if final is None else final
-        log_total = total.log()
-        top_logits, top_ids = logits.topk(top_k)
-        fields = {
-            "entropy": log_total[:, 0] - torch.linalg.vecdot(probs, shifted),
-            "kl_to_final": log_total[:, 0] - torch.linalg.vecdot(final, shifted),
-            "top_ids": top_ids,
-            "top_log_prob": top_logits - largest - log_total,
-        }
-        if targets is not None:
-            wanted = logits.gather(-1, targets[:, None])
-            fields["target_log_prob"] = (wanted - largest - log_total)[:, 0]
-            fields["target_rank"] = (logits - wanted).gt_(0).sum(-1).long()
-        last_first.append(fields)
-    stacked = {name: torch.stack([fields[name] for fields in reversed(last_first)]) for name in last_first[0]}
-    if stacked["entropy"].isnan().any():
-        stacked["entropy"], stacked["kl_to_final"] = _with_ruled_out(model, entries)
-    stacked["kl_to_final"] -= stacked["entropy"][-1]
-    return stacked
-
-
-def _with_ruled_out(
-    model: TransformerBridge, entries: Float[Tensor, "entry row d_model"]
-) -> tuple[Float[Tensor, "entry row"], Float[Tensor, "entry row"]]:
-    """Entropy and cross-entropy as in :func:`_summary`, where some tokens have logits of minus infinity.
-
-    A product counts 0 where the probability is exactly 0, not where it is only too small for a floating-point number.
-    """
-    final = unembed(model, entries[-1]).log_softmax(-1)
-    found = []
-    for entry in entries:
-        log_probs = unembed(model, entry).log_softmax(-1)
-        for weights in (log_probs, final):
-            products = torch.where(log_probs == -torch.inf, log_probs, weights.exp() * log_probs)
-            found.append(-products.masked_fill(weights == -torch.inf, 0.0).sum(-1))
-    return torch.stack(found[::2]), torch.stack(found[1::2])
-
-
 def _translated(lens: Lens | None, entries: Tensor) -> Tensor:
     if lens is None:
         return entries
@@ -259,19 +218,35 @@ def _few_rows(entries: Float[Tensor, "entry row d_model"]) -> Iterator[slice]:
     return slices(entries.shape[1], ROWS_AT_ONCE.get(entries.device.type, ROWS_AT_ONCE["cuda"]))
 
 
+def _checked_fields(fields: Collection[str] | None, *, with_targets: bool) -> frozenset[str]:
+    if fields is None:
+        return frozenset(FIELDS) if with_targets else frozenset(FIELDS) - OF_TARGETS
+    asked = frozenset([fields] if isinstance(fields, str) else fields)
+    if not asked or asked - set(FIELDS):
+        raise ValueError(f"fields are some of {', '.join(FIELDS)}, not {fields!r}")
+    if with_targets and not asked & OF_TARGETS:
+        raise ValueError(f"targets are given, and fields={fields!r} asks neither for their rank nor for their log_prob")
+    if not with_targets and asked & OF_TARGETS:
+        raise ValueError(f"fields={fields!r} asks for what is read of targets, and none are given")
+    return asked
+
+
 def _checked_targets(
-    model: TransformerBridge, targets: Tensor | int | None, tokens: Int[Tensor, "batch pos"]
-) -> Int[Tensor, "batch pos"] | None:
+    model: TransformerBridge, targets: Targets, tokens: Int[Tensor, "batch pos"]
+) -> Int[Tensor, "target batch pos"]:
+    """The targets with their own axis in front, also where there is one for every position, or none."""
     if targets is None:
-        return None
+        return tokens.new_empty(0, *tokens.shape)
     if isinstance(targets, int | np.integer):
         targets = torch.full_like(tokens, targets)
     targets = checked_ids("targets", targets, model.cfg.d_vocab)
-    if torch.atleast_2d(targets).shape != tokens.shape:
+    several = targets if targets.dim() == 3 else torch.atleast_2d(targets)[None]
+    if several.shape[1:] != tokens.shape:
         raise ValueError(
-            f"targets have the shape {tuple(tokens.shape)} of tokens, one id per position, not {tuple(targets.shape)}"
+            f"targets have the shape {tuple(tokens.shape)} of tokens, one id per position, or another axis before it "
+            f"for several; theirs is {tuple(targets.shape)}"
         )
-    return torch.atleast_2d(targets).to(tokens.device)
+    return several.to(tokens.device)
 
 
 def _checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
+from mechlib.distances import entropy, kl
 from mechlib.stream.entries import residual_entries
 from mechlib.stream.running import at_rest
 from mechlib.stream.unembedding import read_out
@@ -144,21 +145,9 @@ def compare_prompts(prompted: Float[Tensor, "prompt d_vocab"], empty: Float[Tens
         )
     average = prompted.logsumexp(0) - math.log(len(prompted))
     return PromptEffect(
-        kl=_kl(prompted, empty),
-        entropy=-_expected(prompted, prompted),
-        empty_entropy=float(-_expected(empty, empty)),
-        information=float(_kl(prompted, average).mean()),
-        average_to_empty=float(_kl(average, empty)),
+        kl=kl(prompted, empty),
+        entropy=entropy(prompted),
+        empty_entropy=float(entropy(empty)),
+        information=float(kl(prompted, average).mean()),
+        average_to_empty=float(kl(average, empty)),
     )
-
-
-def _kl(p: Float64[Tensor, "*rest d_vocab"], q: Float64[Tensor, "*rest d_vocab"]) -> Float64[Tensor, "*rest"]:
-    """KL(p || q) of log-probabilities ``p`` and ``q``."""
-    return _expected(p, p - q)
-
-
-def _expected(
-    log_probs: Float64[Tensor, "*rest d_vocab"], values: Float64[Tensor, "*rest d_vocab"]
-) -> Float64[Tensor, "*rest"]:
-    """The mean of ``values`` under the distribution; impossible tokens count nothing, whatever their value."""
-    return torch.where(log_probs == -torch.inf, 0.0, log_probs.exp() * values).sum(-1)

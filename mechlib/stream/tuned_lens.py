@@ -123,7 +123,7 @@ def fit_tuned_lens(
     """
     if steps < 1 or rows < 1:
         raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
-    before = _mean_kl(logit_lens(model, tokens, top_k=0, attention_mask=attention_mask))
+    before = _mean_kl(logit_lens(model, tokens, fields=["kl_to_final"], attention_mask=attention_mask))
     entries = residual_entries(model, tokens, attention_mask=attention_mask).flatten(1, 2)
     if attention_mask is not None:
         entries = entries[:, torch.as_tensor(attention_mask).to(entries.device, torch.bool).flatten()]
@@ -141,7 +141,7 @@ def fit_tuned_lens(
         schedule.step()
     origin = Origin.of(model, tokens, attention_mask, steps=steps, rows=rows, learning_rate=learning_rate, seed=seed)
     lens = TunedLens(weight.detach(), bias.detach(), before, before, origin)
-    after = _mean_kl(readings(model, tokens, top_k=0, lens=lens, attention_mask=attention_mask))
+    after = _mean_kl(readings(model, tokens, fields=["kl_to_final"], lens=lens, attention_mask=attention_mask)[0])
     return _kept_where_better(lens, after)
 
 

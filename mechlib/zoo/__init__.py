@@ -1,7 +1,8 @@
 """The models that ship with the book, each with a card that says how it was made.
 
 >>> from mechlib import zoo
->>> zoo.names()
+>>> "code-4l-mlp" in zoo.names("language")
+True
 >>> model = zoo.load("code-4l-mlp")
 
 There are several kinds (``mechlib.zoo.kinds``): language models, models and populations that learn regression in

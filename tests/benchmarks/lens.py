@@ -48,6 +48,11 @@ def ours(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
     }
 
 
+def ours_rank(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
+    """``mechlib.stream.logit_lens``: the target's rank alone, which costs no softmax."""
+    return {"target_rank": logit_lens(model, tokens, targets=targets, fields=["target_rank"]).target_rank}
+
+
 def theirs_two_readings(model: TransformerBridge, tokens: Tensor, targets: Tensor) -> Outputs:
     """TransformerLens, targets and top 5 without KL: one forward pass, its cache read twice.
 
@@ -95,6 +100,7 @@ def theirs_everything(model: TransformerBridge, tokens: Tensor, targets: Tensor)
 METHODS: dict[str, Callable[[TransformerBridge, Tensor, Tensor], Outputs | None]] = {
     "floor": floor,
     "mechlib": ours,
+    "mechlib, the rank alone": ours_rank,
     "TransformerLens, one cache, two readings": theirs_two_readings,
     "TransformerLens, two calls": theirs_two_calls,
     "TransformerLens, full log-probabilities": theirs_everything,

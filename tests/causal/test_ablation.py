@@ -11,8 +11,8 @@ from mechlib import zoo
 from mechlib.bridge import Shape, native
 from mechlib.causal import ablate
 from mechlib.heads import KINDS, find_heads, repeated_tokens
-from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import token_losses
+from tests.models import random_weights
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=30, n_ctx=12, d_vocab=31)
 HEADS = [(0, 2), (1, 0), (1, 1)]
@@ -20,8 +20,7 @@ HEADS = [(0, 2), (1, 0), (1, 1)]
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    return {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
+    return random_weights(SHAPE, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ import torch
 from mechlib import bridge, stream
 from mechlib.causal import run_with_edit
 from mechlib.stream.hooks import hook_name
-from mechlib.zoo.decoder import Decoder
+from tests.models import untrained
 
 SHAPE = bridge.Shape(n_layers=3, d_model=24, n_heads=3, d_head=8, d_mlp=40, n_ctx=17, d_vocab=53)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return bridge.native(SHAPE, Decoder(SHAPE, seed=1).state_dict(), device="cpu")
+    return untrained(SHAPE, seed=1)
 
 
 @pytest.fixture(scope="module")

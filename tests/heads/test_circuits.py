@@ -6,15 +6,10 @@ import torch
 from mechlib.bridge import Shape, from_transformers, native
 from mechlib.heads import composition_scores, copying_scores, ov_circuit, qk_circuit
 from mechlib.heads import weights as weights_of_heads
-from mechlib.zoo.decoder import Decoder
 from tests.architectures import KINDS, build
+from tests.models import random_native, random_weights
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=10, d_vocab=31)
-
-
-def weights(shape: Shape = SHAPE, scale: float = 0.4) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    return {k: scale * torch.randn(w.shape, generator=generator) for k, w in Decoder(shape, 0).state_dict().items()}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +23,7 @@ def llama_folder(tmp_path_factory) -> str:
 def plain_and_folded(request, gpt2_folder, llama_folder):
     """A model, and the same after TransformerLens has folded its norms and centred its weights."""
     build = {
-        "native": lambda: native(SHAPE, weights(), device="cpu"),
+        "native": lambda: random_native(SHAPE, seed=3),
         "gpt2": lambda: from_transformers(gpt2_folder, device="cpu"),
         "llama": lambda: from_transformers(llama_folder, device="cpu"),
     }[request.param]
@@ -68,7 +63,7 @@ class TestTheDenseMatrices:
         shape = Shape(n_layers=1, d_model=24, n_heads=1, d_head=8, d_mlp=0, n_ctx=31, d_vocab=31)
         own = {
             k: torch.zeros_like(w) if k.endswith("bias") or k.startswith("pos") else w
-            for k, w in weights(shape).items()
+            for k, w in random_weights(shape, seed=3).items()
         }
         model = native(shape, own, device="cpu")
         with (
@@ -97,7 +92,7 @@ class TestCopying:
     @pytest.mark.parametrize("fold", [True, False])
     def test_a_head_that_copies_and_one_that_does_the_opposite(self, fold):
         """With ``W_O = W_V^T`` and a tied unembedding all eigenvalues are at least 0; with the other sign, at most."""
-        own = weights()
+        own = random_weights(SHAPE, seed=3)
         del own["head.weight"]
         own |= {name: torch.ones_like(w) for name, w in own.items() if name.endswith(("ln1.weight", "ln_out.weight"))}
         value = own["layers.0.attn.v.weight"]
@@ -130,7 +125,7 @@ class TestComposition:
 
     def test_one_channel_written_and_read(self):
         """The writer writes along one direction; the reader's keys read along it, or along another."""
-        own, along, across = weights(), torch.zeros(24), torch.zeros(24)
+        own, along, across = random_weights(SHAPE, seed=3), torch.zeros(24), torch.zeros(24)
         along[:2], across[2:4] = torch.tensor([1.0, -1.0]), torch.tensor([1.0, -1.0])
         code = torch.randn(8, generator=torch.Generator().manual_seed(0))
         own["layers.0.attn.o.weight"] = torch.outer(along, code.repeat(3))
@@ -145,7 +140,7 @@ class TestComposition:
     @pytest.mark.parametrize("kind", ["Q", "K", "V"])
     def test_random_matrices_are_at_the_baseline(self, fold, kind):
         shape = Shape(n_layers=4, d_model=32, n_heads=8, d_head=8, d_mlp=0, n_ctx=4, d_vocab=5)
-        own = weights(shape)
+        own = random_weights(shape, seed=3)
         own |= {name: torch.ones_like(w) for name, w in own.items() if name.endswith("ln1.weight")}
         scores = composition_scores(native(shape, own, device="cpu"), kind, fold=fold)
         pairs = scores.ratio[~scores.ratio.isnan()]
@@ -168,7 +163,7 @@ class TestMemory:
         ids=["copying", "composition", "qk", "ov"],
     )
     def test_the_vocabulary_never_meets_itself(self, largest_tensor, call):
-        model = native(self.SHAPE, weights(self.SHAPE), device="cpu")
+        model = random_native(self.SHAPE, seed=3)
         assert largest_tensor(lambda: call(model)) <= self.SHAPE.d_vocab * self.SHAPE.d_model
 
 

@@ -322,7 +322,7 @@ def test_averaging_is_the_mean_of_products():
 def test_mlp_gd_trains_each_prefix_as_a_network_of_its_own():
     x, y = prompts(batch=2, n_points=5)
     found = predictors.mlp_gd(x, y, hidden=4, steps=15, lr=0.05, seed=2)
-    start = predictors._initial_network(3, 4, torch.Generator().manual_seed(2))
+    start = predictors.initial_network(3, 4, torch.Generator().manual_seed(2))
     for b in range(2):
         for k in range(1, 5):
             net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)).double()

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from mechlib.bridge import Shape, from_transformers, native
+from mechlib.bridge import Shape, from_transformers
 from mechlib.stream import prefix_invariance, residual_entries, without_mask
-from mechlib.zoo.decoder import Decoder
+from tests.models import random_native
 
 SHAPE = Shape(n_layers=3, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=24, d_vocab=31)
 PRECISIONS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -15,9 +15,7 @@ PRECISIONS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 @pytest.fixture(scope="module")
 def model():
-    generator = torch.Generator().manual_seed(1)
-    weights = {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
-    return native(SHAPE, weights, device="cpu")
+    return random_native(SHAPE, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mechlib.bridge import Shape, from_transformers, native
+from mechlib.bridge import Shape, from_transformers
 from mechlib.causal import ablate
 from mechlib.stream import Cache, continue_text, extend, multiply_adds, read_out, residual_entries, without_mask
-from mechlib.zoo.decoder import Decoder
+from tests.models import random_native
 
 SHAPES = {
     "with MLPs": Shape(n_layers=3, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=24, d_vocab=31),
@@ -19,9 +19,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module", params=SHAPES)
 def model(request):
-    shape, generator = SHAPES[request.param], torch.Generator().manual_seed(1)
-    weights = {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(shape, 0).state_dict().items()}
-    return native(shape, weights, device="cpu")
+    return random_native(SHAPES[request.param], seed=1)
 
 
 @pytest.fixture(scope="module")

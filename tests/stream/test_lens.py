@@ -1,59 +1,24 @@
 """The logit lens against TransformerLens's own, against float64 by brute force, and against what it must satisfy."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 import scipy.special
 import torch
-import transformers
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformer_lens.tools.analysis import logit_lens as reference_lens
 
 from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
-from mechlib.stream import layer_log_probs, logit_lens, read_out, residual_entries, running
+from mechlib.stream import LensResult, layer_log_probs, logit_lens, read_out, residual_entries, running
 from mechlib.stream import lens as lens_module
 from mechlib.zoo.decoder import Decoder
+from tests.models import SHAPE, random_native
 
-SHAPE = Shape(n_layers=3, d_model=32, n_heads=2, d_head=16, d_mlp=48, n_ctx=20, d_vocab=83)
 BATCH, POS = 5, 17
 FIELDS = ("entropy", "kl_to_final", "top_ids", "top_log_prob", "target_log_prob", "target_rank")
-
-
-def random_native(shape: Shape = SHAPE, seed: int = 0) -> TransformerBridge:
-    """Every parameter random, biases and norms too, with logits several nats apart."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = Decoder(shape, seed).state_dict()
-    return native(shape, {k: 0.3 * torch.randn(w.shape, generator=generator) for k, w in weights.items()}, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def gpt2_folder(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("gpt2")
-    config = transformers.GPT2Config(
-        n_layer=2, n_embd=32, n_head=2, n_positions=SHAPE.n_ctx, vocab_size=SHAPE.d_vocab, initializer_range=0.3
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module", params=["native", "attention only", "gpt2", "gpt2, folded"])
-def model(request, gpt2_folder) -> TransformerBridge:
-    if request.param == "native":
-        return random_native()
-    if request.param == "attention only":
-        return random_native(Shape(n_layers=2, d_model=32, n_heads=2, d_head=16, d_mlp=0, n_ctx=20, d_vocab=83))
-    bridge = from_transformers(gpt2_folder, device="cpu")
-    if request.param == "gpt2, folded":
-        bridge.enable_compatibility_mode()
-    return bridge
-
-
-@pytest.fixture(scope="module")
-def small() -> TransformerBridge:
-    return random_native()
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +280,102 @@ class TestArguments:
         assert gradient.abs().min() > 0
 
 
+class TestFields:
+    def test_they_are_those_of_the_result(self):
+        assert FIELDS == lens_module.FIELDS
+        assert [field.name for field in dataclasses.fields(LensResult)] == ["labels", "positions", *FIELDS]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            *([name] for name in FIELDS),
+            FIELDS[1::2],
+            ("target_rank", "top_ids"),
+            {"entropy", "target_log_prob"},
+            FIELDS,
+        ],
+        ids=lambda fields: "+".join(sorted(fields)),
+    )
+    def test_what_is_asked_for_is_read_as_among_all(self, model, tokens, targets, fields):
+        whole = logit_lens(model, tokens, targets=targets)
+        targeted = any(name.startswith("target") for name in fields)
+        part = logit_lens(model, tokens, targets=targets if targeted else None, fields=fields)
+        assert part.labels == whole.labels and torch.equal(part.positions, whole.positions)
+        for name in FIELDS:
+            if name in fields:
+                assert torch.equal(getattr(part, name), getattr(whole, name))
+            else:
+                assert getattr(part, name) is None
+
+    def test_one_field_by_its_name(self, small, tokens):
+        assert torch.equal(logit_lens(small, tokens, fields="entropy").entropy, logit_lens(small, tokens).entropy)
+
+    @pytest.mark.parametrize(
+        ("fields", "exponentials"), [(["target_rank"], 0), (["target_rank", "top_ids"], 0), (["target_log_prob"], 4)]
+    )
+    def test_a_rank_costs_no_softmax(self, small, tokens, targets, fields, exponentials):
+        """Exponentials over the vocabulary, one for every entry and chunk of seven rows."""
+        seen = []
+
+        class Watching(TorchDispatchMode):
+            def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+                if "exp" in function.__name__ or "softmax" in function.__name__:
+                    seen.append(args[0].shape[-1])
+                return function(*args, **(kwargs or {}))
+
+        with Watching():
+            logit_lens(small, tokens[:1, :7], targets=targets[:1, :7], fields=fields)
+        assert seen.count(SHAPE.d_vocab) == exponentials
+
+    @pytest.mark.parametrize("fields", [["target_rank"], ["top_ids"], ["kl_to_final"]])
+    def test_an_entry_without_a_distribution_is_found_with_any(self, small, tokens, targets, fields):
+        given = targets if fields == ["target_rank"] else None
+        with pytest.raises(ValueError, match="entry 0 gives no distribution for row 0 at position 0"):
+            logit_lens(small, tokens, targets=given, fields=fields, lens=lambda entries: entries * torch.nan)
+
+
+class TestSeveralTargets:
+    @pytest.fixture
+    def several(self, tokens, targets) -> Tensor:
+        return torch.stack([targets, tokens, torch.full_like(tokens, 3)])
+
+    def test_each_is_read_as_alone(self, model, tokens, several):
+        together = logit_lens(model, tokens, targets=several, positions=[5, 0, -1])
+        for number, target in enumerate(several):
+            alone = logit_lens(model, tokens, targets=target, positions=[5, 0, -1])
+            for name in FIELDS:
+                of_all = getattr(together, name)
+                assert torch.equal(of_all[number] if name.startswith("target") else of_all, getattr(alone, name))
+
+    def test_axes(self, model, tokens, several):
+        result = logit_lens(model, tokens, targets=several.numpy())
+        assert result.target_rank.shape == result.target_log_prob.shape == (3, model.cfg.n_layers + 1, BATCH, POS)
+        assert logit_lens(model, tokens, targets=several[:1]).target_rank.shape == (
+            1,
+            model.cfg.n_layers + 1,
+            BATCH,
+            POS,
+        )
+
+    def test_of_a_single_sequence(self, small, tokens, several):
+        alone = logit_lens(small, tokens[1], targets=several[:, 1:2], fields=["target_rank"]).target_rank
+        assert torch.equal(alone[:, :, 0], logit_lens(small, tokens, targets=several).target_rank[:, :, 1])
+
+    def test_ranks_of_all_tokens_are_a_permutation(self, small, tokens):
+        every = torch.arange(SHAPE.d_vocab)[:, None, None].expand(-1, 1, 4)
+        ranks = logit_lens(small, tokens[:1, :4], targets=every, fields=["target_rank"]).target_rank
+        assert torch.equal(ranks.sort(0).values, every[:, None].expand_as(ranks))
+
+    def test_probabilities_of_all_tokens_sum_to_one(self, small, tokens):
+        every = torch.arange(SHAPE.d_vocab)[:, None, None].expand(-1, 1, 4)
+        log_prob = logit_lens(small, tokens[:1, :4], targets=every, fields=["target_log_prob"]).target_log_prob
+        torch.testing.assert_close(log_prob.exp().sum(0), torch.ones(log_prob.shape[1:]))
+
+
+def test_the_entries_have_names(small, tokens):
+    assert logit_lens(small, tokens).labels == ("embedding", "layer 0", "layer 1", "layer 2")
+
+
 class TestBadInput:
     @pytest.mark.parametrize("call", [logit_lens, layer_log_probs, residual_entries])
     @pytest.mark.parametrize(
@@ -343,8 +404,10 @@ class TestBadInput:
             (
                 torch.zeros(5, 16, dtype=torch.long),
                 ValueError,
-                r"\(5, 17\) of tokens, one id per position, not \(5, 16\)",
+                r"\(5, 17\) of tokens, one id per position, or another axis before it.*theirs is \(5, 16\)",
             ),
+            (torch.zeros(3, 5, 16, dtype=torch.long), ValueError, r"theirs is \(3, 5, 16\)"),
+            (torch.zeros(1, 1, 5, 17, dtype=torch.long), ValueError, r"theirs is \(1, 1, 5, 17\)"),
             (torch.zeros(5, 17), TypeError, "float32"),
             (torch.full((5, 17), 83), ValueError, r"targets hold 83 at \[0, 0\]"),
             (-1, ValueError, "targets hold -1"),
@@ -354,6 +417,21 @@ class TestBadInput:
     def test_targets(self, small, tokens, bad, error, message):
         with pytest.raises(error, match=message):
             logit_lens(small, tokens, targets=bad)
+
+    @pytest.mark.parametrize(
+        ("fields", "targets", "message"),
+        [
+            (["rank"], 3, r"fields are some of entropy, .*, target_rank, not \['rank'\]"),
+            ("entropies", None, "not 'entropies'"),
+            ([], None, r"not \[\]"),
+            ([3], None, r"not \[3\]"),
+            (["entropy", "target_rank"], None, r"'target_rank'\] asks for what is read of targets, and none are given"),
+            (["entropy"], 3, r"targets are given, and fields=\['entropy'\] asks neither"),
+        ],
+    )
+    def test_fields(self, small, tokens, fields, targets, message):
+        with pytest.raises(ValueError, match=message):
+            logit_lens(small, tokens, targets=targets, fields=fields)
 
     @pytest.mark.parametrize(
         ("bad", "error", "message"),
@@ -378,12 +456,12 @@ class TestBadInput:
             logit_lens(small, tokens, top_k=top_k)
 
     def test_a_lens_that_changes_the_shape(self, small, tokens):
-        with pytest.raises(ValueError, match=r"\(4, 2, 17, 32\) into \(4, 2, 17, 31\)"):
+        with pytest.raises(ValueError, match=r"\(4, 2, 17, 24\) into \(4, 2, 17, 23\)"):
             logit_lens(small, tokens, lens=lambda entries: entries[..., 1:])
 
     def test_a_residual_of_another_width(self, small):
-        with pytest.raises(ValueError, match=r"d_model = 32; its shape is \(4, 31\)"):
-            read_out(small, torch.zeros(4, 31))
+        with pytest.raises(ValueError, match=r"d_model = 24; its shape is \(4, 23\)"):
+            read_out(small, torch.zeros(4, 23))
 
     @pytest.mark.parametrize("call", [logit_lens, layer_log_probs, residual_entries])
     def test_a_model_whose_logits_are_something_else(self, tokens, call):
@@ -431,6 +509,8 @@ class TestMemory:
         weights = self.SHAPE.d_vocab * self.SHAPE.d_model
         a_few_rows = 7 * self.SHAPE.d_vocab
         assert largest(logit_lens, targets=targets) <= max(a_few_rows, weights)
+        several = targets.expand(6, -1, -1)
+        assert largest(logit_lens, targets=several, fields=["target_rank"]) <= max(a_few_rows, weights)
 
     def test_full_log_probs_are_one_tensor(self, largest):
         assert largest(layer_log_probs) == 7 * BATCH * POS * self.SHAPE.d_vocab

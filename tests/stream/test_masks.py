@@ -6,12 +6,12 @@ import torch
 import transformers
 
 from mechlib import stream, text
-from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.bridge import Shape, TransformerBridge, from_transformers
 from mechlib.causal import ablate, run_with_edit
 from mechlib.heads import KINDS, head_scores, pattern_mask
 from mechlib.heads import scores as scores_module
 from mechlib.stream import inputs, lens, running
-from mechlib.zoo.decoder import Decoder
+from tests.models import random_native
 
 SHAPE = Shape(n_layers=2, d_model=16, n_heads=4, d_head=4, d_mlp=20, n_ctx=14, d_vocab=83)
 LENGTHS = (9, 5, 11, 2)
@@ -26,12 +26,6 @@ def exactly(model: TransformerBridge) -> dict[str, float]:
     round them otherwise at the end of an array than within it."""
     closest = 1e-5 if hasattr(model, "rotary_emb") else 1e-9
     return {"atol": closest, "rtol": closest}
-
-
-def random_native() -> TransformerBridge:
-    generator = torch.Generator().manual_seed(1)
-    weights = {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
-    return native(SHAPE, weights, device="cpu")
 
 
 def llama(folder) -> TransformerBridge:
@@ -50,7 +44,7 @@ def llama(folder) -> TransformerBridge:
 @pytest.fixture(scope="module", params=["native", "gpt2", "llama"])
 def model(request, gpt2_folder, tmp_path_factory) -> TransformerBridge:
     made = {
-        "native": random_native,
+        "native": lambda: random_native(SHAPE, seed=1),
         "gpt2": lambda: from_transformers(gpt2_folder, device="cpu"),
         "llama": lambda: llama(tmp_path_factory.mktemp("llama")),
     }[request.param]()
@@ -115,6 +109,17 @@ class TestLens:
                 values = getattr(result, name)[:, row]
                 assert torch.equal(values[:, real], getattr(theirs, name)[:, 0])
                 assert (values[:, ~real] == -1).all()
+
+    def test_several_targets(self, model, batch):
+        tokens, mask = batch
+        several = torch.stack([tokens.roll(-1, 1), tokens])
+        together = stream.logit_lens(model, tokens, targets=several, attention_mask=mask)
+        for number, targets in enumerate(several):
+            alone = stream.logit_lens(model, tokens, targets=targets, attention_mask=mask)
+            assert torch.equal(together.target_rank[number], alone.target_rank)
+            torch.testing.assert_close(
+                together.target_log_prob[number], alone.target_log_prob, atol=0, rtol=0, equal_nan=True
+            )
 
     @pytest.mark.parametrize("positions", [-1, [0, 4], slice(2, 9)])
     def test_selected_positions_are_a_slice_of_all(self, model, batch, positions):

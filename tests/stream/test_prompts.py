@@ -9,18 +9,16 @@ import transformers
 from scipy.stats import entropy
 
 from mechlib import text, zoo
-from mechlib.bridge import Shape, TransformerBridge, from_transformers, native
+from mechlib.bridge import Shape, TransformerBridge, from_transformers
 from mechlib.stream import compare_prompts, empty_prompt, prediction
-from mechlib.zoo.decoder import Decoder
+from tests.models import random_native
 
 SHAPE = Shape(n_layers=2, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=9, d_vocab=31)
 
 
 @pytest.fixture(scope="module")
 def model():
-    generator = torch.Generator().manual_seed(1)
-    weights = {k: 0.4 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SHAPE, 0).state_dict().items()}
-    return native(SHAPE, weights, device="cpu")
+    return random_native(SHAPE, seed=1)
 
 
 def log_probs(seed, *shape):

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from mechlib import causal, heads, stream
-from mechlib.bridge import Shape, native
+from mechlib.bridge import Shape
 from mechlib.stream.inputs import checked_ids, checked_tokens
 from mechlib.widgets import attention_explorer, lens_explorer
 from mechlib.widgets.attention import attention_patterns
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import token_losses
+from tests.models import untrained
 
 SHAPE = Shape(n_layers=2, d_model=12, n_heads=2, d_head=6, d_mlp=20, n_ctx=12, d_vocab=2048)
 """More tokens than a byte can tell apart."""
@@ -23,7 +24,7 @@ NUMPY = (np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, 
 
 @pytest.fixture(scope="module")
 def model():
-    return native(SHAPE, Decoder(SHAPE, 0).state_dict(), device="cpu")
+    return untrained(SHAPE)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from torch import Tensor
 from mechlib.bridge import Shape, TransformerBridge, native
 from mechlib.stream import TunedLens, fit_tuned_lens, logit_lens, residual_entries
 from mechlib.zoo.decoder import Decoder
+from tests.models import random_native
 
 AFFINE = Shape(n_layers=1, d_model=16, n_heads=1, d_head=16, d_mlp=0, n_ctx=1, d_vocab=40)
 
@@ -54,9 +55,7 @@ SMALL = Shape(n_layers=2, d_model=16, n_heads=2, d_head=8, d_mlp=32, n_ctx=12, d
 
 @pytest.fixture(scope="module")
 def model() -> TransformerBridge:
-    generator = torch.Generator().manual_seed(1)
-    weights = Decoder(SMALL, 0).state_dict()
-    return native(SMALL, {k: 0.5 * torch.randn(w.shape, generator=generator) for k, w in weights.items()}, device="cpu")
+    return random_native(SMALL, scale=0.5, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from mechlib.bridge import Shape, native
 from mechlib.widgets import attention_explorer
 from mechlib.widgets.attention import attention_patterns, percentages
 from mechlib.zoo.decoder import Decoder
+from tests.models import untrained
 
 SHAPE = Shape(n_layers=3, d_model=24, n_heads=2, d_head=12, d_mlp=0, n_ctx=64, d_vocab=50)
 
@@ -19,7 +20,7 @@ def strings(ids):
 
 @pytest.fixture(scope="module")
 def model():
-    return native(SHAPE, Decoder(SHAPE, 1).state_dict(), device="cpu")
+    return untrained(SHAPE, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from mechlib.bridge import Shape, native
+from mechlib.bridge import Shape
 from mechlib.stream import layer_log_probs, logit_lens
 from mechlib.widgets import lens_explorer
 from mechlib.widgets.lens import explorer_data
-from mechlib.zoo.decoder import Decoder
+from tests.models import untrained
 
 SHAPE = Shape(n_layers=3, d_model=16, n_heads=2, d_head=8, d_mlp=24, n_ctx=64, d_vocab=50)
 
@@ -20,7 +20,7 @@ def strings(ids):
 
 @pytest.fixture(scope="module")
 def model():
-    return native(SHAPE, Decoder(SHAPE, 1).state_dict(), device="cpu")
+    return untrained(SHAPE, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from mechlib.bridge import Shape, native
+from mechlib.bridge import Shape
 from mechlib.widgets import training_explorer
 from mechlib.widgets.attention import percentages
-from mechlib.zoo.decoder import Decoder
+from tests.models import untrained
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=32, d_vocab=50)
 STEPS = (0, 10, 40, 50)
@@ -20,7 +20,7 @@ def strings(ids):
 
 
 def load(step):
-    return native(SHAPE, Decoder(SHAPE, step).state_dict(), device="cpu")
+    return untrained(SHAPE, seed=step)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 
+import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
@@ -46,6 +47,11 @@ def test_the_models_of_the_book_are_there_and_small():
     assert sum(file.stat().st_size for file in files) <= 10 * MB
 
 
+def in_tenths(pool: torch.Tensor | None) -> str:
+    """Draws differ in their last digits between processors, by up to 1.5e-6 here."""
+    return "" if pool is None else hashlib.sha256(np.rint(10 * pool.numpy()).astype(np.int8).tobytes()).hexdigest()
+
+
 @pytest.mark.parametrize("name", zoo.names("regression"))
 def test_the_card_tells_the_recipe_that_made_the_weights(name):
     recipe, card = REGRESSIONS[name], zoo.card(name)
@@ -54,8 +60,9 @@ def test_the_card_tells_the_recipe_that_made_the_weights(name):
     assert zoo.steps(name) == (0, *recipe.shipped) and card.log["step"] == recipe.looks
     assert set(recipe.remarks) <= set(card.notes)
     pools = [getattr(task, "pool", None) for task in recipe.data.tasks]
-    expected = ["" if pool is None else hashlib.sha256(pool.numpy().tobytes()).hexdigest() for pool in pools]
-    assert card.data == {"models": list(recipe.data.labels), "pools": expected}
+    assert card.data == {"models": list(recipe.data.labels), "pools": [in_tenths(pool) for pool in pools]}
+    for pool in pools:
+        assert pool is None or ((10 * pool) % 1 - 0.5).abs().min() / 10 > 1e-5, "a draw rounds otherwise elsewhere"
     assert card.recipe["tasks"] == json.loads(json.dumps([described(task) for task in zoo.tasks(name)]))
 
 

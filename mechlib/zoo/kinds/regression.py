@@ -174,9 +174,12 @@ def _pool(task: Task) -> Tensor | None:
 
 
 def _fingerprint(task: Task) -> str:
-    """The hash of a pool, by which another machine can tell that it draws the same one; empty without a pool."""
+    """The hash of a pool in tenths, by which another machine can tell that it draws the same one; empty without a pool.
+
+    The last digits of a draw depend on the processor.
+    """
     pool = _pool(task)
-    return "" if pool is None else hashlib.sha256(pool.numpy().tobytes()).hexdigest()
+    return "" if pool is None else hashlib.sha256((10 * pool).round().to(torch.int8).numpy().tobytes()).hexdigest()
 
 
 def _seeded(seed: int) -> torch.Generator:

@@ -7,13 +7,13 @@ executed again when any of that has changed.
 
 from __future__ import annotations
 
+import copy
 import math
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,7 @@ import nbformat
 import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.cache.db import NbCacheRecord
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -32,6 +33,8 @@ __all__ = ["Outputs"]
 CACHE = "_build/.jupyter_cache"
 PARSED = "_build/.doctrees"
 """The folder of the pages as Sphinx has read them, each with its outputs in it."""
+EXECUTING = frozenset({"raises-exception", "skip-execution"})
+"""Tags that change what an execution does; others are for the page."""
 NAMED = 3
 """So many files a sentence names; of more it gives the number."""
 
@@ -80,7 +83,10 @@ class Outputs:
             the chapters that failed, each with the reason. They are left without outputs.
         """
         paths = [path.relative_to(self.folder) for path in checkout.notebooks(self.folder, "book")]
-        reasons = {chapter: self._outdated(chapter) for chapter in map(self.chapter, paths)}
+        chapters = [self.chapter(path) for path in paths]
+        for chapter in chapters:
+            self._take_over(chapter)
+        reasons = {chapter: self._outdated(chapter) for chapter in chapters}
         waiting = self._longest_first([chapter for chapter, reason in reasons.items() if reason])
         for chapter in waiting:
             say(f"{chapter.path}: {reasons[chapter]}")
@@ -94,30 +100,47 @@ class Outputs:
     def keep(self, chapter: Chapter, seconds: float = 0.0) -> None:
         """Put a chapter with its outputs into the cache. Its page is read anew when the book is built next."""
         data = {"execution_seconds": seconds, "made_with": dict(chapter.made_with)}
-        bundle = CacheBundleIn(chapter.notebook, str(self.folder / chapter.path), data=data)
+        bundle = CacheBundleIn(chapter.notebook, self._uri(chapter), data=data)
         self.cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
         (self.folder / PARSED / chapter.path.with_suffix(".doctree")).unlink(missing_ok=True)
 
-    def _forget(self, chapter: Chapter) -> None:
-        with suppress(KeyError):
-            self.cache.remove_cache(self.cache.match_cache_notebook(chapter.notebook).pk)
+    def _record(self, chapter: Chapter) -> NbCacheRecord | None:
+        try:
+            return self.cache.match_cache_notebook(chapter.notebook)
+        except KeyError:
+            return None
 
     def _outdated(self, chapter: Chapter) -> str:
         """Why the chapter is to be executed, or nothing if it is not."""
-        try:
-            record = self.cache.match_cache_notebook(chapter.notebook)
-        except KeyError:
+        record = self._record(chapter)
+        if record is None:
             return "this code was not executed yet"
-        before = (record.data or {}).get("made_with", {})
+        before = record.data.get("made_with", {})
         changed = sorted({name for name, _ in before.items() ^ chapter.made_with.items()})
         return f"{_few(changed)} changed since it was executed" if changed else ""
 
+    def _take_over(self, chapter: Chapter) -> None:
+        """Keep the outputs of the same code where only marks of its cells are new: the cache goes by them too."""
+        earlier = [record for record in self.cache.list_cache_records() if record.uri == self._uri(chapter)]
+        if self._record(chapter) or not earlier:
+            return
+        executed = self.cache.get_cache_bundle(earlier[-1].pk).nb
+        if _executable(executed) == _executable(chapter.notebook):
+            made_with = earlier[-1].data.get("made_with", {})
+            notebook = _with_outputs(chapter.notebook, executed)
+            self.keep(replace(chapter, notebook=notebook, made_with=made_with), _seconds(earlier[-1]))
+
+    def _forget(self, chapter: Chapter) -> None:
+        if record := self._record(chapter):
+            self.cache.remove_cache(record.pk)
+
+    def _uri(self, chapter: Chapter) -> str:
+        return str(self.folder / chapter.path)
+
     def _longest_first(self, chapters: list[Chapter]) -> list[Chapter]:
         """The chapters in the order of their last execution's time, so that none is long alone at the end."""
-        seconds = {
-            record.uri: (record.data or {}).get("execution_seconds") for record in self.cache.list_cache_records()
-        }
-        return sorted(chapters, key=lambda each: -(seconds.get(str(self.folder / each.path)) or math.inf))
+        seconds = {record.uri: _seconds(record) for record in self.cache.list_cache_records()}
+        return sorted(chapters, key=lambda chapter: -seconds.get(self._uri(chapter), math.inf))
 
     def _execute(self, chapters: list[Chapter], say: Callable[[str], None]) -> dict[Path, str]:
         config = yaml.safe_load((self.folder / "_config.yml").read_text(encoding="utf-8"))
@@ -188,6 +211,28 @@ def _unforeseen(run: Run) -> str:
         f"it read {_few(files)}, to which nothing in its cells leads, so that a change there would go unseen: "
         "import by statements, and write the names of models out"
     )
+
+
+def _seconds(record: NbCacheRecord) -> float:
+    return record.data.get("execution_seconds", 0.0)
+
+
+def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _executable(notebook: NotebookNode) -> list[tuple[str, set[str]]]:
+    """What is executed of a notebook: code, and the tags that say how."""
+    return [(cell.source, EXECUTING & set(cell.metadata.get("tags", ()))) for cell in _code_cells(notebook)]
+
+
+def _with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """A notebook with the outputs of another with the same code."""
+    done = copy.deepcopy(notebook)
+    done.metadata |= {key: executed.metadata[key] for key in ("language_info", "widgets") if key in executed.metadata}
+    for cell, other in zip(_code_cells(done), _code_cells(executed), strict=True):
+        cell.outputs, cell.execution_count = other.outputs, other.execution_count
+    return done
 
 
 def _few(names: list[str]) -> str:

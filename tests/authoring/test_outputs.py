@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from nbformat.v4 import new_output
 
 from mechlib.authoring.outputs import PARSED, Outputs
 from tests.authoring.conftest import CELLS, FILES, LENS, ZOO, times, write
@@ -86,6 +87,22 @@ def test_words_around_the_code_change_no_output(kept):
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell("More words."))
     nbformat.write(notebook, kept / LENS)
     assert outdated(kept) == set()
+
+
+@pytest.mark.parametrize(("tag", "again"), [("hide-input", False), ("raises-exception", True)])
+def test_a_cell_with_another_tag_is_executed_again_only_if_the_tag_says_how(kept, tag, again):
+    outputs = Outputs(kept)
+    chapter = outputs.chapter(LENS)
+    chapter.notebook.cells[0].outputs = [new_output("stream", text="kept")]
+    outputs.keep(chapter, 5.0)
+    notebook = nbformat.read(kept / LENS, as_version=4)
+    notebook.cells[0].metadata = {"tags": [tag]}
+    nbformat.write(notebook, kept / LENS)
+    assert bool(made(kept)) == again
+    (output,) = Outputs(kept).read(LENS).cells[0].outputs
+    assert ("text" in output) != again
+    (kept / "mechlib/lens.py").write_text("def read_out(): ...")
+    assert outdated(kept) == {LENS}
 
 
 def test_the_page_of_new_outputs_is_read_anew(book):

@@ -123,6 +123,10 @@ def test_a_page_that_would_change_is_refused(monkeypatch):
         sentences.by_sentence("Some.")
 
 
+def test_the_book_and_the_solutions_are_written_so():
+    assert sentences.stale() == []
+
+
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_page_changes_and_a_second_time_changes_nothing(path):
     for cell in checkout.read_notebook(path)["cells"]:

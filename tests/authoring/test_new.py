@@ -35,6 +35,7 @@ CHECKS = (
     "tests/questions/test_sentences.py",
     "tests/questions/test_strangers.py",
     "tests/authoring/test_notebooks.py",
+    "tests/book/test_prose.py",
     "tests/course/test_for_instructors.py",
 )
 

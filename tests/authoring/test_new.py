@@ -12,6 +12,8 @@ import pytest
 from mechlib.authoring import checkout
 from mechlib.authoring.new import new
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="a link to the weights needs a right of its own there")
+
 ROOT = checkout.root()
 HEAVY = "mechlib/zoo/weights"
 MECHLIB = "from mechlib.cli import main; main()"

@@ -7,8 +7,6 @@ const MEASURES = {
   probability: { name: "probability of the true next token", unit: "", scale: (x) => x, digits: 2 },
 };
 
-const entryName = (entry) => (entry === 0 ? "embedding" : `layer ${entry - 1}`);
-
 function largest(rows) {
   return Math.max(...rows.map((row) => Math.max(...row)));
 }
@@ -30,7 +28,7 @@ function buildMap(data, prefix) {
   });
   grid.style.setProperty("--columns", data.tokens.length - 1);
   const cells = data.kl.map((values, entry) => {
-    const name = element("span", { role: "rowheader" }, entryName(entry));
+    const name = element("span", { role: "rowheader" }, data.entries[entry]);
     const row = element("div", { role: "row", class: "ml-row" }, name);
     const line = values.map((_, position) => {
       const cell = element("span", { role: "gridcell", id: `${prefix}-${entry}-${position}`, class: "ml-cell" });
@@ -73,7 +71,7 @@ function buildTable(data, position, selectedEntry) {
     };
     return element(
       "div", { role: "row", class: entry === selectedEntry ? "ml-line ml-selected" : "ml-line" },
-      cell("entry", entryName(entry)), cell("guesses", ...guesses),
+      cell("entry", data.entries[entry]), cell("guesses", ...guesses),
       number("rank", "rank "), number("entropy", "entropy "), number("kl", "KL "),
     );
   });
@@ -144,7 +142,7 @@ function showColour({ model, data, map, controls }) {
     const share = value === null ? 1 : top > 0 ? scale(value) / scale(top) : 0;
     cell.style.background = shade(share);
     cell.classList.toggle("ml-dark", share > 0.5);
-    cell.setAttribute("aria-label", `${entryName(entry)}, after ${data.tokens[position]}: ${name} ${value ?? "∞"} ${unit}`);
+    cell.setAttribute("aria-label", `${data.entries[entry]}, after ${data.tokens[position]}: ${name} ${value ?? "∞"} ${unit}`);
   }));
   controls.select.value = key;
   const bar = element("span", { class: "ml-bar" });

@@ -55,7 +55,7 @@ def lens_explorer(
     if tokens.dim() != 1 or len(tokens) < 2:
         raise ValueError(f"one passage of at least two tokens is needed, shape [pos]; got shape {tuple(tokens.shape)}")
     result = logit_lens(model, tokens[:-1], targets=tokens[1:], top_k=TOP_K, lens=lens)
-    last = len(result.entropy) - 1
+    last = len(result.labels) - 1
     return LensExplorer(data=explorer_data(result, tokens, token_strings), position=len(tokens) // 2, entry=last)
 
 
@@ -67,6 +67,7 @@ def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings
     """
     ids, places = result.top_ids[:, 0].unique(return_inverse=True)
     return {
+        "entries": list(result.labels),
         "tokens": list(token_strings(tokens.tolist())),
         "vocabulary": list(token_strings(ids.tolist())),
         "guesses": places.tolist(),

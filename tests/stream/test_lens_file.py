@@ -9,15 +9,13 @@ from torch import Tensor
 
 from mechlib.bridge import Shape, TransformerBridge, native, weights_digest
 from mechlib.stream import TunedLens, fit_tuned_lens, lens_file, logit_lens
-from mechlib.zoo.decoder import Decoder
+from tests.models import random_weights
 
 SMALL = Shape(n_layers=2, d_model=16, n_heads=2, d_head=8, d_mlp=32, n_ctx=12, d_vocab=30)
 
 
 def model(seed: int = 1, name: str = "small") -> TransformerBridge:
-    generator = torch.Generator().manual_seed(seed)
-    weights = {k: 0.5 * torch.randn(w.shape, generator=generator) for k, w in Decoder(SMALL, 0).state_dict().items()}
-    return native(SMALL, weights, name=name, device="cpu")
+    return native(SMALL, random_weights(SMALL, scale=0.5, seed=seed), name=name, device="cpu")
 
 
 @pytest.fixture(scope="module")

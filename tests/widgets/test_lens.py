@@ -32,6 +32,7 @@ def test_the_data_agrees_with_the_full_distributions(model, tokens):
     data = lens_explorer(model, tokens, token_strings=strings).data
     log_probs = layer_log_probs(model, tokens[:-1])[:, 0]
     assert data["tokens"] == strings(tokens.tolist())
+    assert data["entries"] == ["embedding", "layer 0", "layer 1", "layer 2"]
     for entry, position in [(0, 0), (1, 7), (3, 10)]:
         p = log_probs[entry, position].exp()
         best = p.argsort(descending=True)[:5]

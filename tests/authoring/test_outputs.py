@@ -29,7 +29,7 @@ def test_a_chapter_is_executed_again_when_it_reaches_what_changed(book):
     (book / "mechlib/stream.py").write_text("# A comment.\n" + FILES["mechlib/stream.py"])
     assert made(book) == [] and times(book) == {LENS: 1, ZOO: 1}
     (book / "mechlib/stream.py").write_text("def entries():\n    return 43\n")
-    with pytest.raises(FileNotFoundError, match=f"{LENS} has not been executed .*: mechlib/stream.py changed"):
+    with pytest.raises(FileNotFoundError, match=rf"{LENS.name} has not been executed .*: mechlib/stream\.py changed"):
         Outputs(book).read(LENS)
     assert made(book)[0] == f"{LENS}: mechlib/stream.py changed since it was executed"
     assert shown(book, LENS) == "43" and times(book) == {LENS: 2, ZOO: 1}

@@ -37,7 +37,6 @@ CHECKS = (
     "tests/questions/test_sentences.py",
     "tests/questions/test_strangers.py",
     "tests/authoring/test_notebooks.py",
-    "tests/book/test_prose.py",
     "tests/course/test_for_instructors.py",
 )
 

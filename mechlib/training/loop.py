@@ -48,7 +48,18 @@ class Loop:
         """Of every update, before it was made."""
         self.shown: dict[str, float] = {}
         """What the progress bar shows beside the loss."""
-        self.folder: Path | None = None
+        self._folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where it works.
+
+        Raises:
+            ValueError: if it has entered no folder.
+        """
+        if self._folder is None:
+            raise ValueError("a loop keeps weights in its folder, and this one has entered none")
+        return self._folder
 
     @property
     def step(self) -> int:
@@ -65,7 +76,7 @@ class Loop:
             ValueError: if the folder is that of another run, with what differs.
         """
         claim(folder, determined_by)
-        self.folder = folder
+        self._folder = folder
         if (folder / STATE).exists():
             state = self._read(folder / STATE)
             self.model.load_state_dict(state["model"])
@@ -94,7 +105,7 @@ class Loop:
 
     def keep(self) -> None:
         """Keep the present weights, where there is a folder; :meth:`past` and :meth:`weights` find them by the step."""
-        if self.folder is not None:
+        if self._folder is not None:
             write(self.model.state_dict(), self._kept(self.step))
 
     def weights(self, step: int) -> dict[str, Tensor]:
@@ -142,17 +153,15 @@ class Loop:
         return loss.mean().item()
 
     def _save(self) -> None:
-        if self.folder is not None:
+        if self._folder is not None:
             state = {
                 "model": self.model.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in self.updates.optimisers],
                 "losses": torch.stack(self.losses),
             }
-            write(state, self.folder / STATE)
+            write(state, self._folder / STATE)
 
     def _kept(self, step: int) -> Path:
-        if self.folder is None:
-            raise ValueError("a loop keeps weights in its folder, and this one has entered none")
         return self.folder / f"look-{step:06d}.pt"
 
     def _read(self, file: Path) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Card:
         Raises:
             ValueError: if no weights of that step ship; the message names the nearest steps.
         """
-        if step is None and self.checkpoints:
+        if step is None:
             return self.checkpoints[-1]
         for checkpoint in self.checkpoints:
             if checkpoint.step == step:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -48,7 +49,8 @@ def load(
         OSError: if a hub model cannot be had; the message gives the reason and lists the embedded models.
     """
     if found := _card_of(name):
-        return kind_named(found.kind).load(found, step, device=device, dtype=dtype)
+        model: Any = kind_named(found.kind).load(found, step, device=device, dtype=dtype)
+        return model
     if step is not None or difflib.get_close_matches(str(name), names(), cutoff=0.7):
         raise ValueError(f"{unknown_model(str(name), names())}; only these have steps")
     try:

@@ -5,16 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-
-class Training(Protocol):
-    """How the updates of a recipe are made; every kind has settings of its own."""
-
-    @property
-    def steps(self) -> int:
-        """How many updates there are."""
-        ...
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,8 +18,8 @@ class Recipe:
     """The sizes, as its card keeps them: those that its kind builds."""
     data: Any
     """What a batch is made of, in the terms of its kind."""
-    training: Training
-    """How the updates are made, in the terms of its kind."""
+    training: Any
+    """How the updates are made, in the terms of its kind; ``steps`` of it says how many there are."""
     checkpoints: tuple[int, ...] = ()
     """Steps whose weights ship beside those of the last, ascending."""
     looked_at: tuple[int, ...] = ()
@@ -50,6 +41,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
+        """How many updates there are."""
         return self.training.steps
 
     @property

@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -22,7 +23,7 @@ LOG = "metrics.jsonl"
 OUTPUTS = "outputs.safetensors"
 
 
-def write_card(kind: TrainedKind, recipe: Recipe, batches: Batches, meter: Meter, loop: Loop) -> Card:
+def write_card(kind: TrainedKind[Any, Any], recipe: Recipe, batches: Batches, meter: Meter[Any], loop: Loop) -> Card:
     """Save the weights that ship, measure them as they ship, and write ``card.json`` beside them.
 
     Args:
@@ -69,7 +70,7 @@ def _log(folder: Path, recipe: Recipe) -> dict[str, tuple[float, ...]]:
     return {key: tuple(line[key] for line in kept) for key in kept[-1] if key != "time"}
 
 
-def _checkpoint(kind: TrainedKind, recipe: Recipe, loop: Loop, step: int, meter: Meter) -> Checkpoint:
+def _checkpoint(kind: TrainedKind[Any, Any], recipe: Recipe, loop: Loop, step: int, meter: Meter[Any]) -> Checkpoint:
     file, digest = "", ""
     if step:
         model = _as_shipped(kind, recipe, loop, step)
@@ -82,14 +83,14 @@ def _checkpoint(kind: TrainedKind, recipe: Recipe, loop: Loop, step: int, meter:
     )
 
 
-def _as_shipped(kind: TrainedKind, recipe: Recipe, loop: Loop, step: int) -> nn.Module:
+def _as_shipped(kind: TrainedKind[Any, Any], recipe: Recipe, loop: Loop, step: int) -> nn.Module:
     """The model after ``step`` updates, its weights rounded to half precision."""
     model = kind.build(recipe.shape, recipe.seed)
     model.load_state_dict({name: value.half().float().cpu() for name, value in loop.weights(step).items()})
     return model.eval()
 
 
-def _outputs(kind: TrainedKind, recipe: Recipe, loop: Loop) -> StoredOutputs:
+def _outputs(kind: TrainedKind[Any, Any], recipe: Recipe, loop: Loop) -> StoredOutputs:
     models = (_as_shipped(kind, recipe, loop, step) for step in recipe.looks)
     save_file(kind.outputs(recipe, models), loop.folder / OUTPUTS)
     return StoredOutputs(recipe.looks, OUTPUTS, files.sha256(loop.folder / OUTPUTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from mechlib.bridge import resolve_device
 from mechlib.training import Loop
@@ -35,7 +36,7 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
 
 
 def train_recipe(
-    kind: TrainedKind, recipe: Recipe, *, folder: Path, device: str = "auto", progress: bool = True
+    kind: TrainedKind[Any, Any], recipe: Recipe, *, folder: Path, device: str = "auto", progress: bool = True
 ) -> Card:
     """As :func:`train`, with a recipe that need not be among those of its kind.
 

@@ -74,6 +74,14 @@ def test_kept_weights_are_found_again_and_the_last_ones_come_back(tmp_path):
         list(loop.past({2, 3}))
 
 
+def test_without_a_folder_it_trains_and_keeps_nothing():
+    loop = fitted()
+    for _ in loop.run(progress=False):
+        loop.keep()
+    with pytest.raises(ValueError, match="has entered none"):
+        loop.weights(2)
+
+
 def test_another_run_is_refused_before_anything_is_read(tmp_path):
     loop = fitted()
     loop.enter(tmp_path, {"it": 1})

@@ -7,7 +7,8 @@ import pytest
 import torch
 import transformers
 
-from mechlib import bridge, cli, text, zoo
+from mechlib import bridge, text, zoo
+from mechlib.cli import zoo as commands
 from mechlib.zoo import cards, release
 from mechlib.zoo.kinds import folder
 from mechlib.zoo.train import train
@@ -98,7 +99,7 @@ def test_it_has_no_steps_and_no_recipe(described, shop):
 
 def test_it_is_listed(described, shop, capsys):
     release.install(described)
-    cli.zoo_list()
+    commands.zoo_list()
     header, row = capsys.readouterr().out.split("\n\n")[0].splitlines()
     assert header.split()[:3] == ["name", "type", "layers"] and row.split()[0] == described.name
     assert len(header) == len(row)

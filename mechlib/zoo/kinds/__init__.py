@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mechlib.zoo.kinds.docstring import Docstring
 from mechlib.zoo.kinds.folder import Folder
 from mechlib.zoo.kinds.kind import Kind, TrainedKind
@@ -31,7 +33,7 @@ def kind_named(word: str) -> Kind:
     raise ValueError(f"kind is one of {tuple(kind.word for kind in KINDS)}, got {word!r}")
 
 
-def recipe_named(name: str) -> tuple[TrainedKind, Recipe]:
+def recipe_named(name: str) -> tuple[TrainedKind[Any, Any], Recipe]:
     """The recipe of a name, with its kind.
 
     Raises:

@@ -120,7 +120,8 @@ class DocstringBatches(Batches):
         return torch.cat([super().__getitem__(step), torch.stack(docstrings)])
 
     def _row(self, generator: torch.Generator) -> Int[Tensor, " pos"]:
-        length, parts, known = self.recipe.shape.n_ctx + 1, [], words(held_out=False)
+        length, known = self.recipe.shape.n_ctx + 1, words(held_out=False)
+        parts: list[Tensor] = []
         while sum(map(len, parts)) < length:
             n_arguments, style = 3 + _below(4, generator), STYLES[_below(len(STYLES), generator)]
             lines, _ = _source(known, n_arguments, style, generator)

@@ -128,7 +128,9 @@ def describe(
         folder=folder,
         kind=Folder.word,
         parts=parts,
-        **told,
+        source=source,
+        licence=licence,
+        attribution=attribution,
         **NOT_TRAINED_HERE,
     )
     card.write()

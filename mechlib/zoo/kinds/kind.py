@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from mechlib.zoo.cards import Card
 
 
+Model = TypeVar("Model", bound=nn.Module)
+"""What a kind trains."""
+Measured = TypeVar("Measured", bound=nn.Module, contravariant=True)
+
+
 class Batches(Protocol):
     """The batches of a recipe."""
 
@@ -29,18 +34,22 @@ class Batches(Protocol):
         ...
 
 
-class Meter(Protocol):
+Made = TypeVar("Made", bound=Batches)
+"""The batches of a kind."""
+
+
+class Meter(Protocol[Measured]):
     """What is measured of the models of one recipe, on data that no batch holds."""
 
-    def line(self, model: nn.Module) -> dict[str, float]:
+    def line(self, model: Measured) -> dict[str, float]:
         """A line of the log, while the model trains."""
         ...
 
-    def held_out(self, model: nn.Module) -> float:
+    def held_out(self, model: Measured) -> float:
         """The loss that stands beside a checkpoint."""
         ...
 
-    def metrics(self, model: nn.Module) -> dict[str, float]:
+    def metrics(self, model: Measured) -> dict[str, float]:
         """What the card says of the last weights."""
         ...
 
@@ -74,23 +83,23 @@ class Kind(ABC):
         """
 
 
-class TrainedKind(Kind):
+class TrainedKind(Kind, Generic[Model, Made]):
     """A kind that is trained from recipes: what its batches, losses and measures are."""
 
     @abstractmethod
-    def build(self, shape: Any, seed: int) -> nn.Module:
+    def build(self, shape: Any, seed: int) -> Model:
         """What is trained, before it is; the seed decides its weights."""
 
     @abstractmethod
-    def batches(self, recipe: Recipe, cache: Path) -> Batches:
+    def batches(self, recipe: Recipe, cache: Path) -> Made:
         """The batches of a recipe. ``cache`` is a folder for what several runs can share, made when missing."""
 
     @abstractmethod
-    def updates(self, recipe: Recipe, model: nn.Module, batches: Batches) -> Updates:
+    def updates(self, recipe: Recipe, model: Model, batches: Made) -> Updates:
         """What the loop makes updates of."""
 
     @abstractmethod
-    def meter(self, recipe: Recipe, batches: Batches) -> Meter:
+    def meter(self, recipe: Recipe, batches: Made) -> Meter[Model]:
         """What measures the models of a recipe."""
 
     @abstractmethod
@@ -102,14 +111,14 @@ class TrainedKind(Kind):
         """The recipe as its card keeps it."""
 
     @abstractmethod
-    def told(self, recipe: Recipe, batches: Batches) -> dict[str, Any]:
+    def told(self, recipe: Recipe, batches: Made) -> dict[str, Any]:
         """What the card says of the data."""
 
     @abstractmethod
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
         """What a user must know, before the recipe's own remarks."""
 
-    def outputs(self, recipe: Recipe, models: Iterator[nn.Module]) -> dict[str, Tensor]:
+    def outputs(self, recipe: Recipe, models: Iterator[Model]) -> dict[str, Tensor]:
         """What ships of a recipe that stores outputs: predictions of its ``models``, one for each look."""
         raise TypeError(f"models of kind {self.word!r} store no outputs, as {recipe.name} would")
 

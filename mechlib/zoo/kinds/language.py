@@ -34,7 +34,7 @@ MEASURED_ROWS = 400
 """Rows of each kind of text on which a checkpoint is measured."""
 
 
-class Language(TrainedKind):
+class Language(TrainedKind[Decoder, Batches]):
     """A :class:`Decoder` while it trains, a bridge of TransformerLens when it is loaded."""
 
     word = "language"
@@ -55,7 +55,7 @@ class Language(TrainedKind):
     def batches(self, recipe: Recipe, cache: Path) -> Batches:
         return Batches(recipe, cache)
 
-    def updates(self, recipe: Recipe, model: nn.Module, batches: Batches) -> Updates:
+    def updates(self, recipe: Recipe, model: Decoder, batches: Batches) -> Updates:
         device = next(model.parameters()).device
         return Updates(
             steps=recipe.steps,
@@ -132,14 +132,14 @@ class TextMeter:
     recipe: Recipe
     batches: Batches
 
-    def line(self, model: nn.Module) -> dict[str, float]:
+    def line(self, model: Decoder) -> dict[str, float]:
         passages = self._held_out
         return measure(model, self.recipe.shape, passages[:: max(1, len(passages) // CURVE_ROWS)])
 
-    def held_out(self, model: nn.Module) -> float:
+    def held_out(self, model: Decoder) -> float:
         return _loss(model, _sample(self._held_out))
 
-    def metrics(self, model: nn.Module) -> dict[str, float]:
+    def metrics(self, model: Decoder) -> dict[str, float]:
         found = {
             "held_out": _loss(model, self._held_out),
             "held_out_without_tests": _loss(model, self._cut(text.stream(text.files("held_out")))),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechlib.bridge import resolve_device
 from mechlib.icl import predictors, training
@@ -21,7 +21,7 @@ from mechlib.icl.prompts import Prompts
 from mechlib.icl.tasks import LinearRegression, Task
 from mechlib.training import Updates
 from mechlib.zoo import files
-from mechlib.zoo.kinds.kind import Batches, TrainedKind
+from mechlib.zoo.kinds.kind import TrainedKind
 from mechlib.zoo.kinds.regression_recipes import REGRESSIONS, described
 from mechlib.zoo.recipe import Recipe
 from mechlib.zoo.regressors import RegressionModel, Regressor, regressor
@@ -37,7 +37,7 @@ MEASURE_SEED, STORE_SEED = 31_337, 73_313
 """Seeds of prompts that no training batch holds."""
 
 
-class Regression(TrainedKind):
+class Regression(TrainedKind[RegressionModel, training.Batches]):
     """An ``ICLTransformer`` or a ``LinearSelfAttention``, alone or many at once.
 
     Everything is measured on weights in half precision, as they ship.
@@ -59,13 +59,13 @@ class Regression(TrainedKind):
     def build(self, shape: Regressor, seed: int) -> RegressionModel:
         return shape.build(seed)
 
-    def batches(self, recipe: Recipe, cache: Path) -> Batches:
+    def batches(self, recipe: Recipe, cache: Path) -> training.Batches:
         return training.Batches(recipe.data.tasks, recipe.training)
 
-    def updates(self, recipe: Recipe, model: nn.Module, batches: Batches) -> Updates:
+    def updates(self, recipe: Recipe, model: RegressionModel, batches: training.Batches) -> Updates:
         return training.updates(model, batches)
 
-    def meter(self, recipe: Recipe, batches: Batches) -> _Meter:
+    def meter(self, recipe: Recipe, batches: training.Batches) -> _Meter:
         return _Meter(self, recipe)
 
     def seen(self, recipe: Recipe) -> int:
@@ -78,7 +78,7 @@ class Regression(TrainedKind):
             del told["clip"]
         return {"seed": recipe.seed, "training": told, "tasks": [described(task) for task in recipe.data.tasks]}
 
-    def told(self, recipe: Recipe, batches: Batches) -> dict[str, Any]:
+    def told(self, recipe: Recipe, batches: training.Batches) -> dict[str, Any]:
         return {"models": list(recipe.data.labels), "pools": [_fingerprint(task) for task in recipe.data.tasks]}
 
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Regression(TrainedKind):
         )
 
     @torch.no_grad()
-    def outputs(self, recipe: Recipe, models: Iterator[nn.Module]) -> dict[str, Tensor]:
+    def outputs(self, recipe: Recipe, models: Iterator[RegressionModel]) -> dict[str, Tensor]:
         """Predictions on prompts of fresh Gaussian tasks, with the noise of training."""
         task = recipe.data.tasks[0]
         fresh = LinearRegression(task.d, noise=task.noise)
@@ -109,13 +109,13 @@ class _Meter:
     kind: Regression
     recipe: Recipe
 
-    def line(self, model: nn.Module) -> dict[str, float]:
+    def line(self, model: RegressionModel) -> dict[str, float]:
         return measure(self.recipe, self._as_shipped(model), self._sets)
 
-    def held_out(self, model: nn.Module) -> float:
+    def held_out(self, model: RegressionModel) -> float:
         return self.line(model)["held_out"]
 
-    def metrics(self, model: nn.Module) -> dict[str, float]:
+    def metrics(self, model: RegressionModel) -> dict[str, float]:
         return self.line(model)
 
     @cached_property
@@ -123,7 +123,7 @@ class _Meter:
         n_points = self.recipe.training.n_points
         return [fresh_set(task, MEASURED, n_points, _seeded(MEASURE_SEED)) for task in self.recipe.data.tasks]
 
-    def _as_shipped(self, model: nn.Module) -> nn.Module:
+    def _as_shipped(self, model: RegressionModel) -> RegressionModel:
         rounded = self.kind.build(self.recipe.shape, self.recipe.seed)
         files.put({name: value.half().float().cpu() for name, value in files.weights_once(model).items()}, rounded)
         return rounded.eval()

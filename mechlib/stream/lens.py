@@ -84,8 +84,8 @@ def logit_lens(
         tokens: token ids, ``[batch, pos]``; a single sequence ``[pos]`` counts as a batch of one.
         targets: the token whose log-probability and rank are wanted, one per position and of the shape of ``tokens``
             (mostly the next token); several per position, ``[target, batch, pos]``; or one id for all positions.
-        fields: names of the fields of the result to compute, of ``FIELDS``; all that there is to read when left out.
-            A rank alone costs no softmax.
+        fields: which fields of the result to compute, by their names, such as ``["target_rank"]``; all that there is to
+            read when left out. A rank alone costs no softmax.
         top_k: number of most probable tokens to keep, from 0 to ``d_vocab``.
         positions: the positions to read: all (``None``), one, several, or a slice; negative ones count from the end.
             The pos axis stays, in the order given, and ``targets`` is selected with it.

@@ -34,6 +34,7 @@ lab: $(INSTALLED)
 test: $(INSTALLED) system
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/mechlib book exercises --check
 	$(BIN)/mechlib book address --check
 	$(BIN)/mechlib book instructors --check

@@ -115,7 +115,7 @@ def positive(name: str, value: Any, wanted: str = "a positive number") -> float:
         ValueError: if it is none, or not finite.
     """
     value = number(value)
-    if not (isinstance(value, Real) and 0 < value < math.inf):
+    if not (isinstance(value, Real) and 0 < float(value) < math.inf):
         raise ValueError(f"{name} is {wanted}, not {value!r}")
     return float(value)
 
@@ -139,7 +139,7 @@ def at_least_0(name: str, value: Any) -> float:
         ValueError: if it is none.
     """
     value = number(value)
-    if not (isinstance(value, Real) and 0 <= value < math.inf):
+    if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
         raise ValueError(f"{name} is a number of at least 0, not {value!r}")
     return float(value)
 
@@ -157,7 +157,7 @@ def seed_number(value: Any) -> int:
             f"seed is one whole number, from which the noise of all chains follows, not {value!r}. For more chains set "
             "chains; for several runs make a call for each seed, or llc.coefficients with each={name: {'seed': ...}}"
         )
-    if not -(2**60) < value < 2**60:
+    if not -(2**60) < int(value) < 2**60:
         raise ValueError(f"seed is between -2^60 and 2^60, not {value}")
     return int(value)
 

@@ -45,11 +45,13 @@ class Batches(Iterator[Batch]):
         self.size, self.samples = batch_size or samples, samples
         self.full = self.size == samples
         """Whether every batch is the whole of the data."""
-        self.data = data.whole() if self.full and isinstance(data, Stream) else data
+        if self.full and isinstance(data, Stream):
+            data = data.whole()
+        self.data = data
         self.numbers: Int[Tensor, " sample"] | None = None
         """Those of the samples in the last batch; None where it is all of the data."""
         self._generator = generator
-        self._stream = repeat(self.data) if self.full else self._epochs()
+        self._stream = self._epochs() if isinstance(data, Stream) or not self.full else repeat(data)
 
     def __next__(self) -> Batch:
         return next(self._stream)
@@ -58,9 +60,10 @@ class Batches(Iterator[Batch]):
         """Samples are gathered for ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
         if isinstance(self.data, Stream):
             yield from self._read(self.data)
+            return
+        parts = (self.data,) if isinstance(self.data, Tensor) else self.data or ()
         for order in self._orders():
             for rows in order.split(AHEAD * self.size):
-                parts = (self.data,) if isinstance(self.data, Tensor) else self.data
                 gathered = zip(*(part.index_select(0, rows).split(self.size) for part in parts), strict=True)
                 for numbers, batch in zip(rows.split(self.size), gathered, strict=True):
                     self.numbers = numbers

@@ -142,9 +142,8 @@ def _collected(probe: Callable[[int], Tensor], numbers: Iterable[int]) -> Float[
 def _hessian_probe(surface: Surface, batches: Batches, generator: torch.Generator) -> Float[Tensor, ""]:
     """``v'Hv`` for one vector of signs over the weights."""
     signs = _signs(surface.flat.w_star, generator)
-    return sum(_curvature_along(surface, signs, batch) * n_samples(batch) for batch in batches.chunks(batches.size)) / (
-        batches.samples
-    )
+    along = (_curvature_along(surface, signs, batch) * n_samples(batch) for batch in batches.chunks(batches.size))
+    return sum(along, start=signs.new_zeros(())) / batches.samples
 
 
 def _curvature_along(surface: Surface, direction: Float[Tensor, " param"], batch: Batch) -> Float[Tensor, ""]:

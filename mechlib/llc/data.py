@@ -102,7 +102,8 @@ def take(data: Data, device: torch.device, dtype: torch.dtype | None = None, nam
         rows, size, reading = read_by(data, name)
         return _streamed(data.dataset, rows, reading, device, dtype, name, size)
     if _is_dataset(data):
-        return _streamed(data, range(len(data)), {}, device, dtype, name)
+        dataset: Any = data
+        return _streamed(dataset, range(len(dataset)), {}, device, dtype, name)
     if isinstance(data, list) and any(isinstance(part, (tuple, list, Mapping)) for part in data):
         raise TypeError(
             f"{name} is a list of {type(data[0]).__name__}s, it seems of samples: give "
@@ -118,7 +119,7 @@ def take(data: Data, device: torch.device, dtype: torch.dtype | None = None, nam
 
 
 def _on_parts(loss_fn: LossFn, layout: Layout, f: Any, parts: Batch) -> Tensor:
-    return loss_fn(f, _put_together(layout, (parts,) if isinstance(parts, Tensor) else parts))
+    return loss_fn(f, _put_together(layout, (parts,) if isinstance(parts, Tensor) else parts or ()))
 
 
 def _picked(layout: Layout, leaves: list[Any], rows: np.ndarray) -> Any:
@@ -182,7 +183,8 @@ def _taken_apart(value: Any, leaves: list[Any], name: str) -> Layout:
         return {key: _taken_apart(part, leaves, f"{name}[{key!r}]") for key, part in value.items()}
     if isinstance(value, (tuple, list)):
         parts = [_taken_apart(part, leaves, f"{name}[{number}]") for number, part in enumerate(value)]
-        return type(value)._make(parts) if hasattr(value, "_fields") else tuple(parts)
+        kind: Any = type(value)
+        return kind._make(parts) if hasattr(value, "_fields") else tuple(parts)
     if not isinstance(value, Tensor):
         value = _array(value, name)
     leaves.append(value)
@@ -207,7 +209,8 @@ def _put_together(layout: Layout, parts: Sequence[Any]) -> Any:
     if isinstance(layout, dict):
         return {key: _put_together(part, parts) for key, part in layout.items()}
     found = [_put_together(part, parts) for part in layout]
-    return type(layout)._make(found) if hasattr(layout, "_fields") else tuple(found)
+    kind: Any = type(layout)
+    return kind._make(found) if hasattr(layout, "_fields") else tuple(found)
 
 
 def _count(leaves: Sequence[Any], name: str) -> int:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mechlib.llc.samplers import Evaluate, Normals, Sampler, State, mala
+from mechlib.llc.samplers import Evaluate, Normals, Sampler, State, acceptance, mala
 
 __all__ = ["LEAST_DRAWS", "Climb", "climbed"]
 
@@ -57,7 +57,7 @@ class Climb:
             adapt: how fast each rung's log step follows its acceptance; 0 leaves the target distribution exact.
         """
         self.state, info = self._sampler().step(self.state, self.evaluate, self.normals, out=self.state)
-        accept = info.accept.view(self.replicas, -1).mean(0)
+        accept = acceptance(info).view(self.replicas, -1).mean(0)
         self.log_lr = self.log_lr + adapt * (accept - ACCEPTANCE)
         self.accepted += accept
         self.steps += 1
@@ -68,7 +68,7 @@ class Climb:
         """``nbeta (L - L*)``, and ``(w - w*) . grad U - d``, whose expectation is 0."""
         nbetas, away = self.nbetas.repeat(self.replicas), self.state.w - self.center
         virial = nbetas * (away * self.state.grad).sum(1) + self.gamma * away.square().sum(1) - len(self.center)
-        return tuple(x.view(self.replicas, -1).T for x in (nbetas * self.state.loss, virial))
+        return (nbetas * self.state.loss).view(self.replicas, -1).T, virial.view(self.replicas, -1).T
 
     def rungs(self) -> Iterator[tuple[Float[Tensor, "replica param"], float]]:
         """Where the replicas are at each rung, and the step there."""

@@ -118,7 +118,8 @@ def _average(fits: list[Fit], weights: Float[ndarray, " fit"]) -> Extrapolation:
     llc = sum(fit.weight * fit.llc for fit in fits)
     variance = sum(fit.weight * (fit.std_error**2 + (fit.llc - llc) ** 2) for fit in fits)
     ordered = tuple(sorted(fits, key=lambda fit: -fit.weight))
-    return Extrapolation(llc, variance**0.5, max(shares, key=shares.get), dict(sorted(shares.items())), ordered)
+    best = max(shares, key=lambda m: shares[m])
+    return Extrapolation(llc, variance**0.5, best, dict(sorted(shares.items())), ordered)
 
 
 def _laws(

@@ -159,7 +159,7 @@ def _device(named: Mapping[str, Tensor], device: torch.device | str) -> torch.de
     return devices.pop()
 
 
-def _common_dtype(free: Mapping[str, Tensor]) -> torch.dtype:
+def _common_dtype(free: dict[str, Tensor]) -> torch.dtype:
     for name, p in free.items():
         if _odd(p):
             raise TypeError(

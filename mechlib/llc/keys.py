@@ -257,7 +257,7 @@ class _Walk:
             self.parts((f"hook {numbers.index(number)}", hook) for number, hook in state[name].items())
         return None
 
-    def _dataset(self, value: Dataset) -> None:
+    def _dataset(self, value: Any) -> None:
         """What it hands out, sample by sample, wherever that comes from."""
         self.write(f"{len(value)} samples")
         self.parts([("class", type(value))])
@@ -280,7 +280,7 @@ class _Walk:
         if isinstance(reduced, str):
             homes = [getattr(value, "__module__", None), type(value).__module__]
             home = next((home for home in homes if _is_named(value, home, reduced)), None)
-            home = home or pickle.whichmodule(value, reduced)
+            home = home or pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]  # typeshed leaves it out
             if not _is_named(value, home, reduced):
                 raise NoKey(f"{reduced!r} is not what {home} has under that name", self.place)
             return self.write("named", home, reduced)
@@ -296,7 +296,7 @@ class _Walk:
 
 def _is_named(value: Any, home: str | None, name: str) -> bool:
     """Whether a value is what a module has under a dotted name."""
-    found: Any = sys.modules.get(home)
+    found: Any = sys.modules.get(home or "")
     for part in name.split("."):
         found = getattr(found, part, None)
     return found is value

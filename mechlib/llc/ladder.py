@@ -160,7 +160,8 @@ def ladder(
         climb = _climb(flat, loss_fn, batch, rungs, gamma, replicas, gaussian(generator))
         trace = climbed(climb, burnin, draws, progress)
         seen = [] if start.random else [precision(serial, *rung, batch, n_samples(batch)) for rung in climb.rungs()]
-    result = _summary(rungs, *trace.double().cpu(), climb, start.loss, gamma)
+    above, virial = trace.double().cpu()
+    result = _summary(rungs, above, virial, climb, start.loss, gamma)
     found = _reasons(result, start, seen, mode_layers(model), draws)
     result = replace(result, warnings=tuple(LLCWarning(*reason) for reason in found))
     for warning in result.warnings:

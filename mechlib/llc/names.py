@@ -130,7 +130,7 @@ def _imports(function: FunctionType) -> Iterator[tuple[str, Any]]:
                 continue
             try:
                 name = resolve_name("." * level.argval + step.argval, package)
-                module = installed(name) or importlib.import_module(name)
+                module: Any = installed(name) or importlib.import_module(name)
             except ImportError:
                 name, module = step.argval, MISSING
             if members.argval and isinstance(module, ModuleType):

@@ -8,8 +8,9 @@ error is the same in every draw, so no error bar shows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
@@ -48,7 +49,7 @@ class Doubled(TorchDispatchMode):
     """
 
     def __torch_dispatch__(
-        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+        self, func: Any, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
     ) -> object:
         formal = func._schema.arguments
         written = {a.name for a in formal if a.alias_info is not None and a.alias_info.is_write}
@@ -99,8 +100,8 @@ def _rounding(surface: Surface, points: Float[Tensor, "point param"], batch: Bat
     rows = [surface.flat.w_star, *points]
     with torch.no_grad():
         losses = torch.stack([surface.per_sample(row, batch) for row in rows])
-    right = [in_double(surface, row, batch) for row in rows]
-    known = all(row is not None for row in right)
+    right = [exact for row in rows if (exact := in_double(surface, row, batch)) is not None]
+    known = len(right) == len(rows)
     unit = torch.finfo(torch.float64 if known else surface.flat.dtype).eps / 2
     square = float((unit * losses[0]).square().mean()) / samples
     if known:

@@ -96,9 +96,9 @@ def quadrature(
         moment = torch.where(masses[:, 0] > 0, nbeta * excess * masses[:, 0], 0.0)
         return torch.cat([moment[:, None], masses], dim=1)
 
-    edges = [torch.asinh(end / scale) for end in (low, high)]
+    first, last = (torch.asinh(end / scale) for end in (low, high))
     tolerance = torch.tensor([rtol, rtol] + [WARM_RTOL] * len(cooling), dtype=torch.float64)
-    (moment, mass, *_), (moment_error, mass_error, *_), evaluations = _integrate(integrand, *edges, tolerance)
+    (moment, mass, *_), (moment_error, mass_error, *_), evaluations = _integrate(integrand, first, last, tolerance)
     value = moment / mass
     return Quadrature(
         value=value,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,11 +98,12 @@ def _shortened(recording: GraphModule, tensors: list[Tensor]) -> GraphModule:
     return recording
 
 
-def _shown_before(node: Node, values: dict[Node, object]) -> Node | None:
+def _shown_before(node: Node, values: dict[Node, Any]) -> Node | None:
     """The first of the nodes that this is a view of, directly or not, that is the same piece of memory in its shape."""
+    source: Any = node
     if _name(node) in ("mul", "pow") and isinstance(node.args[1], int) and node.args[1] == 1:
-        return node.args[0]
-    found, source = None, node
+        return source.args[0]
+    found = None
     while _name(source) in VIEWS:
         source = source.args[0]
         if _place(values[source]) == _place(values[node]):
@@ -109,7 +111,7 @@ def _shown_before(node: Node, values: dict[Node, object]) -> Node | None:
     return found
 
 
-def _fold(recording: GraphModule, values: dict[Node, object]) -> list[Node]:
+def _fold(recording: GraphModule, values: dict[Node, Any]) -> list[Node]:
     """Have what is the same at every call read from a buffer; the nodes that computed it."""
     constant: list[Node] = []
     for node in recording.graph.nodes:

@@ -111,8 +111,8 @@ def run_chains(
     """
     series = _series(posterior, other, settings)
     adapts = settings.burnin if settings.adaptive else 0
-    lr = posterior.w.new_full((1, 1), lr) if settings.sampler == "mala" else lr
-    sampler, w, steps, interrupted = _sampler(posterior, settings, lr), posterior.w, 0, False
+    length = posterior.w.new_full((1, 1), lr) if settings.sampler == "mala" else lr
+    sampler, w, steps, interrupted = _sampler(posterior, settings, length), posterior.w, 0, False
     try:
         state = sampler.init(w, posterior.evaluate, normals)
         for step in _bar(settings.steps, settings.progress):
@@ -121,12 +121,12 @@ def run_chains(
                 each.note(step, state, info)
             w, steps = state.w, step + 1
             if step < adapts:
-                lr = _adapted(lr, step, state, info, posterior, settings, probes)
-                sampler = _sampler(posterior, settings, lr)
+                length = _adapted(length, step, state, info, posterior, settings, probes)
+                sampler = _sampler(posterior, settings, length)
     except KeyboardInterrupt:
         interrupted = True
     read, moments, watched = (each.after(steps) for each in series)
-    return Drawn(**read, **moments, observed=together(watched), w=w, lr=lr, steps=steps, interrupted=interrupted)
+    return Drawn(**read, **moments, observed=together(watched), w=w, lr=length, steps=steps, interrupted=interrupted)
 
 
 def _adapted(
@@ -139,7 +139,7 @@ def _adapted(
     probes: Normals,
 ) -> float | Tensor:
     """The step length after a step of the burn-in."""
-    if settings.sampler == "mala":
+    if isinstance(lr, Tensor):
         return adapt(lr, info, rate=0.3 if step < 0.7 * settings.burnin else 0.05)
     if (step + 1) % math.ceil(settings.burnin / LOOKS):
         return lr

@@ -33,6 +33,7 @@ __all__ = [
     "Normals",
     "Sampler",
     "State",
+    "acceptance",
     "adapt",
     "gaussian",
     "lm",
@@ -168,7 +169,18 @@ def mala(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
 
 def adapt(lr: Float[Tensor, "#chain 1"], info: Info, rate: float) -> Float[Tensor, "#chain 1"]:
     """The step of :func:`mala` moved towards :data:`ACCEPTANCE` as the mean over chains."""
-    return lr * torch.exp(rate * (info.accept.mean() - ACCEPTANCE))
+    return lr * torch.exp(rate * (acceptance(info).mean() - ACCEPTANCE))
+
+
+def acceptance(info: Info) -> Float[Tensor, " chain"]:
+    """What :func:`mala` says of its proposals.
+
+    Raises:
+        ValueError: if it was another sampler, which has none.
+    """
+    if info.accept is None:
+        raise ValueError("only mala accepts or rejects: of other samplers there is no acceptance")
+    return info.accept
 
 
 SAMPLERS = {"lm": lm, "sgld": sgld, "mala": mala}

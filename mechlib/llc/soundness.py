@@ -170,6 +170,8 @@ def _slope_error(
     slopes = []
     for along in _directions(surface.flat, DIRECTIONS):
         ahead, behind = (in_double(surface, here.double() + sign * STEP * along, batch) for sign in (1, -1))
+        if ahead is None or behind is None:
+            return 0.0
         slopes.append(torch.stack([(ahead - behind).mean() / (2 * STEP), gradient.double() @ along]))
     true, claimed = torch.stack(slopes, 1)
     size = torch.maximum(true.norm(), claimed.norm())
@@ -189,8 +191,9 @@ def _coupled(surface: Surface, here: Float[Tensor, " param"], batch: Batch, *, w
     last = torch.arange(2 * half, len(parts[0]), device=parts[0].device)
     pairs = ((first, first + half), (first, first), (first + half, first + half))
     batches = [tuple(part[torch.cat([*pair, last])] for part in parts) for pair in pairs]
-    found = [in_double(surface, here, these[0] if isinstance(batch, Tensor) else these) for these in batches]
-    if any(losses is None for losses in found):
+    tried = [in_double(surface, here, these[0] if isinstance(batch, Tensor) else these) for these in batches]
+    found = [losses for losses in tried if losses is not None]
+    if len(found) < len(tried):
         return False
     together, *apart = found
     same = all(torch.equal(one, other) for one, other in zip(*batches[1:], strict=True))

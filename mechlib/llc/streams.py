@@ -29,7 +29,7 @@ READING = (
 class Rows(Dataset):
     """The rows of arrays that lie on disk, read many at once."""
 
-    def __init__(self, arrays: Any, count: int, pick: Callable[[Any, Sequence[int]], Any]):
+    def __init__(self, arrays: Any, count: int, pick: Callable[[Any, np.ndarray], Any]):
         self._arrays, self._count, self._pick = arrays, count, pick
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class Stream:
         """
         if self._whole is None:
             one = next(self.in_order(1))
-            parts = (one,) if isinstance(one, torch.Tensor) else one
+            parts = (one,) if isinstance(one, torch.Tensor) else one or ()
             total = len(self) * sum(part.nbytes for part in parts)
             if total > LARGE and not isinstance(self.dataset, Rows):
                 raise ValueError(
@@ -117,7 +117,9 @@ def read_by(loader: DataLoader, name: str) -> tuple[Sequence[int], int, dict[str
             f"{name} is a DataLoader with batch_size=None, which does not say how many samples it hands out at a time: "
             "give it a batch_size, or a dataset of samples"
         )
-    every = range(len(loader.dataset))
+    dataset: Any = loader.dataset
+    every = range(len(dataset))
+    rows: Sequence[int]
     if loader.batch_size is None:  # a batch sampler of the user's own
         batches = [list(batch) for batch in _drawn(loader.batch_sampler, len(every))]
         rows, size = [row for batch in batches for row in batch], max(map(len, batches), default=0)

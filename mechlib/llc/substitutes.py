@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,7 +28,7 @@ FLIPS = {"bmm": ("transpose", (1, 2)), "mm": ("t", ())}
 PRODUCTS = {"bmm": torch.bmm, "mm": torch.mm}
 
 
-def substitute(graph: Graph, values: dict[Node, object], name: Callable[[Node], str]) -> None:
+def substitute(graph: Graph, values: dict[Node, Any], name: Callable[[Node], str]) -> None:
     """Put faster operations into the graph of a recording.
 
     Args:
@@ -71,13 +72,13 @@ def _few(result: Tensor, dim: int) -> bool:
     return result.device.type == "cpu" and dim % result.ndim == result.ndim - 1 and result.shape[dim] <= FEW
 
 
-def _flip(graph: Graph, node: Node, values: dict[Node, object], name: Callable[[Node], str]) -> None:
+def _flip(graph: Graph, node: Node, values: dict[Node, Any], name: Callable[[Node], str]) -> None:
     """For (A B)', where nothing else needs A B, B' A'."""
-    product = node.args[0]
+    product: Any = node.args[0]
     if FLIPS.get(name(product)) != (name(node), tuple(node.args[1:])) or len(product.users) > 1:
         return
 
-    def transposed(factor: Node) -> Node:
+    def transposed(factor: Any) -> Any:
         if (name(factor), tuple(factor.args[1:])) == FLIPS[name(product)]:
             return factor.args[0]
         how, dims = FLIPS[name(product)]
@@ -93,9 +94,10 @@ def _flip(graph: Graph, node: Node, values: dict[Node, object], name: Callable[[
             graph.erase_node(spare)
 
 
-def _write_at_once(graph: Graph, node: Node, values: dict[Node, object], name: Callable[[Node], str]) -> None:
+def _write_at_once(graph: Graph, node: Node, values: dict[Node, Any], name: Callable[[Node], str]) -> None:
     """For a large product and its copy to a place, the product written there."""
-    place, product = node.args[:2]
+    operands: Sequence[Any] = node.args[:2]
+    place, product = operands
     if not isinstance(product, Node) or name(product) not in PRODUCTS or len(product.users) > 1 or node.users:
         return
     there, made = values[place], values[product]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -69,7 +69,7 @@ def verify(
     *,
     result: LLCResult | None = None,
     seed: int = 0,
-    **options: object,
+    **options: Any,
 ) -> Verification:
     """Estimate, and estimate again at half the step with the same number of draws, twice the burn-in and another seed.
 

@@ -13,7 +13,7 @@ from mechlib.authoring import checkout
 ROOT = checkout.root()
 FILES = ("Makefile", "pyproject.toml", "constraints.txt", "requirements.txt")
 SHELL_TOOLS = ("sh", "cp", "mkdir", "touch", "rm", "find", "basename", "dirname")
-TOOLS = ("mechlib", "ruff", "pytest", "jupyter-lab")
+TOOLS = ("mechlib", "ruff", "mypy", "pytest", "jupyter-lab")
 
 STAND_IN = """\
 #!/bin/sh
@@ -144,7 +144,7 @@ def test_every_notebook_is_executed_once(workshop):
     assert folders == set(checkout.NOTEBOOKS) - {"book"}
 
 
-@pytest.mark.parametrize("step", ["ruff", "mechlib", "pytest"])
+@pytest.mark.parametrize("step", ["ruff", "mypy", "mechlib", "pytest"])
 def test_a_failing_step_fails_the_tests(workshop, step):
     workshop.run("html")
     (workshop.folder / ".venv" / "bin" / step).write_text("#!/bin/sh\nexit 1\n")

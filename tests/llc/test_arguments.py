@@ -113,7 +113,7 @@ def test_an_argument_of_another_library_is_told_its_name_here(name, ours):
 def test_every_name_that_is_told_is_one_of_ours():
     """The words before a comma or colon are arguments, or say that there is none."""
     ours = {"batch_size", "burnin", "chains", "data", "device", "draws", "gamma", "loss_fn", "lr", "n_jobs", "nbeta"}
-    ours |= {"nothing", "params", "progress", "sampler"}
+    ours |= {"nothing", "on_draw", "params", "progress", "sampler"}
     assert {said.replace(",", " ").replace(":", " ").split()[0] for said in ELSEWHERE.values()} == ours
 
 

@@ -34,14 +34,15 @@ def killed(monkeypatch):
         pass
 
     def run(step, call):
-        def update(self):
-            if self.step == step:
-                raise Killed
-            return original(self)
+        def until(self, **options):
+            for number in original(self, **options):
+                yield number
+                if number == step:
+                    raise Killed
 
-        original = Loop._update
+        original = Loop.run
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Loop, "_update", update)
+            patch.setattr(Loop, "run", until)
             call()
 
     return run

@@ -48,26 +48,36 @@ class Batches(Iterator[Batch]):
         if self.full and isinstance(data, Stream):
             data = data.whole()
         self.data = data
-        self.numbers: Int[Tensor, " sample"] | None = None
-        """Those of the samples in the last batch; None where it is all of the data."""
+        self._rows: Int[Tensor, " sample"] | None = None
+        self._taken = 0
+        """Of the samples whose numbers are ``_rows``, the batches that have been handed out."""
         self._generator = generator
         self._stream = self._epochs() if isinstance(data, Stream) or not self.full else repeat(data)
 
     def __next__(self) -> Batch:
-        return next(self._stream)
+        batch = next(self._stream)
+        self._taken += 1
+        return batch
+
+    @property
+    def numbers(self) -> Int[Tensor, " sample"] | None:
+        """Those of the samples in the last batch; None where it is all of the data."""
+        last = slice((self._taken - 1) * self.size, self._taken * self.size)
+        return None if self._rows is None else self._rows[last]
 
     def _epochs(self) -> Iterator[Batch]:
         """Samples are gathered for ``AHEAD`` batches at once: on small models a gather takes as long as a layer."""
         if isinstance(self.data, Stream):
             yield from self._read(self.data)
             return
-        parts = (self.data,) if isinstance(self.data, Tensor) else self.data or ()
         for order in self._orders():
             for rows in order.split(AHEAD * self.size):
-                gathered = zip(*(part.index_select(0, rows).split(self.size) for part in parts), strict=True)
-                for numbers, batch in zip(rows.split(self.size), gathered, strict=True):
-                    self.numbers = numbers
-                    yield batch[0] if isinstance(self.data, Tensor) else batch
+                self._rows, self._taken = rows, 0
+                if isinstance(self.data, Tensor):
+                    yield from self.data.index_select(0, rows).split(self.size)
+                else:
+                    parts = self.data or ()
+                    yield from zip(*(part.index_select(0, rows).split(self.size) for part in parts), strict=True)
 
     def _read(self, stream: Stream) -> Iterator[Batch]:
         """The batches of a stream, which may ask for the samples of some before it hands out the first."""
@@ -80,7 +90,7 @@ class Batches(Iterator[Batch]):
                     yield rows.tolist()
 
         for batch in stream.batches(noted()):
-            self.numbers = asked.popleft()
+            self._rows, self._taken = asked.popleft(), 0
             yield batch
 
     def _orders(self) -> Iterator[Tensor]:

@@ -107,7 +107,7 @@ class Watch:
     def _one(self, index: int, chain: int, w: Tensor, loss: Tensor) -> dict[Any, Tensor]:
         flat, where = self._posterior.surface.flat, f"at draw {index} of chain {chain}"
         weights = flat.named(w)
-        draw = Draw(chain, index, weights, flat.with_weights(weights), loss, self._posterior.numbers)
+        draw = Draw(chain, index, weights, flat.with_weights(weights), loss, self._posterior.batches.numbers)
         try:
             values = _by_name(self._on_draw(draw), where)
             form = {name: (tuple(value.shape), value.dtype) for name, value in values.items()}

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mechlib.llc.batches import Batches
@@ -117,14 +117,12 @@ class Posterior:
         self._baseline = start.loss if batches.full or self.anchored else None
         self._at_center: Tensor | None = None
         self.batch: Batch = None
-        self.numbers: Int[Tensor, " sample"] | None = None
-        """Those of the samples in ``batch``; None where it is all of the data."""
 
     def evaluate(
         self, w: Float[Tensor, "chain param"]
     ) -> tuple[Float64[Tensor, " chain"], Float[Tensor, "chain param"]]:
         """``(L(w) - L(w*), gradient)`` of the chains, on the next batch: what a sampler calls."""
-        self.batch, self.numbers = next(self.batches), self.batches.numbers
+        self.batch = next(self.batches)
         return self.evaluate_again(w)
 
     def evaluate_again(

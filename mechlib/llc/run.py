@@ -125,8 +125,9 @@ def run_chains(
                 sampler = _sampler(posterior, settings, length)
     except KeyboardInterrupt:
         interrupted = True
-    read, moments, watched = (each.after(steps) for each in series)
-    return Drawn(**read, **moments, observed=together(watched), w=w, lr=length, steps=steps, interrupted=interrupted)
+    read, *watched, moments = (each.after(steps) for each in series)
+    observed = together(watched[0]) if watched else None
+    return Drawn(**read, **moments, observed=observed, w=w, lr=length, steps=steps, interrupted=interrupted)
 
 
 def _adapted(
@@ -151,19 +152,20 @@ def _sampler(posterior: Posterior, settings: Settings, lr: float | Tensor) -> Sa
     return SAMPLERS[settings.sampler](posterior.center, nbeta=settings.nbeta, gamma=settings.gamma, lr=lr)
 
 
-def _series(posterior: Posterior, other: EvalLoss | None, settings: Settings) -> tuple[Series, Series, Series]:
-    """What is read at every step, at every ``EVERY``-th draw, and at every draw if it is watched; in that order."""
+def _series(posterior: Posterior, other: EvalLoss | None, settings: Settings) -> list[Series]:
+    """What is read at every step; at every draw, if it is watched; and at every ``EVERY``-th draw, on another batch."""
     moments = math.ceil(settings.draws / EVERY)
 
     def empty(*names: str, rows: int) -> dict[str, Tensor]:
         return {name: posterior.w.new_full((rows, settings.chains), math.nan) for name in names}
 
     burnin, steps = settings.burnin, settings.steps
-    return (
+    watched = [] if settings.on_draw is None else [Series(Watch(settings.on_draw, posterior), burnin, 1, steps)]
+    return [
         Series(_every_step(other), 0, 1, steps, empty("losses", "accept", rows=steps)),
+        *watched,
         Series(_moments(posterior), burnin, EVERY, steps, empty("pull", "spread", "loss_again", rows=moments)),
-        Series(_nothing if settings.on_draw is None else Watch(settings.on_draw, posterior), burnin, 1, steps),
-    )
+    ]
 
 
 def _every_step(other: EvalLoss | None) -> Reader:
@@ -184,10 +186,6 @@ def _moments(posterior: Posterior) -> Reader:
         }
 
     return read
-
-
-def _nothing(row: int, state: State, info: Info) -> dict[str, Tensor]:
-    return {}
 
 
 def _bar(steps: int, progress: bool) -> Iterator[int]:

@@ -338,5 +338,5 @@ def test_an_encoder_is_no_language_model(tmp_path):
 
 def test_an_opt_without_a_norm_has_none_to_read_with(folder):
     model = zoo.load(folder(Kind("OPT", OPT | {"do_layer_norm_before": False})), device="cpu")
-    stream = torch.randn(2, 16)
-    torch.testing.assert_close(stream.read_out(model, stream), stream @ model.W_U)
+    residual = torch.randn(2, 16)
+    torch.testing.assert_close(stream.read_out(model, residual), residual @ model.W_U)

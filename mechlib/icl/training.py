@@ -119,7 +119,7 @@ def train(
             loop.keep()
             with torch.no_grad():
                 watched[step] = watch(model)
-    return History(torch.stack(loop.losses), watched)
+    return History(loop.losses, watched)
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,11 @@ class Loop:
 
     def __init__(self, model: nn.Module, updates: Updates):
         self.model, self.updates = model, updates
-        self.losses: list[Float[Tensor, " model"]] = []
-        """Of every update, before it was made."""
+        self.step = 0
+        """The number of updates made."""
         self.shown: dict[str, float] = {}
         """What the progress bar shows beside the loss."""
+        self._losses = torch.empty(0, 0)
         self._folder: Path | None = None
 
     @property
@@ -62,9 +63,9 @@ class Loop:
         return self._folder
 
     @property
-    def step(self) -> int:
-        """The number of updates made."""
-        return len(self.losses)
+    def losses(self) -> Float[Tensor, "step model"]:
+        """Of every update, before it was made."""
+        return self._losses[: self.step]
 
     def enter(self, folder: Path, determined_by: Mapping[str, Any]) -> None:
         """Work in a folder: make it that of this run, or go on from what is saved there.
@@ -82,7 +83,8 @@ class Loop:
             self.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.updates.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
-            self.losses = list(state["losses"])
+            for loss in state["losses"]:
+                self._record(loss)
 
     def run(self, *, name: str | None = None, progress: bool = True) -> Iterator[int]:
         """Make the updates that are left. Yields how many are made: before the first of them, and after each.
@@ -149,15 +151,26 @@ class Loop:
             for group in optimiser.param_groups:
                 group["lr"] = updates.rate(step)
             optimiser.step()
-        self.losses.append(loss.detach().cpu())
+        self._record(loss.detach())
         return loss.mean().item()
+
+    def _record(self, loss: Float[Tensor, " model"]) -> None:
+        """Write a loss into a block that was taken at once.
+
+        A small block for each update would come to lie between the large ones of the passes, which could then not be
+        used again: memory grew by the size of the logits at every step.
+        """
+        if not self.step:
+            self._losses = torch.empty(self.updates.steps, len(loss), dtype=loss.dtype)
+        self._losses[self.step] = loss
+        self.step += 1
 
     def _save(self) -> None:
         if self._folder is not None:
             state = {
                 "model": self.model.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in self.updates.optimisers],
-                "losses": torch.stack(self.losses),
+                "losses": self.losses.clone(),
             }
             write(state, self._folder / STATE)
 

@@ -33,7 +33,9 @@ __all__ = ["Outputs"]
 CACHE = "_build/.jupyter_cache"
 PARSED = "_build/.doctrees"
 """The folder of the pages as Sphinx has read them, each with its outputs in it."""
-EXECUTING = frozenset({"raises-exception", "skip-execution"})
+SKIPPED = "skip-execution"
+"""The tag of a cell that is not executed."""
+EXECUTING = frozenset({"raises-exception", SKIPPED})
 """Tags that change what an execution does; others are for the page."""
 NAMED = 3
 """So many files a sentence names; of more it gives the number."""
@@ -198,8 +200,18 @@ def execute(job: Job) -> Run:
         try:
             client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(places)})
         except Exception as error:
-            problem = str(error)
+            problem = f"{type(error).__name__}: {error}"
+        problem = problem or _unfinished(job.chapter.notebook)
         return Run(job.chapter, time.monotonic() - start, witness.opened(log), problem)
+
+
+def _unfinished(notebook: NotebookNode) -> str:
+    """That an execution ended before the last cell, as a problem: one that is interrupted may end without an error."""
+    for cell in _code_cells(notebook):
+        executed = cell.execution_count or not cell.source.strip() or SKIPPED in cell.metadata.get("tags", ())
+        if not executed:
+            return f"it ended before cell {cell.id}"
+    return ""
 
 
 def _unforeseen(run: Run) -> str:

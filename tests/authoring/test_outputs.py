@@ -130,6 +130,12 @@ def test_a_chapter_that_fails_or_reads_what_was_not_foreseen_is_named(kept, code
     assert outdated(kept) == {ZOO}
 
 
+def test_a_chapter_that_was_interrupted_has_no_outputs(kept):
+    write(kept / ZOO, "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)")
+    assert list(Outputs(kept).make(lambda line: None)) == [ZOO]
+    assert outdated(kept) == {ZOO}
+
+
 def test_what_took_longest_is_executed_first(kept):
     outputs = Outputs(kept)
     for path, seconds in ((LENS, 1.0), (ZOO, 9.0)):

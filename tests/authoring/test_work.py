@@ -277,8 +277,8 @@ def cloned(folder, program):
     (folder / "mechlib").symlink_to(Path(checkout.home()) / "mechlib")
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
-    for name, body in {"mechlib": MECHLIB, "pytest": "", "jupyter-lab": "", "python": "", "ruff": ""}.items():
-        (tools / name).write_text(TOOL.format(python=sys.executable, body=body))
+    for name in ("mechlib", "pytest", "jupyter-lab", "python", "ruff", "mypy"):
+        (tools / name).write_text(TOOL.format(python=sys.executable, body=MECHLIB if name == "mechlib" else ""))
         (tools / name).chmod(0o755)
     (folder / ".venv" / "installed").touch()
     return folder

@@ -19,6 +19,7 @@ from tqdm.auto import trange
 
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.stream.entries import Mask, residual_entries
+from mechlib.stream.inputs import checked_tokens
 from mechlib.stream.lens import LensResult, logit_lens, readings
 from mechlib.stream.lens_file import Origin, read, refuse_other_model, write
 from mechlib.stream.unembedding import read_out
@@ -123,6 +124,7 @@ def fit_tuned_lens(
     """
     if steps < 1 or rows < 1:
         raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
+    tokens = checked_tokens(model, tokens)
     before = _mean_kl(logit_lens(model, tokens, fields=["kl_to_final"], attention_mask=attention_mask))
     entries = residual_entries(model, tokens, attention_mask=attention_mask).flatten(1, 2)
     if attention_mask is not None:

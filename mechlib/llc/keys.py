@@ -63,8 +63,9 @@ HOOKS = {name for name, value in vars(nn.Module()).items() if isinstance(value, 
 """Attributes of a network that hold hooks by number, counted up over all networks of a process."""
 HEAP_TYPE = 1 << 9
 """The flag of classes that are made while running; others, of C, are what they are called."""
-PASSING = {"_original_object_hash"}
-"""Attributes that are other numbers in every process: ``hash(self)`` in a GenerationConfig of transformers."""
+PASSING = {"_original_object_hash", "__dynamo_disable"}
+"""Attributes that say nothing of what a value does: ``hash(self)`` in a GenerationConfig of transformers, which another
+process makes another number; and what torch keeps at a function that it has called apart from its compiler."""
 
 Place = tuple[str, "Place"] | None
 """Where a value was met: its name there, and the place of what it is part of."""
@@ -225,7 +226,7 @@ class _Walk:
         # Of a module that the code encloses, what is used is among its names.
         self.parts((name, held) for name, held in cells if version or not isinstance(held, ModuleType))
         self.parts([("defaults", value.__defaults__), ("keyword defaults", value.__kwdefaults__)])
-        return self.parts(sorted(vars(value).items()))
+        return self.parts(sorted((name, part) for name, part in vars(value).items() if name not in PASSING))
 
     def _class(self, value: type) -> None:
         self.write("class", value.__name__)

@@ -6,7 +6,8 @@ A matrix that stands alone has PyTorch's own ``torch.optim.Muon`` and ``clip_gra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 import torch
 from jaxtyping import Float
@@ -48,24 +49,41 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, groups: list[dict], lr: float, momentum: float = 0.95):
         super().__init__(groups, {"lr": lr, "momentum": momentum, "parts": 1})
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
     @torch.no_grad()
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: computes the gradients and returns the loss, which is returned; called once, before the update.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                self._update(parameter, group)
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+        return loss
 
-    def _update(self, parameter: Tensor, group: dict) -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         mean = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-        mean.lerp_(parameter.grad, 1 - group["momentum"])
-        ahead = parameter.grad.lerp(mean, group["momentum"]).unflatten(-1, (group["parts"], -1)).movedim(-2, 0)
+        mean.lerp_(gradient, 1 - group["momentum"])
+        ahead = gradient.lerp(mean, group["momentum"]).unflatten(-1, (group["parts"], -1)).movedim(-2, 0)
         change = orthogonalised(ahead).movedim(0, -2).flatten(-2)
         parameter.sub_(change, alpha=0.2 * math.sqrt(max(ahead.shape[-2:])) * group["lr"])
 
 
 def optimisers(model: nn.Module, kind: str, lr: float, betas: tuple[float, float]) -> Iterator[torch.optim.Optimizer]:
     """Adam for everything; or, for ``kind`` ``"muon"``, Muon for the matrices of the blocks and Adam for the rest."""
-    rest, matrices = [], {1: [], 3: []}
+    rest: list[Tensor] = []
+    matrices: dict[int, list[Tensor]] = {1: [], 3: []}
     for name, parameter in model.named_parameters():
         if kind == "muon" and name.startswith("blocks.") and name.endswith("weight"):
             matrices[3 if name.endswith("qkv.weight") else 1].append(parameter)
@@ -80,12 +98,13 @@ def clip_each(parameters: Sequence[Tensor], largest: float) -> None:
     """Scale the gradient of every model of a population by itself to a norm of ``largest`` at most.
 
     Args:
-        parameters: with the model axis first, each with its gradient.
+        parameters: with the model axis first; one without a gradient is left out.
         largest: infinite for no bound.
     """
-    if largest == math.inf:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if largest == math.inf or not gradients:
         return
-    norm = torch.stack([p.grad.flatten(1).square().sum(1) for p in parameters]).sum(0).sqrt()
+    norm = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0).sqrt()
     factor = (largest / norm).clamp(max=1)
-    for p in parameters:
-        p.grad.mul_(factor.view(-1, *[1] * (p.dim() - 1)))
+    for gradient in gradients:
+        gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))

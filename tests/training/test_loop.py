@@ -117,7 +117,7 @@ def test_each_model_is_clipped_by_its_own_norm():
     matrix, vector = nn.Parameter(torch.zeros(2, 3, 1)), nn.Parameter(torch.zeros(2, 1))
     matrix.grad = torch.tensor([[[3.0], [0], [0]], [[0.3], [0], [0]]])
     vector.grad = torch.tensor([[4.0], [0.4]])
-    clip_each([matrix, vector], 1.0)
+    clip_each([matrix, nn.Parameter(torch.zeros(2, 4)), vector], 1.0)
     torch.testing.assert_close(matrix.grad[:, 0, 0], torch.tensor([0.6, 0.3]))
     torch.testing.assert_close(vector.grad[:, 0], torch.tensor([0.8, 0.4]))
     clip_each([matrix, vector], float("inf"))

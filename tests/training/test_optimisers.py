@@ -64,3 +64,25 @@ def test_every_parameter_has_one_optimiser_and_the_matrices_of_the_blocks_have_m
     for other, kind in ((model, "adam"), (LinearSelfAttention(3), "muon")):
         (alone,) = optimisers(other, kind, 1e-3, (0.9, 0.99))
         assert isinstance(alone, torch.optim.Adam)
+
+
+def test_a_parameter_without_a_gradient_stays():
+    used, unused = (nn.Parameter(torch.ones(2, 3, 3)) for _ in range(2))
+    used.grad = torch.ones_like(used)
+    Muon([{"params": [used, unused]}], lr=0.1).step()
+    assert (unused == 1).all() and (used != 1).all()
+
+
+def test_a_closure_gives_gradients_and_loss():
+    ours, theirs = (nn.Parameter(torch.eye(3)[None].repeat(2, 1, 1)) for _ in range(2))
+    closed, plain = (Muon([{"params": [matrix]}], lr=0.1) for matrix in (ours, theirs))
+
+    def closure():
+        loss = ours.square().sum()
+        loss.backward()
+        return loss.item()
+
+    assert closed.step(closure) == 6.0
+    theirs.grad = 2 * torch.eye(3).repeat(2, 1, 1)
+    assert plain.step() is None
+    torch.testing.assert_close(ours, theirs)

@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-HOUSE = {
-    "figure.figsize": (5.3, 3.4),
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+AXES_SIZE = (5.3, 3.4)
+"""Width and height of a figure of one panel, in inches."""
+
+HOUSE: dict[RcKeyType, Any] = {
+    "figure.figsize": AXES_SIZE,
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
     "font.size": 11.5,
@@ -73,10 +80,10 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(HOUSE)
 
 
-def new_axes(height: float = HOUSE["figure.figsize"][1]) -> Axes:
+def new_axes(height: float = AXES_SIZE[1]) -> Axes:
     """Axes of the house's width in a figure of their own."""
     with style():
-        _, ax = plt.subplots(figsize=(HOUSE["figure.figsize"][0], height))
+        _, ax = plt.subplots(figsize=(AXES_SIZE[0], height))
     return ax
 
 

@@ -26,6 +26,8 @@ SERIES_COLUMNS = 20
 class EndLabel(Annotation):
     """A series' name beside its last point, which finds its place among its ``group`` whenever the figure is drawn."""
 
+    axes: Axes
+
     def __init__(self, name: str, end: tuple[float, float], colour: str, group: list[EndLabel]) -> None:
         super().__init__(
             wrapped(name, SERIES_COLUMNS),
@@ -55,7 +57,7 @@ class EndLabel(Annotation):
 
     def update_positions(self, renderer: RendererBase) -> None:
         """Move the text to its place and its line to the point; Matplotlib calls this before it measures or draws."""
-        box, point = self.axes.bbox, renderer.points_to_pixels(1.0)
+        box, point = self.axes.bbox, float(np.asarray(renderer.points_to_pixels(1.0)))
         order = sorted(self.group, key=EndLabel.height)
         sizes = [Text.get_window_extent(label, renderer).height + LABEL_GAP * point for label in order]
         places = spread([label.height() * box.height for label in order], sizes, box.height)

@@ -55,7 +55,7 @@ def picture(figure: Figure | Axes, *, caption: str, alt: str) -> Picture:
     """The ``Picture`` that ``show`` displays; arguments and errors are the same."""
     if not caption.strip() or not alt.strip():
         raise ValueError(f"a figure needs a caption and an alternative text, got caption={caption!r} and alt={alt!r}")
-    fig = figure.figure if isinstance(figure, Axes) else figure
+    fig = (figure.figure if isinstance(figure, Axes) else figure).figure  # the whole one, of axes in a part of it
     drawing = io.StringIO()
     with style():
         settle(fig)

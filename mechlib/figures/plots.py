@@ -61,7 +61,7 @@ def by_depth(
     Raises:
         ValueError: if the series differ in their number of entries, or a control is not a series.
     """
-    n_entries = len(next(iter(series.values()), ()))
+    n_entries = np.shape(next(iter(series.values()), ()))[0]
     entries = entries or entry_names(n_entries - 1)
     ax = curves(range(n_entries), series, xlabel="residual stream after", ylabel=ylabel, controls=controls, ax=ax)
     if log:
@@ -178,7 +178,7 @@ def depth_map(
     image = ax.imshow(grid, aspect="auto", cmap=WHITE_TO_DARK, interpolation="nearest")
     if marked is not None:
         row, column = np.nonzero(np.asarray(marked))
-        dark = image.norm(grid[row, column]) > 0.5
+        dark = np.asarray(image.norm(grid), dtype=float)[row, column] > 0.5
         ax.scatter(column, row, s=14, c=np.where(dark, "white", "black"))
     ax.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=8, family="DejaVu Sans Mono")
     ax.set_yticks(range(len(entries)), entries)

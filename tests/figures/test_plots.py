@@ -120,6 +120,14 @@ def test_names_too_wide_to_stand_side_by_side_are_turned():
     assert all(label.get_rotation() == 40 for label in ax.get_xticklabels())
 
 
+def test_axes_in_a_part_of_a_figure_give_the_whole_picture():
+    left, right = plt.figure().subfigures(1, 2)
+    ax, other = left.subplots(), right.subplots()
+    assert plots.picture(ax, caption="c", alt="a").width == pytest.approx(
+        plots.picture(other.figure, caption="c", alt="a").width
+    )
+
+
 def test_what_lies_outside_the_figure_widens_the_picture():
     ax = plots.effects({"a": Estimate(0, -1, 1, 5)}, xlabel="x")
     plain = 116 * ax.figure.get_figwidth()

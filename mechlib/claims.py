@@ -145,11 +145,13 @@ def verdict(
         ValueError: for a malformed claim id, another verdict word than those of ``WORDS``, an empty field, or an
             interval that is not finite or does not hold the effect.
     """
-    if isinstance(effect, Estimate) == (interval is not None):
+    if isinstance(effect, Estimate) and interval is None:
+        mean, ends = effect.mean, (effect.low, effect.high)
+    elif isinstance(effect, Estimate) or interval is None:
         raise TypeError(f"an effect comes as an Estimate or beside its interval, got {effect!r} and {interval!r}")
-    if isinstance(effect, Estimate):
-        effect, interval = effect.mean, (effect.low, effect.high)
-    return Verdict(claim_id, verdict, claim, source, measure, effect, interval, unit, note)
+    else:
+        mean, ends = effect, interval
+    return Verdict(claim_id, verdict, claim, source, measure, mean, ends, unit, note)
 
 
 class ProseWarning(UserWarning):
@@ -182,7 +184,7 @@ def stated(holds: bool) -> None:
     Warns or raises like ``quoted``, with the text of the call.
     """
     if not holds:
-        _differ(f"the text rests on {_call(inspect.currentframe().f_back)}, and in this run that is not so")
+        _differ(f"the text rests on {_call(sys._getframe(1))}, and in this run that is not so")
 
 
 def at_home() -> bool:
@@ -203,6 +205,6 @@ def _call(frame: FrameType) -> str:
     """The source of the call that a frame is in, on one line."""
     lines, first = inspect.getsourcelines(frame)
     at = inspect.getframeinfo(frame).positions
-    first = max(first, 1)
-    text = " ".join(line.strip() for line in lines[at.lineno - first : at.end_lineno - first + 1])
+    first, end = max(first, 1), (at and at.end_lineno) or frame.f_lineno  # none if Python keeps no ranges of code
+    text = " ".join(line.strip() for line in lines[frame.f_lineno - first : end - first + 1])
     return text.removeprefix("stated")

@@ -1,5 +1,7 @@
 """Verdicts keep their fields through a notebook, refuse what makes no sense, and quoted numbers are compared."""
 
+import dis
+import inspect
 import json
 import math
 import platform
@@ -148,6 +150,20 @@ def test_what_is_stated_is_told_as_it_stands(strict):
     stated(gap.max() < 3)
     with pytest.raises(AssertionError, match=r"rests on \(gap\.max\(\) < 1\.5\), and in this run that is not so"):
         stated(gap.max() < 1.5)
+
+
+def test_where_python_keeps_no_ranges_of_code_the_first_line_is_told(strict, monkeypatch):
+    """As with ``python -X no_debug_ranges``."""
+    whole = inspect.getframeinfo
+
+    def bare(frame):
+        info = whole(frame)
+        info.positions = dis.Positions(lineno=info.lineno)
+        return info
+
+    monkeypatch.setattr(inspect, "getframeinfo", bare)
+    with pytest.raises(AssertionError, match=r"rests on \(1 \+ 1 == 3\), and in this run that is not so"):
+        stated(1 + 1 == 3)
 
 
 def test_what_is_stated_is_warned_of_elsewhere(lenient):

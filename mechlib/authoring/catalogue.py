@@ -109,7 +109,7 @@ class _Library:
         for node in self._tree(module).body:
             if isinstance(node, Definition) and node.name == name:
                 return f"{module}.{name}", node
-            if isinstance(node, ast.ImportFrom) and node.module in self._paths:
+            if isinstance(node, ast.ImportFrom) and node.module and node.module in self._paths:
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
                         return self._definition(node.module, alias.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from markdown_it import MarkdownIt
@@ -77,18 +78,29 @@ def _passages(source: str, above: int) -> Iterator[Passage]:
             column += 1
             yield found
         elif box := _box(token):
-            first, content = box
-            yield from _passages(content, above + first)
+            yield from _passages(box.content, above + box.inside)
 
 
-def _box(token: Token) -> tuple[int, str] | None:
-    """The line of the source at which a box's content begins, and the content; None for whatever is no box."""
-    name = DIRECTIVE.match(token.info) if token.type in ("fence", "colon_fence") and token.map else None
+class _Box(NamedTuple):
+    """A box, with the lines of the source at which it begins, its content begins, and what follows begins."""
+
+    begin: int
+    inside: int
+    end: int
+    content: str
+
+
+def _box(token: Token) -> _Box | None:
+    """``None`` for whatever is no box."""
+    if token.type not in ("fence", "colon_fence") or not token.map:
+        return None
+    name = DIRECTIVE.match(token.info)
     if not name or name[1] not in BOXES:
         return None
+    begin, end = token.map
     lines = token.content.split("\n")
     options = next((i for i, line in enumerate(lines) if not OPTION.match(line)), len(lines))
-    return token.map[0] + 1 + options, "\n".join(lines[options:])
+    return _Box(begin, begin + 1 + options, end, "\n".join(lines[options:]))
 
 
 def page(source: str) -> str:
@@ -97,10 +109,9 @@ def page(source: str) -> str:
     at = 0
     for token in parser().parse(source):
         if box := _box(token):
-            first, content = box
-            parts += [_html("\n".join(rest[at : token.map[0]])), html.escape("\n".join(rest[token.map[0] : first]))]
-            parts += [page(content)]
-            at = token.map[1]
+            before, head = rest[at : box.begin], rest[box.begin : box.inside]
+            parts += [_html("\n".join(before)), html.escape("\n".join(head)), page(box.content)]
+            at = box.end
     parts.append(_html("\n".join(rest[at:])))
     return " ".join(" ".join(parts).split())
 

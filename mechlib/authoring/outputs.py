@@ -12,7 +12,7 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -233,7 +233,7 @@ def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _executable(notebook: NotebookNode) -> list[tuple[str, set[str]]]:
+def _executable(notebook: NotebookNode) -> list[tuple[str, Set[str]]]:
     """What is executed of a notebook: code, and the tags that say how."""
     return [(cell.source, EXECUTING & set(cell.metadata.get("tags", ()))) for cell in _code_cells(notebook)]
 

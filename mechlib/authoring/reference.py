@@ -126,7 +126,8 @@ class _Reference:
         for room, sections in self.catalogue.rooms.items():
             names = [name for section in sections for name in section.names]
             links[f"{FOLDER}/{room}"] = tuple((name, self.catalogue.users(name)) for name in names)
-        before, env.mechlib_links = getattr(env, "mechlib_links", {}), links
+        kept = vars(env)  # what is pickled of an environment
+        before, kept["mechlib_links"] = kept.get("mechlib_links", {}), links
         return [page for page, link in links.items() if page in env.all_docs and before.get(page) != link]
 
     def name_chapters(self, _: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -149,7 +150,10 @@ class _Reference:
 def source(folder: Path, info: dict[str, str]) -> str | None:
     """The public address of the lines of a checkout that define something; ``None`` where it has none of its own."""
     try:
-        found = inspect.unwrap(pydoc.locate(f"{info['module']}.{info['fullname']}"))
+        located = pydoc.locate(f"{info['module']}.{info['fullname']}")
+        if not callable(located):
+            return None
+        found = inspect.unwrap(located)
         lines, first = inspect.getsourcelines(found)
         path = Path(inspect.getsourcefile(found) or "").relative_to(folder)
     except (TypeError, ValueError, OSError):
@@ -167,7 +171,8 @@ def _reference(name: str, docname: str) -> pending_xref:
 def _by_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Read the sections of a docstring. One of an attribute has none, and what stands before a colon is no type."""
     if what not in ("attribute", "property"):
-        lines[:] = GoogleDocstring(lines, Style(), app, what, name, obj, options).lines()
+        style = Style()  # napoleon's own class of configuration, for which its signature names that of Sphinx
+        lines[:] = GoogleDocstring(lines, style, app, what, name, obj, options).lines()  # type: ignore[arg-type]
 
 
 def _as_written(

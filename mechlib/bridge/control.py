@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.component_setup import _wire_symbolic_hooks
+from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 
 from mechlib.bridge.properties import require_bridge
 
@@ -40,7 +41,7 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
 
 def _rewire(mlp: nn.Module | None) -> None:
     """In a copy, the hook points of an MLP that is no module of its own (OPT) still belong to the model copied."""
-    if not getattr(mlp, "_placeholder_hooks_wired", False):
+    if not isinstance(mlp, GeneralizedComponent) or not getattr(mlp, "_placeholder_hooks_wired", False):
         return
     for point in (mlp.submodules["in"].hook_in, mlp.submodules["out"].hook_out):
         for handle in [handle for handle in point.fwd_hooks if handle.is_permanent]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import boot_native
 from transformers import PreTrainedTokenizerBase
 
 from mechlib.bridge.properties import resolve_device
@@ -41,29 +45,39 @@ class Shape:
         return tables * self.d_model + self.n_layers * (attention + mlp + norms) + 2 * self.d_model
 
 
+_TOKENIZER: property = inspect.getattr_static(TransformerBridge, "tokenizer")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def _of_text(
+    method: Callable[Concatenate[NativeBridge, Given], Result],
+) -> Callable[Concatenate[NativeBridge, Given], Result]:
+    """A method that a model whose tokens stand for no text refuses."""
+
+    @functools.wraps(method)
+    def of_text(self: NativeBridge, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        self._require_text()
+        return method(self, *args, **kwargs)
+
+    return of_text
+
+
 class NativeBridge(TransformerBridge):
     """A small model: it has the tokenizer of its text, made when it is first asked for, or reads token ids alone."""
 
     make_tokenizer: Callable[[], PreTrainedTokenizerBase] | None = None
 
-    @TransformerBridge.tokenizer.getter
+    @_TOKENIZER.getter
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
         """The model's own tokenizer, so that a setting such as its padding side is no other model's."""
-        if self._tokenizer is None and self.make_tokenizer is not None:
-            self._tokenizer = self.make_tokenizer()
-        return self._tokenizer
+        if super().tokenizer is None and self.make_tokenizer is not None:
+            _TOKENIZER.__set__(self, self.make_tokenizer())
+        return super().tokenizer
 
-    def to_tokens(self, *args: object, **kwargs: object) -> Tensor:
-        self._require_text()
-        return super().to_tokens(*args, **kwargs)
-
-    def to_string(self, *args: object, **kwargs: object) -> str | list[str]:
-        self._require_text()
-        return super().to_string(*args, **kwargs)
-
-    def to_str_tokens(self, *args: object, **kwargs: object) -> list[str] | list[list[str]]:
-        self._require_text()
-        return super().to_str_tokens(*args, **kwargs)
+    to_tokens = _of_text(TransformerBridge.to_tokens)
+    to_string = _of_text(TransformerBridge.to_string)
+    to_str_tokens = _of_text(TransformerBridge.to_str_tokens)
 
     def _require_text(self) -> None:
         if self.tokenizer is None:
@@ -110,8 +124,9 @@ def native(
         tokenizer_prepends_bos=tokenizer is not None,
     )
     with torch.random.fork_rng(devices=[]):
-        bridge = TransformerBridge.boot_native(config, device=resolve_device(device), model_name=name).eval()
+        bridge = boot_native(config, device=resolve_device(device), model_name=name).eval()
     bridge.__class__ = NativeBridge  # boot_native makes no other class than its own
+    assert isinstance(bridge, NativeBridge)
     bridge.make_tokenizer = tokenizer
     own = native_parameters(bridge)
     problems = [f"missing {key}" for key in own.keys() - complete.keys()]

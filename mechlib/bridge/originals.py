@@ -38,7 +38,8 @@ def load(
     for name, value in (changed or {}).items():
         setattr(config, name, value)
     model = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=dtype, attn_implementation="eager")
-    return model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its self
+    return model.eval()
 
 
 def has_tokenizer(source: str) -> bool:

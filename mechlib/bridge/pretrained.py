@@ -44,10 +44,11 @@ def from_transformers(
     load = functools.partial(originals.load, source, device=resolve_device(device), dtype=dtype)
     original = load()
     config = copy.deepcopy(original.config)
-    model, problem = _bridged(original, source)
-    if problem is None:
-        return model
-    del model, original
+    found = _bridged(original, source)
+    if isinstance(found, TransformerBridge):
+        return found
+    problem = found
+    del original
     options = originals.options(config)
     for name, (value, default) in options.items():
         if _helps(load, source, name, default):
@@ -62,8 +63,8 @@ def from_transformers(
     )
 
 
-def _bridged(original: PreTrainedModel, source: str) -> tuple[TransformerBridge | None, str | None]:
-    """The bridge around ``original``, whose modules it takes over, and what is wrong with it."""
+def _bridged(original: PreTrainedModel, source: str) -> TransformerBridge | str:
+    """The bridge around ``original``, whose modules it takes over, or what would be wrong with it."""
     tokens = originals.few_tokens(original)
     expected = originals.logits(original, tokens)
     try:
@@ -74,9 +75,9 @@ def _bridged(original: PreTrainedModel, source: str) -> tuple[TransformerBridge 
         raise
     except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError) as error:
         reason = (str(error).strip().splitlines() or ["without a message"])[0]
-        return None, f"TransformerLens fails ({type(error).__name__}: {reason})"
+        return f"TransformerLens fails ({type(error).__name__}: {reason})"
     gap = originals.beyond_rounding(own, expected)
-    return model, None if gap is None else f"its logits are up to {gap:.2g} off those of transformers"
+    return model if gap is None else f"its logits are up to {gap:.2g} off those of transformers"
 
 
 def _helps(load: Callable[..., PreTrainedModel], source: str, name: str, default: object) -> bool:
@@ -85,7 +86,7 @@ def _helps(load: Callable[..., PreTrainedModel], source: str, name: str, default
         other = load(changed={name: default})
     except (RuntimeError, TypeError, ValueError):
         return False  # weights of another shape, or a configuration that contradicts itself
-    return _bridged(other, source)[1] is None
+    return isinstance(_bridged(other, source), TransformerBridge)
 
 
 def around(
@@ -124,9 +125,9 @@ def _complete_final_norm(model: TransformerBridge) -> None:
     """Give an OPT the final norm that is overlooked beside projections, and one that does nothing where it has none."""
     norm = getattr(model, "ln_final", None)
     if norm is None and kind_of(model) == "opt":
-        decoder = model.original_model.model.decoder
+        decoder = model.original_model.get_submodule("model.decoder")
         norm = NormalizationBridge("model.decoder.final_layer_norm", model.cfg)
-        norm.set_original_component(decoder.final_layer_norm or nn.Identity())
+        norm.set_original_component(getattr(decoder, "final_layer_norm", None) or nn.Identity())
         model.ln_final = decoder.final_layer_norm = norm
     elif norm is not None and norm.original_component is None:
         norm.set_original_component(nn.Identity())
@@ -137,11 +138,11 @@ _SINGLE_PRECISION_SOFTMAX = {"GPTBigCodeAttention", "GPTNeoXAttention", "Phi3Att
 
 
 def _set_softmax_precision(attention: JointQKVAttentionBridge) -> None:
-    kept = attention._softmax_dropout_pattern
+    name, kept = "_softmax_dropout_pattern", attention._softmax_dropout_pattern
     if type(attention.original_component).__name__ in _SINGLE_PRECISION_SOFTMAX:
-        attention._softmax_dropout_pattern = functools.partial(_softmax_in_single, kept)
+        object.__setattr__(attention, name, functools.partial(_softmax_in_single, kept))
     elif isinstance(attention, ALiBiJointQKVAttentionBridge):  # Falcon: the other way round
-        attention._softmax_dropout_pattern = functools.partial(_softmax_as_scored, kept)
+        object.__setattr__(attention, name, functools.partial(_softmax_as_scored, kept))
 
 
 def _softmax_in_single(softmax: Callable[..., Tensor], scores: Tensor, **given: object) -> Tensor:

@@ -36,16 +36,18 @@ def attention_scales(model: TransformerBridge) -> list[float]:
     return [_attention_scale(model, layer) for layer in range(model.cfg.n_layers)]
 
 
+_DIVISORS = {"GPTJAttention": "scale_attn", "CodeGenAttention": "scale_attn", "NativeAttention": "scale"}
+"""What a kind of attention divides its scores by."""
+
+
 def _attention_scale(model: TransformerBridge, layer: int) -> float:
     attention = getattr(getattr(model.blocks[layer], "attn", None), "original_component", None)
     name = type(attention).__name__
     for attribute in ("scaling", "inv_norm_factor", "softmax_scale"):
         if hasattr(attention, attribute):
             return float(getattr(attention, attribute))
-    if name in ("GPTJAttention", "CodeGenAttention"):
-        return 1 / float(attention.scale_attn)
-    if name == "NativeAttention":
-        return 1 / attention.scale
+    if name in _DIVISORS:
+        return 1 / float(getattr(attention, _DIVISORS[name]))
     if name == "GPTNeoSelfAttention":
         return 1.0
     raise ValueError(f"how layer {layer} of a {kind_of(model)} scales its attention scores is not known here ({name})")

@@ -27,9 +27,9 @@ __all__ = ["edits_of"]
 def edits_of(reference: Answer) -> Callable[..., Misconception]:
     """``on(sentence, **edits)``: the misconception that is ``reference`` with these edits.
 
-    An edit of an argument is a function of it, or else a constant that is put in its place. An edit of a keyword-only
-    parameter, a step of the reference, is put in its place as it is. ``result`` is a function of what comes back.
-    A mistake that goes another way is a function of its own: ``Misconception(function, sentence)``.
+    An edit of an argument, or of ``result``, which is what comes back, is a function of it, or else a constant that is
+    put in its place. An edit of a keyword-only parameter, a step of the reference, is put in its place as it is. A
+    mistake that goes another way is a function of its own: ``Misconception(function, sentence)``.
 
     Raises, when ``on`` is called:
         TypeError: for an edit of a name that the reference does not have; the message shows the nearest.
@@ -42,12 +42,12 @@ def edits_of(reference: Answer) -> Callable[..., Misconception]:
     def on(sentence: str, **edits: object) -> Misconception:
         _check(reference, known, edits)
         steps = {name: edit for name, edit in edits.items() if name in parameters and name not in arguments}
-        after = edits.get("result", lambda result: result)
 
         def answer(*inputs: object) -> object:
             named = zip(arguments, inputs, strict=True)
             given = [_edited(edits[name], value) if name in edits else value for name, value in named]
-            return after(reference(*given, **steps))
+            result = reference(*given, **steps)
+            return _edited(edits["result"], result) if "result" in edits else result
 
         return Misconception(answer, sentence)
 

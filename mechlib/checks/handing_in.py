@@ -107,7 +107,7 @@ def unsaved(hand: Hand, executed: Iterable[str]) -> list[str]:
 
 def _functions(cells: Iterable[str]) -> dict[str, str]:
     """The text of every function at the margin of a cell; of several with one name, the last."""
-    found = {}
+    found: dict[str, str] = {}
     for cell in cells:
         try:
             tree = ast.parse(cell)

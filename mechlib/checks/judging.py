@@ -88,13 +88,13 @@ class Trial:
     def _rounded(self, generator: torch.Generator) -> tuple[Case, ...]:
         """The cases with every real number of their inputs changed by a random part of a rounding."""
 
+        def change(shape: Sequence[int]) -> torch.Tensor:
+            return 1 + SINGLE * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+
         def rounded(value: Value) -> Value:
-            real = isinstance(value, float) or (isinstance(value, torch.Tensor) and value.is_floating_point())
-            if not real:
-                return value
-            shape = value.shape if isinstance(value, torch.Tensor) else ()
-            change = 1 + SINGLE * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
-            return value.double() * change if isinstance(value, torch.Tensor) else value * float(change)
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                return value.double() * change(value.shape)
+            return value * float(change(())) if isinstance(value, float) else value
 
         with _defaults():
             return tuple(

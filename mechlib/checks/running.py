@@ -23,7 +23,7 @@ from mechlib.checks.question import Answer, Case, Model, Value
 __all__ = ["Raised", "Returned", "run"]
 
 LIBRARIES = tuple(
-    {str(Path(p)) for p in (*sysconfig.get_paths().values(), Path(__file__).parents[1]) if str(p) != sys.prefix}
+    {str(Path(p)) for p in (*sysconfig.get_paths().values(), str(Path(__file__).parents[1])) if p != sys.prefix}
 )
 """Where code lives that the reader did not write: the standard library, installed packages, mechlib."""
 

@@ -7,7 +7,7 @@ numbers, nested lists. Everything is compared in double precision on the CPU.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 
 import numpy as np
@@ -114,7 +114,7 @@ def _read_several(value: object, fields: Sequence[Field]) -> tuple[Reading, ...]
             raise Unreadable(f"a dict without {', '.join(missing)}; asked for are {names}")
         return tuple(read(value[field.name]) for field in fields)
     one = not isinstance(value, (Tensor, np.ndarray, list, tuple)) or getattr(value, "ndim", 1) == 0
-    if one or len(value) != len(fields):
+    if one or not isinstance(value, Collection) or len(value) != len(fields):
         raise Unreadable(f"{_count(value)}; asked for are {len(fields)} values: {names}")
     return tuple(read(part) for part in value)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mechlib.course.roster import Student
     from mechlib.grading.grade import Grading
     from mechlib.grading.results import SubmissionGrade
+    from mechlib.grading.sandbox import Engine
 
 commands = typer.Typer()
 
@@ -25,6 +26,7 @@ Solutions = Annotated[Path, typer.Argument(help="The folder with the solutions, 
 class SandboxEngine(StrEnum):
     """What builds a sandbox."""
 
+    _value_: Literal["bubblewrap", "podman", "docker"]
     bubblewrap = "bubblewrap"
     podman = "podman"
     docker = "docker"
@@ -64,7 +66,7 @@ Chapter = Annotated[str | None, typer.Option(help="Such as ch02.", show_default=
 Jobs = Annotated[int | None, typer.Option(min=1, help="Notebooks at a time.", show_default="one for each processor")]
 Timeout = Annotated[float, typer.Option(help="Seconds for a cell or an answer.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
-Engine = Annotated[SandboxEngine, typer.Option(help="What builds the sandbox; a container engine is slower.")]
+ChosenEngine = Annotated[SandboxEngine, typer.Option(help="What builds the sandbox; a container engine is slower.")]
 Trust = Annotated[bool, typer.Option("--trust-submissions", help="Grade without a sandbox: notebooks run as you.")]
 Superseded = Annotated[
     bool, typer.Option("--superseded", help="Grade also what a later file of the same student replaces.")
@@ -82,7 +84,7 @@ def grade_(
     jobs: Jobs = None,
     timeout: Timeout = 30.0,
     resume: Resume = False,
-    engine: Engine = SandboxEngine.bubblewrap,
+    engine: ChosenEngine = SandboxEngine.bubblewrap,
     trust: Trust = False,
     superseded: Superseded = False,
     quiet: Quiet = False,
@@ -117,7 +119,7 @@ def grade_(
     _sum_up(list(grades.values()), out, students)
 
 
-def _engine(engine: SandboxEngine, trust: bool) -> str:
+def _engine(engine: SandboxEngine, trust: bool) -> Engine:
     """What runs the notebooks; a warning where that is no sandbox.
 
     Raises:

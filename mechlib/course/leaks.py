@@ -21,7 +21,8 @@ TELLING = 16
 
 def answer_lines(*solutions: Notebook) -> frozenset[str]:
     """The lines that stand in answers of the solutions or in cells for teachers only, and nowhere else in any."""
-    hidden, shown = set(), set()
+    hidden: set[str] = set()
+    shown: set[str] = set()
     for cell in (cell for solution in solutions for cell in solution["cells"]):
         tags = cell["metadata"].get("tags", ())
         inside = whole = "solution-only" in tags or bool(WRITTEN.match(cell["source"]))

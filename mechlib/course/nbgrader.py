@@ -15,7 +15,7 @@ import json
 import pprint
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from mechlib.authoring import checkout, exercises
 from mechlib.authoring.checkout import Notebook
@@ -96,10 +96,22 @@ def assignment(solution: Notebook) -> Notebook:
     return marked
 
 
-def _about(cell: dict) -> dict[str, object] | None:
-    """nbgrader's metadata of a cell, schema 3; ``None`` for a cell that it leaves alone."""
+class Mark(TypedDict):
+    """nbgrader's metadata of a cell, schema 3."""
 
-    def about(name: str, *, grade: bool = False, solution: bool = False, locked: bool = False) -> dict[str, object]:
+    grade_id: str
+    grade: bool
+    solution: bool
+    locked: bool
+    task: bool
+    schema_version: int
+    points: NotRequired[float]
+
+
+def _about(cell: dict) -> Mark | None:
+    """``None`` for a cell that nbgrader leaves alone."""
+
+    def about(name: str, *, grade: bool = False, solution: bool = False, locked: bool = False) -> Mark:
         return {
             "grade_id": name,
             "grade": grade,

@@ -124,7 +124,7 @@ class Course:
         common = {name: checkout.dump_notebook(notebook).encode() for name, notebook in given.items()}
         if self.roster is None:
             return {**{f"students/{name}": content for name, content in common.items()}, "students.zip": packed(common)}
-        files = {}
+        files: dict[str, bytes] = {}
         for student in roster.read(self.roster):
             own = {
                 name: checkout.dump_notebook(personal.personal(notebook, secret, student.id, name)).encode()

@@ -30,8 +30,6 @@ FEWEST = 16
 PRECISIONS = {0.0, *HALF}
 """Rounding errors that a reading may claim."""
 
-TEXTS = {"kind": 80, "message": 1000, "line": 300}
-FLAGS = ("unfilled", "leftover")
 MOST_LINES = 10**6
 
 
@@ -117,10 +115,15 @@ class Asked:
         if not isinstance(about, dict):
             raise BadFrame("an outcome that is not an object")
         if isinstance(raised := about.get("raised"), dict):
-            texts = {name: text(raised.get(name), longest) for name, longest in TEXTS.items()}
-            flags = {name: raised.get(name) is True for name in FLAGS}
             number = raised.get("number")
-            return Raised(**texts, number=number if type(number) is int and 0 < number < MOST_LINES else 0, **flags)
+            return Raised(
+                kind=text(raised.get("kind"), 80),
+                message=text(raised.get("message"), 1000),
+                line=text(raised.get("line"), 300),
+                number=number if type(number) is int and 0 < number < MOST_LINES else 0,
+                unfilled=raised.get("unfilled") is True,
+                leftover=raised.get("leftover") is True,
+            )
         names = [name for name in self._trial.cases[0].inputs if name in _list(about.get("changed"))]
         return Returned(self._value(about, blob), tuple(names))
 

@@ -109,8 +109,7 @@ class SubmissionGrade:
             grade = cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"not the JSON of a submission's grade ({error}): {text[:80]!r}") from None
-        unknown = {question.status for question in grade.questions} - set(get_args(GradeStatus))
-        unknown |= {grade.ungraded} - set(get_args(Ungraded))
-        if unknown:
+        statuses = {question.status for question in grade.questions} - set(get_args(GradeStatus))
+        if unknown := statuses | ({grade.ungraded} - set(get_args(Ungraded))):
             raise ValueError(f"not the JSON of a submission's grade: unknown status {', '.join(sorted(unknown))}")
         return grade

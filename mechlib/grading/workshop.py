@@ -130,7 +130,7 @@ class Workshop:
         walls = sandbox.bubblewrap() if self.engine == "bubblewrap" else []
         command = ["/bin/sh", "-c", f'exec "$@" {server.CONTROL}<&0 </dev/null', "sh", *walls, *self._server()]
         with theirs:
-            self._process = self._popen(command, theirs, sandbox.environment())
+            self._process = self._popen(command, theirs.fileno(), sandbox.environment())
 
     def _start_container(self) -> None:
         """Start a server that connects to the control socket: an engine hands no open file on."""
@@ -163,9 +163,7 @@ class Workshop:
         }
         return [sys.executable, "-P", "-m", server.__name__, json.dumps(settings)]
 
-    def _popen(
-        self, command: list[str], given: socket.socket | int, surroundings: dict[str, str] | None
-    ) -> subprocess.Popen[bytes]:
+    def _popen(self, command: list[str], given: int, surroundings: dict[str, str] | None) -> subprocess.Popen[bytes]:
         log = self._log
         return subprocess.Popen(command, stdin=given, stdout=log, stderr=log, env=surroundings, start_new_session=True)
 

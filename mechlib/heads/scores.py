@@ -98,7 +98,7 @@ def head_scores(
     return HeadScores(**shares, reachable=dict(zip(KINDS, reachable, strict=True)))
 
 
-def _adding_up(targets: Sequence[tuple[Tensor, Tensor, Tensor]], into: Float[Tensor, "kind head"]) -> Hook:
+def _adding_up(targets: Sequence[tuple[Tensor, ...]], into: Float[Tensor, "kind head"]) -> Hook:
     """A hook that adds each head's attention at the targets ``(row, query, key)`` of every kind to ``into``."""
 
     def add(pattern: Float[Tensor, "batch head query key"], hook: object) -> None:

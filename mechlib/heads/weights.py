@@ -125,10 +125,11 @@ def _norm(owner: nn.Module, name: str) -> _Norm | None:
     bridge = dict(owner.named_children()).get(name)
     if bridge is None or isinstance(bridge.original_component, nn.Identity):
         return None
-    weight = getattr(bridge.original_component, "weight", None)
+    original = bridge.original_component
+    weight = getattr(original, "weight", None)
     if weight is None:
-        if list(bridge.original_component.parameters()):
-            raise ValueError(f"fold=True does not know the norm {name}, a {type(bridge.original_component).__name__}")
+        if isinstance(original, nn.Module) and list(original.parameters()):
+            raise ValueError(f"fold=True does not know the norm {name}, a {type(original).__name__}")
         return _Norm(torch.ones(()), not bridge.uses_rms_norm)
     gain = _at_least_single(weight)
     return _Norm(gain + 1 if bridge.uses_weight_offset else gain, not bridge.uses_rms_norm)
@@ -164,6 +165,8 @@ def _writing(norm: _Norm | None, matrix: Float[Tensor, "*head d_in width"]) -> T
 def _factors(model: TransformerBridge) -> tuple[float, float, float]:
     """What the embedding, the output of attention and the logits are multiplied by on their way."""
     kind, config = kind_of(model), getattr(model.original_model, "config", None)
+    if config is None:
+        return 1.0, 1.0, 1.0
     if kind == "granite":
         return config.embedding_multiplier, config.residual_multiplier, 1 / config.logits_scaling
     if kind.startswith("cohere"):

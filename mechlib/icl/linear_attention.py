@@ -29,6 +29,11 @@ class LinearSelfAttention(nn.Module):
         ValueError: if a number is below 1.
     """
 
+    W_Q: Tensor
+    W_K: Tensor
+    W_V: Tensor
+    W_O: Tensor
+
     def __init__(self, d: int, *, n_layers: int = 1, looped: bool = False, n_models: int = 1, seed: int = 0):
         super().__init__()
         if min(d, n_layers, n_models) < 1:

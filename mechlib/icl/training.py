@@ -109,16 +109,20 @@ def train(
     loop = Loop(model, updates(model, batches))
     looks = set() if watch is None else set(watch_at)
     watched: dict[int, Any] = {}
+
+    def look(step: int) -> None:
+        if watch is not None:
+            with torch.no_grad():
+                watched[step] = watch(model)
+
     if folder is not None:
         loop.enter(Path(folder), _determined_by(model, batches))
         for step in loop.past(looks):
-            with torch.no_grad():
-                watched[step] = watch(model)
+            look(step)
     for step in loop.run(progress=progress):
         if step in looks:
             loop.keep()
-            with torch.no_grad():
-                watched[step] = watch(model)
+            look(step)
     return History(loop.losses, watched)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeGuard
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -106,6 +107,16 @@ def _checked_lengths(lengths: Sequence[int] | None, n_pos: int) -> list[int]:
     return chosen
 
 
+class _Masked(Protocol):
+    """An attention whose mask can be switched off."""
+
+    causal: bool
+
+
+def _has_mask(module: object) -> TypeGuard[_Masked]:
+    return isinstance(vars(module).get("causal"), bool)
+
+
 @contextmanager
 def without_mask(model: TransformerBridge) -> Iterator[None]:
     """Inside the block every head also attends to later positions: the control in which columns see the future.
@@ -117,7 +128,7 @@ def without_mask(model: TransformerBridge) -> Iterator[None]:
         ValueError: if the model is not one of the book's own format, whose mask can be switched.
     """
     require_bridge(model)
-    attentions = [module for module in model.modules() if isinstance(vars(module).get("causal"), bool)]
+    attentions = [module for module in model.modules() if _has_mask(module)]
     if not attentions:
         raise ValueError(
             f"{model.cfg.model_name!r} has no attention whose mask can be switched off; the models of zoo.names() do"

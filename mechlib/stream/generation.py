@@ -222,7 +222,7 @@ def multiply_adds(model: TransformerBridge, new: int, total: int) -> int:
 
 
 def _mlp_width(model: TransformerBridge) -> int:
-    return model.cfg.d_mlp if hasattr(model.blocks[0], "mlp") else 0
+    return (model.cfg.d_mlp or 0) if hasattr(model.blocks[0], "mlp") else 0
 
 
 def _require_no_hooks(model: TransformerBridge) -> None:

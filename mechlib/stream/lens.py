@@ -64,6 +64,17 @@ class LensResult:
     """Number of tokens with a strictly larger logit than the target, ``[entry, batch, pos]`` or
     ``[target, entry, batch, pos]``: 0 for the first guess, and tied tokens share the smallest rank."""
 
+    def numbers(self, field: str) -> Shaped[Tensor, "*target entry batch pos *k"]:
+        """A field of numbers by its name.
+
+        Raises:
+            ValueError: if it is none of the result's, or was not asked for.
+        """
+        there = [name for name in FIELDS if getattr(self, name) is not None]
+        if field not in there:
+            raise ValueError(f"{field!r} is none of the fields that were asked for: {', '.join(there)}")
+        return getattr(self, field)
+
 
 def logit_lens(
     model: TransformerBridge,
@@ -164,7 +175,7 @@ def readings(
     whole = {name: values.unflatten(1, (len(tokens), len(selected))) for name, values in whole.items()}
     nowhere = whole.pop("nowhere")
     for name in OF_TARGETS & whole.keys():
-        whole[name] = whole[name].movedim(-1, 0) if np.ndim(targets) == 3 else whole[name][..., 0]
+        whole[name] = whole[name].movedim(-1, 0) if getattr(targets, "ndim", 0) == 3 else whole[name][..., 0]
     return LensResult(entry_names(model.cfg.n_layers), selected, **whole), nowhere
 
 

@@ -176,7 +176,7 @@ def _kept_where_better(lens: TunedLens, after: Float[Tensor, " layer"]) -> Tuned
 
 def _mean_kl(result: LensResult) -> Float[Tensor, " layer"]:
     """Of the entries but the last, over the positions at which the last has a reading: those that are no pads."""
-    kl = result.kl_to_final
+    kl = result.numbers("kl_to_final")
     read = ~kl[-1].isnan()
     return kl[:-1].mean((1, 2)) if read.all() else kl[:-1, read].mean(1)
 

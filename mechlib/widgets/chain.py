@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anywidget
 import torch
@@ -57,12 +57,12 @@ def chain_explorer(
         ValueError: if there are no runs, a combination is missing or there twice, ``exact`` has another length, or no
             run was made with the values of ``start``.
     """
-    exact = [None] * len(runs) if exact is None else [float(value) for value in exact]
-    if len(exact) != len(runs):
+    if exact is not None and len(exact) != len(runs):
         raise ValueError(f"one exact value for each of the {len(runs)} runs is needed, got {len(exact)}")
-    found = {_key(run): _numbers(run, value) for run, value in zip(runs, exact, strict=True)}
+    values: Iterable[float | None] = [None] * len(runs) if exact is None else map(float, exact)
+    found = {_key(run): _numbers(run, value) for run, value in zip(runs, values, strict=True)}
     axes = {name: sorted({key[place] for key in found}) for place, name in enumerate(SWITCHES)}
-    combinations = list(itertools.product(*axes.values()))
+    combinations = list(itertools.product(axes["lr"], axes["gamma"], axes["nbeta"]))
     if not runs or len(runs) != len(combinations) or set(combinations) != set(found):
         sizes = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
         raise ValueError(f"one run for each combination of {sizes} is needed, got {len(runs)}, {len(found)} different")

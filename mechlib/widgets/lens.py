@@ -64,19 +64,23 @@ def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings
 
     ``vocabulary`` holds the strings of the guessed tokens, and ``guesses`` their places in it. What is infinite is
     ``None``, since JSON has no such number.
+
+    Raises:
+        ValueError: if a field of ``result`` was not asked for.
     """
-    ids, places = result.top_ids[:, 0].unique(return_inverse=True)
+    top_ids = result.numbers("top_ids")[:, 0]
+    ids, places = top_ids.unique(return_inverse=True)
     return {
         "entries": list(result.labels),
         "tokens": list(token_strings(tokens.tolist())),
         "vocabulary": list(token_strings(ids.tolist())),
         "guesses": places.tolist(),
-        "probabilities": _rounded(result.top_log_prob[:, 0].exp()),
-        "right": (result.top_ids[:, 0] == tokens[1:, None].to(result.top_ids)).tolist(),
-        "kl": _rounded(result.kl_to_final[:, 0].clamp(min=0)),
-        "entropy": _rounded(result.entropy[:, 0]),
-        "rank": result.target_rank[:, 0].tolist(),
-        "probability": _rounded(result.target_log_prob[:, 0].exp()),
+        "probabilities": _rounded(result.numbers("top_log_prob")[:, 0].exp()),
+        "right": (top_ids == tokens[1:, None].to(top_ids)).tolist(),
+        "kl": _rounded(result.numbers("kl_to_final")[:, 0].clamp(min=0)),
+        "entropy": _rounded(result.numbers("entropy")[:, 0]),
+        "rank": result.numbers("target_rank")[:, 0].tolist(),
+        "probability": _rounded(result.numbers("target_log_prob")[:, 0].exp()),
     }
 
 

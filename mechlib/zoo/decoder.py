@@ -20,6 +20,8 @@ from mechlib.bridge import Shape
 
 
 class Attention(nn.Module):
+    mask: Tensor
+
     def __init__(self, shape: Shape):
         super().__init__()
         self.n_heads, self.d_head = shape.n_heads, shape.d_head
@@ -98,7 +100,8 @@ class Decoder(nn.Module):
 
     def patterns(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "layer batch head query key"]:
         """Where every head attends: rows over ``key`` sum to 1."""
-        into = zip(self.layers, self.stream(tokens), strict=False)
+        blocks = [block for block in self.layers if isinstance(block, Block)]  # as whose list a ModuleList has no type
+        into = zip(blocks, self.stream(tokens), strict=False)
         return torch.stack([block.attn.pattern(block.ln1(x)) for block, x in into])
 
     def stream(self, tokens: Int[Tensor, "batch pos"]) -> Iterator[Float[Tensor, "batch pos d_model"]]:

@@ -141,9 +141,10 @@ def _losses(
 
 def _clip(parameters: Mapping[str, Tensor]) -> None:
     """Scale each model's gradient to a norm of 1 at most."""
-    norms = sum(p.grad.flatten(1).square().sum(1) for p in parameters.values()).sqrt()
-    for p in parameters.values():
-        p.grad.div_(norms.clamp(min=1).view(-1, *[1] * (p.dim() - 1)))
+    gradients = [p.grad for p in parameters.values() if p.grad is not None]
+    norms = sum((gradient.flatten(1).square().sum(1) for gradient in gradients), torch.zeros(())).sqrt()
+    for gradient in gradients:
+        gradient.div_(norms.clamp(min=1).view(-1, *[1] * (gradient.dim() - 1)))
 
 
 @torch.no_grad()

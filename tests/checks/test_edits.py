@@ -26,6 +26,7 @@ X, WEIGHTS = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 1.0, 2.0])
         ({"x": doubled, "weights": torch.ones_like}, 6.0),
         ({"divide": lambda total, weight: total}, 15.0),
         ({"result": lambda found: -found}, -3.75),
+        ({"result": 0.0}, 0.0),
         ({"x": torch.neg, "shown": str, "result": len}, 15),
     ],
 )

@@ -304,8 +304,11 @@ class TestFields:
         for name in FIELDS:
             if name in fields:
                 assert torch.equal(getattr(part, name), getattr(whole, name))
+                assert part.numbers(name) is getattr(part, name)
             else:
                 assert getattr(part, name) is None
+                with pytest.raises(ValueError, match=f"'{name}' is none of the fields that were asked for: "):
+                    part.numbers(name)
 
     def test_one_field_by_its_name(self, small, tokens):
         assert torch.equal(logit_lens(small, tokens, fields="entropy").entropy, logit_lens(small, tokens).entropy)

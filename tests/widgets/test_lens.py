@@ -82,3 +82,9 @@ def test_what_is_infinite_can_be_sent(model, tokens):
     json.dumps(data, allow_nan=False)
     assert data["kl"][1][3] is None
     assert None not in data["kl"][0]
+
+
+def test_every_field_is_needed(model, tokens):
+    result = logit_lens(model, tokens[:-1], fields=["top_ids", "entropy"])
+    with pytest.raises(ValueError, match="'top_log_prob' is none of the fields that were asked for: entropy, top_ids"):
+        explorer_data(result, tokens, strings)

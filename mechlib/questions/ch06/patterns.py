@@ -43,9 +43,9 @@ def attention(generator: torch.Generator, *heads: int, tokens: Tokens, shortcut:
     distances = [1] if shortcut is None else [1, shortcut]
     places = [ones.tril(-d) - ones.tril(-d - 1) for d in distances]
     places += [induction_targets(tokens).float(), duplicates(tokens).float(), ones.tril() * (torch.arange(pos) == 0)]
-    places = torch.stack([place.expand(len(tokens), pos, pos) for place in places])
-    of_head, of_row = (normal(generator, *heads, n, len(places)) for n in (1, len(tokens)))
+    masks = torch.stack([place.expand(len(tokens), pos, pos) for place in places])
+    of_head, of_row = (normal(generator, *heads, n, len(masks)) for n in (1, len(tokens)))
     pull = 1.0 + 1.5 * of_head + 2.5 * of_row
     noise = normal(generator, *heads, len(tokens), pos, pos)
-    scores = torch.einsum("...bm,mbqk->...bqk", pull, places) + noise
+    scores = torch.einsum("...bm,mbqk->...bqk", pull, masks) + noise
     return scores.masked_fill(ones.tril() == 0, -torch.inf).softmax(-1)

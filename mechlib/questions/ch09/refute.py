@@ -46,8 +46,8 @@ def _case(description: str, generator: torch.Generator, *, is_step: float, commo
     w = w + common
     x = torch.randn(prompts, 2 * d, d, generator=generator, dtype=torch.float64)
     S = x.mT @ x / (2 * d)
-    offsets = torch.logspace(-1.5, -0.2, n_rivals, dtype=torch.float64)
-    offsets = offsets[1 + torch.randperm(n_rivals - 1, generator=generator)].tolist()
+    spaced = torch.logspace(-1.5, -0.2, n_rivals, dtype=torch.float64)
+    offsets = spaced[1 + torch.randperm(n_rivals - 1, generator=generator)].tolist()
     offsets.insert(1, 10**-1.5)  # the farthest from the step comes second
     step = (S @ w)[..., 0]
     rivals = torch.stack([torch.linalg.solve(S + c * torch.eye(d, dtype=S.dtype), S @ w)[..., 0] for c in offsets])
@@ -57,7 +57,7 @@ def _case(description: str, generator: torch.Generator, *, is_step: float, commo
     return Case(description, {"model": model, "step": step, "rivals": rivals})
 
 
-def _with(right: Result, **changed: Tensor) -> Result:
+def _with(right: Result, **changed: Tensor) -> tuple[Tensor, ...]:
     names = ("claimed", "baseline", "best", "lead", "low", "high")
     return tuple(changed.get(name, value) for name, value in zip(names, right, strict=True))
 

@@ -33,7 +33,7 @@ def spread(w: Weights) -> Tensor:
     return missed(w, w.mean(0)).mean()
 
 
-def missed(w: Weights, probed: Tensor) -> Float[Tensor, "... prompt"]:
+def missed(w: Weights, probed: Tensor | float) -> Float[Tensor, "... prompt"]:
     return (probed - w).square().sum(-1)
 
 

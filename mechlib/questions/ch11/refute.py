@@ -52,12 +52,12 @@ def _case(description: str, generator: torch.Generator, *, shared: float, mean: 
     return Case(description, {"model": model, "network": network, "again": again, "y": y})
 
 
-def _with(right: Result, **changed: Tensor) -> Result:
+def _with(right: Result, **changed: Tensor) -> tuple[Tensor, ...]:
     names = ("ratio", "apart", "spread", "excess", "low", "high")
     return tuple(changed.get(name, value) for name, value in zip(names, right, strict=True))
 
 
-def _scaled(right: Result, factor: Tensor) -> Result:
+def _scaled(right: Result, factor: Tensor) -> tuple[Tensor, ...]:
     return right[0], *(factor * value for value in right[1:])
 
 

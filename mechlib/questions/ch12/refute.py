@@ -14,6 +14,7 @@ __all__ = ["QUESTION"]
 
 Distance = Float[Tensor, "checkpoint prompt"]
 Result = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Rise = tuple[Tensor, Tensor, Tensor]
 
 
 def refute(distance: Distance) -> Result:
@@ -27,7 +28,7 @@ def claimed_by(mean: Float[Tensor, " checkpoint"]) -> Tensor:
     return mean[-1] - mean[:-1].min()
 
 
-def rise(end: Float[Tensor, " prompt"], then: Float[Tensor, " prompt"], level: float = 1.96) -> tuple[Tensor, ...]:
+def rise(end: Float[Tensor, " prompt"], then: Float[Tensor, " prompt"], level: float = 1.96) -> Rise:
     """The difference of two means over different prompts, with its interval."""
     found = end.mean() - then.mean()
     margin = level * ((end.var() + then.var()) / len(end)).sqrt()

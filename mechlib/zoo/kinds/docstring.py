@@ -180,7 +180,8 @@ class Docstring(Language):
     def placed(
         self, card: Card, weights: dict[str, Tensor], *, device: str | torch.device, dtype: torch.dtype
     ) -> bridge.TransformerBridge:
-        model = as_gpt2(card.shape, weights).to(bridge.resolve_device(device), dtype)
+        model = as_gpt2(card.shape, weights)
+        model.to(bridge.resolve_device(device), dtype)  # type: ignore[arg-type]  # transformers wraps it without its self
         return bridge.around(model, name=card.name, tokenizer=text.for_transformers())
 
 
@@ -230,18 +231,17 @@ def as_gpt2(shape: Shape, weights: dict[str, Tensor]) -> GPT2LMHeadModel:
 
     if shape.d_mlp or not shape.tied or shape.n_heads * shape.d_head != shape.d_model:
         raise ValueError(f"a tied shape of attention only with n_heads * d_head = d_model is needed, got {shape}")
-    config = GPT2Config(
-        vocab_size=shape.d_vocab,
-        n_positions=shape.n_ctx,
-        n_embd=shape.d_model,
-        n_layer=shape.n_layers,
-        n_head=shape.n_heads,
-        n_inner=1,
-        bos_token_id=text.BOS,
-        eos_token_id=text.BOS,
-        output_attentions=True,
-        attn_implementation="eager",
-    )
+    sizes = {
+        "vocab_size": shape.d_vocab,
+        "n_positions": shape.n_ctx,
+        "n_embd": shape.d_model,
+        "n_layer": shape.n_layers,
+        "n_head": shape.n_heads,
+        "n_inner": 1,
+        "bos_token_id": text.BOS,
+        "eos_token_id": text.BOS,
+    }
+    config = GPT2Config.from_dict(sizes, output_attentions=True, attn_implementation="eager")
     with torch.random.fork_rng(devices=[]):
         model = GPT2LMHeadModel(config).eval()
     zero = {name: torch.zeros_like(value) for name, value in model.state_dict().items() if ".mlp." in name}

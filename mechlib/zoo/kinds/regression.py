@@ -164,7 +164,7 @@ def measure(recipe: Recipe, model: RegressionModel, sets: list[FreshSet]) -> dic
     if len(losses) > 1:
         line |= {f"held_out {label}": loss.item() for label, loss in zip(recipe.data.labels, losses, strict=True)}
     for label, given, own in zip(recipe.data.labels, sets, predictions, strict=False):
-        if given.dmmse is not None:
+        if given.ridge is not None and given.dmmse is not None:
             line[f"projection {label}"] = ridge_dmmse_projection(own, given.ridge, given.dmmse)
     return {key: round(value, 5) for key, value in line.items()}
 

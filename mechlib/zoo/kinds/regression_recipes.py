@@ -250,23 +250,27 @@ def _transient_ridge() -> Iterator[Recipe]:
 
 def _one_piece_at_a_time() -> Iterator[Recipe]:
     """Between linear attention alone and a whole block: what each piece does to the match with a gradient step."""
-    bare = {"n_layers": 1, "n_heads": 1, "d_mlp": 0, "attention": "linear", "norm": False}
-    whole = {"attention": "softmax", "norm": True, "d_mlp": None}
-    pieces: dict[str, tuple[str, dict[str, Any]]] = {
-        "linear": ("linear attention alone", {}),
-        "softmax": ("softmax attention alone", {"attention": "softmax"}),
-        "softmax-2h": ("two heads of softmax attention alone", {"attention": "softmax", "n_heads": 2}),
-        "linear-norm": ("linear attention and LayerNorm", {"norm": True}),
-        "linear-mlp": ("linear attention and an MLP", {"d_mlp": None}),
+    linear = Architecture(5, 11, n_layers=1, n_heads=1, d_mlp=0, attention="linear", norm=False)
+    softmax = dataclasses.replace(linear, attention="softmax")
+    whole = dataclasses.replace(softmax, norm=True, d_mlp=None)
+    pieces = {
+        "linear": ("linear attention alone", linear),
+        "softmax": ("softmax attention alone", softmax),
+        "softmax-2h": ("two heads of softmax attention alone", dataclasses.replace(softmax, n_heads=2)),
+        "linear-norm": ("linear attention and LayerNorm", dataclasses.replace(linear, norm=True)),
+        "linear-mlp": ("linear attention and an MLP", dataclasses.replace(linear, d_mlp=None)),
         "whole": ("softmax attention, LayerNorm and MLP", whole),
-        "whole-2l": ("two layers of two softmax heads, LayerNorm and MLP", whole | {"n_heads": 2, "n_layers": 2}),
+        "whole-2l": (
+            "two layers of two softmax heads, LayerNorm and MLP",
+            dataclasses.replace(whole, n_heads=2, n_layers=2),
+        ),
     }
     seeds = 5
-    for name, (about, parts) in pieces.items():
+    for name, (about, architecture) in pieces.items():
         yield Recipe(
             name=f"step-{name}",
             about=f"Linear regression in five dimensions by {about}: five models of one population.",
-            shape=Regressor(Architecture(5, 11, **(bare | parts)), n_models=seeds),
+            shape=Regressor(architecture, n_models=seeds),
             data=Taught((LINEAR,), tuple(f"s{seed}" for seed in range(seeds))),
             training=Training(steps=2_000, batch=64, n_points=11, learning_rate=5e-3, warmup=100, clip=1.0),
         )

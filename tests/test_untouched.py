@@ -27,6 +27,11 @@ def edited_run(model: TransformerBridge, entry: int) -> None:
     own_run(lambda: causal.run_with_edit(model, TOKENS, entry, lambda residual: 2 * residual))
 
 
+def patched_run(model: TransformerBridge, **options: object) -> None:
+    metric = causal.logit_difference(1, 2)
+    causal.activation_patching(model, TOKENS, TOKENS.flip(1), metric, **{"progress": False, "positions": 3} | options)
+
+
 def own_run(run: Callable[[], object]) -> None:
     """A run in the caller's mode, where the caller's dropout may draw."""
     with torch.random.fork_rng(devices=[]):
@@ -47,6 +52,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.residual_entries: [lambda m: stream.residual_entries(m, TOKENS)],
     stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
     causal.run_with_edit: [lambda m: edited_run(m, 1)],
+    causal.activation_patching: [lambda m: patched_run(m, site="pattern"), lambda m: patched_run(m, source="mean")],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2, cached=False)],
     stream.prediction: [lambda m: stream.prediction(m, TOKENS)],
@@ -104,6 +110,10 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.multiply_adds: [lambda m: stream.multiply_adds(m, 4, 3)],
     stream.prediction: [lambda m: stream.prediction(m, TOO_LONG)],
     stream.empty_prompt: [lambda m: stream.empty_prompt(m, bos=83)],
+    causal.activation_patching: [
+        lambda m: patched_run(m, site="heads"),
+        lambda m: causal.activation_patching(m, TOKENS, TOKENS.flip(1), fails),
+    ],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),
         lambda m: own_run(lambda: causal.run_with_edit(m, TOKENS, 1, fails)),

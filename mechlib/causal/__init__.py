@@ -26,5 +26,16 @@ True
 
 from mechlib.causal.ablation import ablate
 from mechlib.causal.edit import run_with_edit
+from mechlib.causal.metrics import kl_from, logit_difference, target_log_prob
+from mechlib.causal.patching import activation_patching
+from mechlib.causal.results import PatchingResult
 
-__all__ = ["ablate", "run_with_edit"]
+__all__ = [
+    "PatchingResult",
+    "ablate",
+    "activation_patching",
+    "kl_from",
+    "logit_difference",
+    "run_with_edit",
+    "target_log_prob",
+]

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
+from mechlib.causal.sources import Activations, Mask, Mode, Replace, caught_on, replacing
 from mechlib.places import Head, require_head
 from mechlib.stream.hooks import Hook, head_output_hooks
 from mechlib.stream.inputs import checked_mask, checked_tokens
-from mechlib.stream.running import at_rest, few_sequences, run_reading
-
-Mode = Literal["mean", "zero", "resample"]
-Mask = Bool[Tensor, "row pos"] | Int[Tensor, "row pos"] | None
 
 
 @contextmanager
@@ -72,7 +69,7 @@ def ablate(
         raise ValueError(
             "resample takes the outputs at every position of a reference row: give a reference without pads"
         )
-    replace = {"mean": _mean, "zero": _zero, "resample": _resample(min(by_layer, default=0), generator)}[mode]
+    replace = replacing(mode, min(by_layer, default=0), generator)
     with _running_masks(model, attention_mask if reference is None else None) as mask_of:
         hooks = [
             (names[layer], _replacing(chosen, replace, layer, mask_of, kept.get(layer)))
@@ -80,60 +77,6 @@ def ablate(
         ]
         with model.hooks(fwd_hooks=hooks):
             yield model
-
-
-@dataclass(frozen=True)
-class _Outputs:
-    """What some heads hand to ``W_O``, and where that is text."""
-
-    values: Float[Tensor, "batch pos head d_head"]
-    mask: Bool[Tensor, "batch pos"] | None
-    """False at pads; ``None`` where there are none."""
-
-
-Replace = Callable[[int, _Outputs, _Outputs | None], Tensor]
-"""``(layer, running outputs, outputs on reference) -> what to put there``, of a shape that broadcasts."""
-
-
-def _mean(layer: int, running: _Outputs, reference: _Outputs | None) -> Tensor:
-    outputs = running if reference is None else reference
-    return outputs.values.mean((0, 1)) if outputs.mask is None else outputs.values[outputs.mask].mean(0)
-
-
-def _zero(layer: int, running: _Outputs, reference: _Outputs | None) -> Tensor:
-    return torch.zeros_like(running.values)
-
-
-def _resample(first_layer: int, generator: torch.Generator | None) -> Replace:
-    """Rows are drawn at the first ablated layer of a forward pass, and kept for its other layers."""
-    generator = generator or torch.Generator().manual_seed(0)
-    rows = torch.empty(0, dtype=torch.long)
-
-    def replace(layer: int, running: _Outputs, reference: _Outputs | None) -> Tensor:
-        nonlocal rows
-        batch, pos = running.values.shape[:2]
-        if layer == first_layer:
-            rows = _other_rows(batch, None if reference is None else len(reference.values), generator)
-        if reference is None:
-            if running.mask is not None:
-                raise ValueError("resample takes another row's outputs: rows with pads need a reference without")
-            return running.values[rows]
-        positions = torch.arange(pos).expand(batch, -1) if running.mask is None else running.mask.long().cumsum(1) - 1
-        if reference.values.shape[1] <= (longest := int(positions.max())):
-            raise ValueError(f"reference has {reference.values.shape[1]} positions, and what is run has {longest + 1}")
-        return reference.values[rows[:, None], positions.clamp(min=0).cpu()]
-
-    return replace
-
-
-def _other_rows(batch: int, n_reference: int | None, generator: torch.Generator) -> Int[Tensor, " batch"]:
-    """For each row the one that it takes: of the reference, or of the batch along one random cycle through it."""
-    if n_reference is not None:
-        return torch.randint(n_reference, (batch,), generator=generator)
-    if batch < 2:
-        raise ValueError("resample takes another row: run at least two, or give a reference")
-    cycle = torch.randperm(batch, generator=generator)
-    return torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))
 
 
 @contextmanager
@@ -163,11 +106,11 @@ def _replacing(
     replace: Replace,
     layer: int,
     mask_of: Callable[[Tensor], Tensor | None],
-    reference: _Outputs | None,
+    reference: Activations | None,
 ) -> Hook:
     def hook(outputs: Float[Tensor, "batch pos head d_head"], hook: object) -> Tensor:
         edited = outputs.clone()
-        running = _Outputs(outputs[:, :, chosen], mask_of(outputs))
+        running = Activations(outputs[:, :, chosen], mask_of(outputs))
         edited[:, :, chosen] = replace(layer, running, reference).to(outputs.dtype)
         return edited
 
@@ -176,24 +119,20 @@ def _replacing(
 
 def _outputs(
     model: TransformerBridge, by_layer: dict[int, list[int]], reference: Tensor, attention_mask: Mask
-) -> dict[int, _Outputs]:
+) -> dict[int, Activations]:
     """What the chosen heads hand to ``W_O`` in a run on ``reference``, for each layer."""
     reference = checked_tokens(model, reference)
     mask = checked_mask(attention_mask, reference)
     names = head_output_hooks(model)
-    caught: dict[int, list[Tensor]] = {layer: [] for layer in by_layer}
+    points = {names[layer]: partial(_of_heads, chosen) for layer, chosen in by_layer.items()}
+    caught = caught_on(model, points, reference, mask)
+    return {layer: Activations(caught[names[layer]], mask) for layer in by_layer}
 
-    def catching(layer: int) -> Hook:
-        def catch(outputs: Float[Tensor, "batch pos head d_head"], hook: object) -> None:
-            caught[layer].append(outputs[:, :, by_layer[layer]].clone())
 
-        return catch
-
-    with at_rest(model):
-        for rows in few_sequences(reference):
-            hooks = [(names[layer], catching(layer)) for layer in by_layer]
-            run_reading(model, reference[rows], hooks, None if mask is None else mask[rows])
-    return {layer: _Outputs(torch.cat(parts), mask) for layer, parts in caught.items()}
+def _of_heads(
+    chosen: list[int], outputs: Float[Tensor, "batch pos head d_head"]
+) -> Float[Tensor, "batch pos chosen d_head"]:
+    return outputs[:, :, chosen]
 
 
 def _by_layer(model: TransformerBridge, heads: Iterable[Head]) -> dict[int, list[int]]:

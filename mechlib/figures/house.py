@@ -74,6 +74,11 @@ WHITE_TO_DARK = mpl.colors.LinearSegmentedColormap.from_list(
 )
 """Colour map of heat maps: luminance falls steadily."""
 
+SIGNED = mpl.colors.LinearSegmentedColormap.from_list(
+    "signed", ("#4a1204", "#b5501d", "#e9c4a6", "#ffffff", "#9dbfd6", "#35719b", "#0c2340")
+)
+"""Colour map of numbers of either sign: luminance falls from 0 to both ends."""
+
 
 def style() -> AbstractContextManager[None]:
     """A context for figures made by hand: ``with plots.style(): fig, ax = plt.subplots()``."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from mechlib.figures.house import CONTROLS, SERIES, WHITE_TO_DARK, looks, new_axes, panels, style
+from mechlib.figures.house import CONTROLS, SERIES, SIGNED, WHITE_TO_DARK, looks, new_axes, panels, style
 from mechlib.figures.lettering import EndLabel, wrapped
 from mechlib.figures.pictures import Picture, picture, show
 from mechlib.places import entry_names
@@ -18,12 +18,14 @@ from mechlib.stats import Estimate, estimate
 __all__ = [
     "CONTROLS",
     "SERIES",
+    "SIGNED",
     "WHITE_TO_DARK",
     "Picture",
     "by_depth",
     "curves",
     "depth_map",
     "effects",
+    "grid",
     "panels",
     "picture",
     "show",
@@ -35,6 +37,9 @@ FEWEST_FOR_BAND = 6
 
 MOST_MARKERS = 12
 """About how many markers a line carries; a curve of more points skips some."""
+
+SEEN = 0.05
+"""Share of the largest number of a grid below which a negative one is too pale to bear a minus."""
 
 ROW_COLUMNS = 28
 """Longest line, in characters, of the name of a row; longer names are wrapped."""
@@ -147,6 +152,46 @@ def effects(
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", visible=True)
     ax.set_xlabel(xlabel)
+    return ax
+
+
+def grid(
+    values: Float[ArrayLike, "row column"],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    label: str,
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """A heat map of numbers of either sign: white is 0, dark is far from it, and what is below 0 bears a minus.
+
+    Args:
+        values: what is shown, axes ``[row, column]``; what is NaN is grey.
+        rows, columns: the name of each.
+        label: what the colour means, with its unit.
+        xlabel, ylabel: what the columns and the rows are.
+
+    Raises:
+        ValueError: if there is not one name for each row and column.
+    """
+    shown = np.asarray(values, dtype=float)
+    if shown.shape != (len(rows), len(columns)):
+        raise ValueError(f"values need the axes [row, column] with {len(rows)} and {len(columns)}, got {shown.shape}")
+    ax = ax or new_axes(height=1.8 + 0.28 * len(rows))
+    ax.set_facecolor("#dddddd")
+    largest = np.nanmax(np.abs(shown), initial=0.0) or 1.0
+    image = ax.imshow(shown, aspect="auto", cmap=SIGNED, vmin=-largest, vmax=largest, interpolation="nearest")
+    for row, column in zip(*np.nonzero(shown < -SEEN * largest), strict=True):
+        colour = "white" if shown[row, column] < -0.5 * largest else "black"
+        ax.text(column, row, "−", ha="center", va="center", color=colour, fontsize=8)
+    turned = 90 if max(map(len, columns), default=0) > 3 else 0
+    ax.set_xticks(range(len(columns)), columns, rotation=turned, fontsize=8)
+    ax.set_yticks(range(len(rows)), rows, fontsize=8)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(visible=False)
+    ax.figure.colorbar(image, ax=ax, label=label)
     return ax
 
 

@@ -46,6 +46,15 @@ def head_output_hooks(model: TransformerBridge) -> list[str]:
     return _every_layer(model, "attn.hook_z", "no attention heads")
 
 
+def mlp_output_hooks(model: TransformerBridge) -> list[str]:
+    """The hooks at what the MLPs add to the stream, ``[batch, pos, d_model]``, one for every layer.
+
+    Raises:
+        ValueError: if a layer of the model has no MLP.
+    """
+    return _every_layer(model, "hook_mlp_out", "no MLP")
+
+
 def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:
     names = [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
     there = model.hook_dict

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import SupportsIndex
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, require_bridge
+
+Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
 
 
 def checked_tokens(model: TransformerBridge, tokens: Int[Tensor | np.ndarray, "*axes"]) -> Int[Tensor, "batch pos"]:
@@ -81,3 +86,28 @@ def checked_ids(name: str, ids: Int[Tensor | np.ndarray, "*axes"], d_vocab: int)
         where = outside[0].tolist()
         raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")
     return ids
+
+
+def checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:
+    """The selected positions as a tensor, each from 0 to ``n_pos - 1``."""
+    every = range(n_pos)
+    if positions is None or isinstance(positions, slice):
+        selected = list(every if positions is None else every[positions])
+    else:
+        several = positions.tolist() if isinstance(positions, Tensor | np.ndarray) else positions
+        several = several if isinstance(several, Iterable) else [several]
+        selected = [_checked_position(position, n_pos, positions) for position in several]
+    if not selected:
+        raise ValueError(f"positions={positions!r} selects none of the {n_pos} positions")
+    return torch.tensor(selected)
+
+
+def _checked_position(position: object, n_pos: int, given: Positions) -> int:
+    if isinstance(position, bool) or not isinstance(position, SupportsIndex):
+        raise TypeError(f"positions are integers or a slice; positions={given!r} holds {position!r}")
+    index = position.__index__()
+    if not -n_pos <= index < n_pos:
+        raise ValueError(
+            f"positions={given!r}: {index} is out of range; there are {n_pos} positions, {-n_pos} to {n_pos - 1}"
+        )
+    return index % n_pos

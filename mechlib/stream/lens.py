@@ -10,9 +10,8 @@ dropped: memory does not grow with ``n_layers * d_vocab``. Only :func:`layer_log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -22,14 +21,13 @@ from torch import Tensor
 from mechlib.bridge import TransformerBridge
 from mechlib.places import entry_names
 from mechlib.stream.entries import Mask, entries_of
-from mechlib.stream.inputs import checked_ids, checked_mask, checked_tokens
+from mechlib.stream.inputs import Positions, checked_ids, checked_mask, checked_positions, checked_tokens
 from mechlib.stream.running import at_rest, few_sequences, slices
 from mechlib.stream.summary import FIELDS, OF_TARGETS, summary
 from mechlib.stream.unembedding import at_least_single, require_own_readout, unembed
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens"]
 
-Positions = int | slice | Sequence[int] | Int[Tensor, " selected"] | None
 Targets = Int[Tensor, "*target batch pos"] | int | None
 Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
 
@@ -154,7 +152,7 @@ def readings(
     mask = checked_mask(attention_mask, tokens)
     fields = _checked_fields(fields, with_targets=targets is not None)
     several = _checked_targets(model, targets, tokens)
-    selected = _checked_positions(positions, tokens.shape[1]).to(tokens.device)
+    selected = checked_positions(positions, tokens.shape[1]).to(tokens.device)
     if not 0 <= top_k <= model.cfg.d_vocab:
         raise ValueError(f"top_k is from 0 to {model.cfg.d_vocab} (d_vocab), not {top_k}")
     if mask is not None and not mask[:, selected].any():
@@ -258,28 +256,3 @@ def _checked_targets(
             f"for several; theirs is {tuple(targets.shape)}"
         )
     return several.to(tokens.device)
-
-
-def _checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:
-    """The selected positions as a tensor, each from 0 to ``n_pos - 1``."""
-    every = range(n_pos)
-    if positions is None or isinstance(positions, slice):
-        selected = list(every if positions is None else every[positions])
-    else:
-        several = positions.tolist() if isinstance(positions, Tensor | np.ndarray) else positions
-        several = several if isinstance(several, Iterable) else [several]
-        selected = [_checked_position(position, n_pos, positions) for position in several]
-    if not selected:
-        raise ValueError(f"positions={positions!r} selects none of the {n_pos} positions")
-    return torch.tensor(selected)
-
-
-def _checked_position(position: object, n_pos: int, given: Positions) -> int:
-    if isinstance(position, bool) or not isinstance(position, SupportsIndex):
-        raise TypeError(f"positions are integers or a slice; positions={given!r} holds {position!r}")
-    index = position.__index__()
-    if not -n_pos <= index < n_pos:
-        raise ValueError(
-            f"positions={given!r}: {index} is out of range; there are {n_pos} positions, {-n_pos} to {n_pos - 1}"
-        )
-    return index % n_pos

@@ -155,6 +155,18 @@ def test_depth_map_shows_the_values_and_marks_the_cells():
     assert all(b < a for a, b in pairwise(ramp))
 
 
+def test_a_grid_shows_both_signs_in_grey():
+    values = np.array([[2.0, -2.0, -0.01], [0.0, -0.5, np.nan]])
+    ax = plots.grid(values, rows="ab", columns=["x", "yes", "z"], label="nats", xlabel="column", ylabel="row")
+    np.testing.assert_array_equal(ax.images[0].get_array(), np.ma.masked_invalid(values))
+    assert [(text.get_text(), text.get_position()) for text in ax.texts] == [("−", (1, 0)), ("−", (1, 1))]
+    assert ax.images[0].get_clim() == (-2, 2)
+    for ramp in (np.linspace(0.5, 1, 30), np.linspace(0.5, 0, 30)):
+        shades = [luminance(colour) for colour in plots.SIGNED(ramp)]
+        assert all(b < a for a, b in pairwise(shades))
+    assert not plots.grid(np.zeros((1, 1)), rows="a", columns="b", label="", xlabel="", ylabel="").texts
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -162,6 +174,10 @@ def test_depth_map_shows_the_values_and_marks_the_cells():
         (lambda: plots.by_depth({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, ylabel="y"), r"the 3 points of x"),
         (lambda: plots.by_depth({"a": np.zeros((3, 2))}, ylabel="y", controls=["z"]), r"\['z'\].*drawn are \['a'\]"),
         (lambda: plots.depth_map(np.zeros((2, 3)), tokens=["a"], label="x"), r"1 positions, got \(2, 3\)"),
+        (
+            lambda: plots.grid(np.zeros((2, 3)), rows="a", columns="bcd", label="", xlabel="", ylabel=""),
+            r"with 1 and 3, got \(2, 3\)",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_its_shape(draw, message):

@@ -1,0 +1,133 @@
+"""The kinds of place at which activations are patched: the points they have hooks at, and how a place is picked out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.bridge import TransformerBridge, kind_of, require_bridge
+from mechlib.places import Head, entry_names, require_head
+from mechlib.stream.hooks import head_output_hooks, hook_name, mlp_output_hooks, pattern_hooks
+from mechlib.stream.running import at_rest, run_reading
+
+SiteName = Literal["residual", "head", "pattern", "mlp"]
+Index = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One kind of place. Its units are entries, layers or heads, numbered in the order of ``units``."""
+
+    name: SiteName
+    axes: tuple[str, ...]
+    """The axes of its units: ``("entry",)``, ``("layer",)`` or ``("layer", "head")``."""
+    points: Callable[[TransformerBridge], list[str]]
+    """The hook points, one for each entry or layer."""
+
+    @property
+    def of_heads(self) -> bool:
+        return "head" in self.axes
+
+    def labels(self, model: TransformerBridge) -> dict[str, tuple[str, ...]]:
+        """What stands along each axis of the units."""
+        if not self.of_heads:
+            names = entry_names(model.cfg.n_layers)
+            return {self.axes[0]: names if self.name == "residual" else names[1:]}
+        return {axis: tuple(map(str, range(n))) for axis, n in zip(self.axes, self.shape(model), strict=True)}
+
+    def shape(self, model: TransformerBridge) -> tuple[int, ...]:
+        """The number of units along each axis."""
+        n_points = model.cfg.n_layers + (self.name == "residual")
+        return (n_points, model.cfg.n_heads) if self.of_heads else (n_points,)
+
+    def units(self, model: TransformerBridge, only: Iterable[int | Head] | None) -> Int[Tensor, "unit axis"]:
+        """All units, or the given ones, ``[unit, axis]`` in ascending order.
+
+        Raises:
+            TypeError: if one is no integer, or no pair of them for a head.
+            ValueError: if the model does not have one, or none is given.
+        """
+        shape = self.shape(model)
+        if only is None:
+            return torch.cartesian_prod(*map(torch.arange, shape)).reshape(-1, len(shape))
+        given = [unit if isinstance(unit, tuple) else (unit,) for unit in only]
+        for unit in given:
+            self._require(unit, shape)
+        if not given:
+            raise ValueError(f"only= names none of the places; leave it out for all {self.name} patches")
+        return torch.tensor(sorted(set(given)))
+
+    def _require(self, unit: tuple, shape: tuple[int, ...]) -> None:
+        what = "pairs (layer, head)" if self.of_heads else f"numbers of {self.axes[0]}s"
+        if len(unit) != len(shape) or not all(isinstance(i, int) for i in unit):
+            raise TypeError(f"only= holds {what} for the site {self.name!r}, not {unit!r}")
+        if self.of_heads:
+            require_head(*unit, n_layers=shape[0], n_heads=shape[1])
+        elif not 0 <= unit[0] < shape[0]:
+            raise ValueError(f"there is no {self.axes[0]} {unit[0]}: they are 0 to {shape[0] - 1}")
+
+    def index(
+        self, rows: Int[Tensor, " cell"], positions: Int[Tensor, "cell pos"], heads: Int[Tensor, " cell"]
+    ) -> Index:
+        """Picks the cells out of an activation of this site; what it picks has the axes ``[cell, pos, ...]``."""
+        if not self.of_heads:
+            return rows[:, None], positions
+        if self.name == "pattern":
+            return rows[:, None], heads[:, None], positions
+        return rows[:, None], positions, heads[:, None]
+
+    def rows_and_positions(self, activation: Tensor) -> Float[Tensor, "row pos *rest"]:
+        """The activation with its positions, of queries in a pattern, behind its rows."""
+        return activation.transpose(1, 2) if self.name == "pattern" else activation
+
+
+def _entry_hooks(model: TransformerBridge) -> list[str]:
+    return [hook_name(model, entry) for entry in range(model.cfg.n_layers + 1)]
+
+
+SITES: dict[str, Site] = {
+    "residual": Site("residual", ("entry",), _entry_hooks),
+    "head": Site("head", ("layer", "head"), head_output_hooks),
+    "pattern": Site("pattern", ("layer", "head"), pattern_hooks),
+    "mlp": Site("mlp", ("layer",), mlp_output_hooks),
+}
+
+
+def checked_site(model: TransformerBridge, name: str) -> Site:
+    """The site of that name.
+
+    Raises:
+        ValueError: if there is none, or the model has no such places; if what its patterns are replaced by is not used.
+    """
+    require_bridge(model)
+    if name not in SITES:
+        raise ValueError(f"site is one of {', '.join(get_args(SiteName))}, not {name!r}")
+    site = SITES[name]
+    points = site.points(model)
+    if name == "pattern":
+        _require_patterns_in_use(model, points)
+    return site
+
+
+def _require_patterns_in_use(model: TransformerBridge, points: list[str]) -> None:
+    """Refuse a model whose attention shows its pattern and goes on with another copy of it."""
+    caught: list[Tensor] = []
+    z = head_output_hooks(model)[0]
+    hooks = [
+        (points[0], lambda pattern, hook: torch.zeros_like(pattern)),
+        (z, lambda z, hook: caught.append(z.clone())),
+    ]
+    with at_rest(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the edit is discarded
+        run_reading(model, torch.zeros(1, 1, dtype=torch.long, device=model.W_U.device), hooks)
+    if caught[0].any():
+        raise ValueError(
+            f"attention patterns of a {kind_of(model)} can be read here but not replaced: patch its heads' outputs, "
+            f"site='head'"
+        )

@@ -3,6 +3,7 @@ TransformerLens."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,36 @@ def violations(package: Path) -> list[str]:
             allowed = BY_NAME.get(where.as_posix())
             found += [f"{where} imports {name!r} by name" for name in put_together(path) if name != allowed]
     return found
+
+
+def circle(package: Path) -> list[str]:
+    """Modules that import each other in a circle, those that only a type needs included; empty where there is none."""
+    modules = {".".join(("mechlib", *p.relative_to(package).with_suffix("").parts)): p for p in package.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    imports = {name: set[str]() for name in modules}
+    for name, path in modules.items():
+        for other in imported(path, package):
+            found = other if other in modules else other.rpartition(".")[0]
+            imports[name] |= {found} & set(modules) - {name}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other():
+    assert circle(PACKAGE) == []
+
+
+def test_a_planted_circle_is_found(tmp_path):
+    _plant(tmp_path / "zoo/cards.py", "from mechlib.zoo import files\nfrom mechlib.zoo.kinds import KINDS\n")
+    _plant(tmp_path / "zoo/kinds/__init__.py", "from mechlib.zoo.kinds.folder import Folder\n")
+    _plant(tmp_path / "zoo/files.py", "import torch\n")
+    _plant(tmp_path / "zoo/kinds/folder.py", "from mechlib.zoo import files\n")
+    assert circle(tmp_path) == []
+    _plant(tmp_path / "zoo/kinds/folder.py", "if TYPE_CHECKING:\n    from mechlib.zoo.cards import Card\n")
+    assert set(circle(tmp_path)) == {"mechlib.zoo.cards", "mechlib.zoo.kinds", "mechlib.zoo.kinds.folder"}
 
 
 def test_every_import_goes_down():

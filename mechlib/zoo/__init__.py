@@ -9,10 +9,11 @@ There are several kinds (``mechlib.zoo.kinds``): language models, models and pop
 context, and more; ``names(kind)`` lists those of one.
 """
 
-from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs, card, names, steps
+from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs
 from mechlib.zoo.kinds.regression_recipes import tasks
 from mechlib.zoo.loading import Outputs, load, outputs, verify
 from mechlib.zoo.regressors import LinearLayers, Regressor
+from mechlib.zoo.shelf import card, names, steps
 
 __all__ = [
     "Card",

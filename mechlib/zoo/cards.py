@@ -6,14 +6,9 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mechlib.zoo.kinds import kind_named
-from mechlib.zoo.recipe import unknown_model
-
-SHIPPED = Path(__file__).parent / "weights"
 ELSEWHERE = ("parts", "source", "licence", "attribution")
 """Fields of models that were made elsewhere; cards of others are without them."""
 NUMBERS = re.compile(r"\[[\s\d.,eNa+-]+\]")
@@ -123,47 +118,3 @@ class Card:
             del fields[name]
         lines = NUMBERS.sub(lambda column: " ".join(column[0].split()), json.dumps(fields, indent=1))
         (self.folder / "card.json").write_text(lines + "\n", encoding="utf-8")
-
-
-def read_card(folder: Path) -> Card:
-    """The card in ``folder``.
-
-    Raises:
-        ValueError: if it is of a kind that is not known here.
-    """
-    fields = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    fields.setdefault("kind", "regression" if "sizes" in fields["shape"] else "language")  # the first two kinds
-    fields["shape"] = kind_named(fields["kind"]).shape(fields["shape"])
-    if outputs := fields.get("outputs"):
-        fields["outputs"] = StoredOutputs(**outputs | {"steps": tuple(outputs["steps"])})
-    fields["notes"] = tuple(fields["notes"])
-    fields["log"] = {key: tuple(column) for key, column in fields["log"].items()}
-    fields["checkpoints"] = tuple(Checkpoint(**c) for c in fields["checkpoints"])
-    return Card(folder=folder, **fields)
-
-
-def names(kind: str | None = None) -> tuple[str, ...]:
-    """The models that ship with the book, in alphabetical order; those of one kind, where a kind is given.
-
-    Raises:
-        ValueError: if there is no such kind; the message lists them.
-    """
-    found = tuple(sorted(folder.parent.name for folder in SHIPPED.glob("*/card.json")))
-    return found if kind is None else tuple(n for n in found if card(n).kind == kind_named(kind).word)
-
-
-@cache
-def card(name: str) -> Card:
-    """The card of a shipped model.
-
-    Raises:
-        ValueError: for an unknown name; the message gives the nearest names.
-    """
-    if name not in names():
-        raise ValueError(unknown_model(name, names()))
-    return read_card(SHIPPED / name)
-
-
-def steps(name: str) -> tuple[int, ...]:
-    """The steps of training whose weights can be loaded, ascending; step 0 is the untrained model."""
-    return tuple(c.step for c in card(name).checkpoints)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from mechlib.zoo.cards import Card
+from mechlib.zoo.cards import Card
 
 
 def sha256(file: Path) -> str:

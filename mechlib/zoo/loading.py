@@ -14,10 +14,11 @@ from torch import Tensor
 
 from mechlib import bridge
 from mechlib.zoo import files
-from mechlib.zoo.cards import Card, card, names, read_card
+from mechlib.zoo.cards import Card
 from mechlib.zoo.kinds import kind_named
 from mechlib.zoo.recipe import unknown_model
 from mechlib.zoo.regressors import RegressionModel
+from mechlib.zoo.shelf import card, names, read_card
 
 
 def load(

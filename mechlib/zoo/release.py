@@ -14,9 +14,10 @@ from torch import nn
 
 from mechlib.training import Loop
 from mechlib.zoo import files
-from mechlib.zoo.cards import SHIPPED, Card, Checkpoint, StoredOutputs, card
+from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs
 from mechlib.zoo.kinds.kind import Batches, Meter, TrainedKind
 from mechlib.zoo.recipe import Recipe
+from mechlib.zoo.shelf import SHIPPED, card
 
 LOG = "metrics.jsonl"
 """The file in a run's folder that training adds lines to."""

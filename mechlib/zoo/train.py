@@ -9,10 +9,11 @@ from typing import Any
 
 from mechlib.bridge import resolve_device
 from mechlib.training import Loop
-from mechlib.zoo.cards import Card, card, names
+from mechlib.zoo.cards import Card
 from mechlib.zoo.kinds import TrainedKind, kind_named, recipe_named
 from mechlib.zoo.recipe import Recipe
 from mechlib.zoo.release import LOG, write_card
+from mechlib.zoo.shelf import card, names
 
 
 def train(name: str, *, folder: Path, device: str = "auto", progress: bool = True) -> Card:

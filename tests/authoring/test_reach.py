@@ -12,7 +12,7 @@ from mechlib.authoring.reach import Library
 from mechlib.course import release
 from mechlib.llc import names
 from mechlib.stream import logit_lens
-from mechlib.zoo import cards
+from mechlib.zoo import shelf
 from tests.authoring.conftest import FILES
 
 ROOT = checkout.root()
@@ -140,7 +140,7 @@ def test_outputs_are_made_with_a_python(book, monkeypatch):
 
 def test_the_rooms_named_in_the_rules_are_where_they_should_be():
     library = Library(ROOT)
-    assert ROOT / reach.WEIGHTS == cards.SHIPPED
+    assert ROOT / reach.WEIGHTS == shelf.SHIPPED
     assert set(library.modules.values()) >= {
         Path(inspect.getsourcefile(names)),
         Path(inspect.getsourcefile(logit_lens)),

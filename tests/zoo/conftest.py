@@ -5,7 +5,7 @@ import pytest
 from mechlib import text, zoo
 from mechlib.training import Loop
 from mechlib.training import loop as module
-from mechlib.zoo import cards, release
+from mechlib.zoo import release, shelf
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def small_corpus(monkeypatch):
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     """An empty place for models that ship."""
-    monkeypatch.setattr(cards, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(release, "SHIPPED", tmp_path / "shipped")
     zoo.card.cache_clear()
     yield tmp_path

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechlib import heads, text, zoo
-from mechlib.zoo import cards
+from mechlib.zoo import cards, shelf
 from mechlib.zoo.evaluation import measure, token_losses, windows
 from mechlib.zoo.kinds.language import CURVE_ROWS
 from mechlib.zoo.kinds.language_recipes import RECIPES
@@ -125,8 +125,8 @@ def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, messa
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    shutil.copytree(cards.SHIPPED / "twin-tied-s0", tmp_path / "twin-tied-s0")
-    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
+    shutil.copytree(shelf.SHIPPED / "twin-tied-s0", tmp_path / "twin-tied-s0")
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path)
     zoo.card.cache_clear()
     yield next((tmp_path / "twin-tied-s0").glob("*.safetensors"))
     zoo.card.cache_clear()
@@ -163,5 +163,5 @@ def test_a_card_survives_the_disk(tmp_path):
     card = zoo.card("code-1l")
     copied = cards.Card(**{f: getattr(card, f) for f in card.__dataclass_fields__ if f != "folder"}, folder=tmp_path)
     copied.write()
-    assert cards.read_card(tmp_path) == copied
+    assert shelf.read_card(tmp_path) == copied
     assert json.loads((tmp_path / "card.json").read_text())["name"] == "code-1l"

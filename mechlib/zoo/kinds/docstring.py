@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mechlib import bridge, text
 from mechlib.bridge import Shape
+from mechlib.zoo.cards import Card
 from mechlib.zoo.data import Batches, Rows
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import induction_score, repeats
@@ -30,8 +31,6 @@ from mechlib.zoo.recipe import Recipe
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
-
-    from mechlib.zoo.cards import Card
 
 STYLES = (":param", ":arg", "@param")
 """What stands before an argument in the docstrings of training."""

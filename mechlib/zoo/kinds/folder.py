@@ -10,12 +10,11 @@ import torch
 
 from mechlib import bridge
 from mechlib.zoo import files
+from mechlib.zoo.cards import Card
 from mechlib.zoo.kinds.kind import Kind
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-    from mechlib.zoo.cards import Card
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,6 @@ def describe(
             licence or attribution is empty.
     """
     from transformers import AutoConfig  # takes seconds, which cards alone do not need
-
-    from mechlib.zoo.cards import Card  # which knows the kinds
 
     folder = Path(folder)
     parts = {file: files.sha256(folder / file) for file in _files(folder)}

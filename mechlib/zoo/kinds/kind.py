@@ -8,18 +8,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mechlib.training import Updates
 from mechlib.zoo import files
+from mechlib.zoo.cards import Card
 from mechlib.zoo.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mechlib.zoo.cards import Card
-
 
 Model = TypeVar("Model", bound=nn.Module)
 """What a kind trains."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +18,13 @@ from torch import Tensor, nn
 from mechlib import bridge, text
 from mechlib.bridge import Shape
 from mechlib.training import Updates
+from mechlib.zoo.cards import Card
 from mechlib.zoo.data import PACKAGES, Batches
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import measure, token_losses, windows
 from mechlib.zoo.kinds.kind import TrainedKind
 from mechlib.zoo.kinds.language_recipes import RECIPES
 from mechlib.zoo.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mechlib.zoo.cards import Card
 
 CURVE_ROWS = 192
 """Passages of the held-out files on which a line of the log is measured, spread evenly over them."""

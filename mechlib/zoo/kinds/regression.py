@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,13 +21,11 @@ from mechlib.icl.prompts import Prompts
 from mechlib.icl.tasks import LinearRegression, Task
 from mechlib.training import Updates
 from mechlib.zoo import files
+from mechlib.zoo.cards import Card
 from mechlib.zoo.kinds.kind import TrainedKind
 from mechlib.zoo.kinds.regression_recipes import REGRESSIONS, described
 from mechlib.zoo.recipe import Recipe
 from mechlib.zoo.regressors import RegressionModel, Regressor, regressor
-
-if TYPE_CHECKING:
-    from mechlib.zoo.cards import Card
 
 MEASURED = 4096
 """Prompts of each task on which a model is measured."""

@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tests.absent import missing, real_model
+
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 # Before torch is imported; kernels of notebooks inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _WORKERS)))
@@ -47,12 +49,15 @@ def program() -> Callable[..., str]:
         for name in names:
             if path := shutil.which(name):
                 return path
-        reason = f"{' or '.join(names)} is not installed (system package {package})"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"{reason}; with CI=true nothing is skipped")
-        pytest.skip(reason)
+        missing(f"{' or '.join(names)} is not installed (system package {package})")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The real language model, on the CPU in single precision. It is shared: leave it as it is."""
+    return real_model("smollm2-135m")
 
 
 @pytest.fixture

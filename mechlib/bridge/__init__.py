@@ -12,7 +12,14 @@ from transformer_lens.model_bridge import TransformerBridge
 from mechlib.bridge.control import shuffled
 from mechlib.bridge.native import NativeBridge, Shape, native
 from mechlib.bridge.pretrained import around, from_transformers
-from mechlib.bridge.properties import attention_scales, kind_of, require_bridge, resolve_device, weights_digest
+from mechlib.bridge.properties import (
+    attention_scales,
+    kind_of,
+    require_bridge,
+    resolve_device,
+    tensors_digest,
+    weights_digest,
+)
 
 __all__ = [
     "FactoredMatrix",
@@ -27,5 +34,6 @@ __all__ = [
     "require_bridge",
     "resolve_device",
     "shuffled",
+    "tensors_digest",
     "weights_digest",
 ]

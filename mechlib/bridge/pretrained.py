@@ -18,7 +18,7 @@ from transformer_lens.model_bridge.generalized_components import (
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
 from transformer_lens.tools.model_registry.registry_io import resolve_model_alias
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mechlib.bridge import originals
 from mechlib.bridge.properties import kind_of, resolve_device
@@ -30,7 +30,9 @@ def from_transformers(
     """A model of the ``transformers`` library: a local folder, or a name on the Hugging Face hub.
 
     On a few tokens its logits are compared with those of ``transformers`` itself, which costs one more forward pass
-    and no second copy of the weights. A folder without a tokenizer gives a model without one.
+    and no second copy of the weights. Text becomes the tokens that the model's own tokenizer makes of it: a
+    beginning-of-text token stands before them only if that puts one there, or ``prepend_bos=True`` asks for it. A
+    folder without a tokenizer gives a model without one.
 
     Args:
         dtype: of the weights in memory, whatever they are stored in.
@@ -106,7 +108,20 @@ def _around(original: PreTrainedModel, source: str) -> TransformerBridge:
     if not originals.has_tokenizer(source):
         return around(original, name=source)
     model = TransformerBridge.boot_transformers(source, hf_model=original, device=original.device, dtype=original.dtype)
+    _set_own_tokenizer(model, source)
     return _as_computed(model, original)
+
+
+def _set_own_tokenizer(model: TransformerBridge, source: str) -> None:
+    """The tokenizer as it is stored: that of TransformerLens begins every text with a token that it may not know."""
+    own = AutoTokenizer.from_pretrained(source)
+    own.padding_side = model.tokenizer.padding_side
+    for mark in ("bos_token", "eos_token", "pad_token"):
+        if getattr(own, mark) is None:
+            setattr(own, mark, getattr(model.tokenizer, mark))
+    begins = own.encode("a")[0] == own.bos_token_id
+    model.cfg.tokenizer_prepends_bos = model.cfg.default_prepend_bos = begins
+    model._tokenizer = own  # whose setter would take the other one again
 
 
 def _as_computed(model: TransformerBridge, original: PreTrainedModel) -> TransformerBridge:

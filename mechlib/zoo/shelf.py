@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
-from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs
+from mechlib.zoo.cards import Card
+from mechlib.zoo.fetched import SOURCES, card_of, not_fetched
 from mechlib.zoo.kinds import kind_named
+from mechlib.zoo.reading import read_card
 from mechlib.zoo.recipe import unknown_model
 
 SHIPPED = Path(__file__).parent / "weights"
-
-
-def read_card(folder: Path) -> Card:
-    """The card in ``folder``.
-
-    Raises:
-        ValueError: if it is of a kind that is not known here.
-    """
-    fields = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    fields.setdefault("kind", "regression" if "sizes" in fields["shape"] else "language")  # the first two kinds
-    fields["shape"] = kind_named(fields["kind"]).shape(fields["shape"])
-    if outputs := fields.get("outputs"):
-        fields["outputs"] = StoredOutputs(**outputs | {"steps": tuple(outputs["steps"])})
-    fields["notes"] = tuple(fields["notes"])
-    fields["log"] = {key: tuple(column) for key, column in fields["log"].items()}
-    fields["checkpoints"] = tuple(Checkpoint(**c) for c in fields["checkpoints"])
-    return Card(folder=folder, **fields)
 
 
 def names(kind: str | None = None) -> tuple[str, ...]:
@@ -42,14 +26,19 @@ def names(kind: str | None = None) -> tuple[str, ...]:
 
 @cache
 def card(name: str) -> Card:
-    """The card of a shipped model.
+    """The card of a model that ships or has been fetched.
 
     Raises:
-        ValueError: for an unknown name; the message gives the nearest names.
+        ValueError: for an unknown name, with the nearest ones; if there is something else in a fetched model's place.
+        OSError: for a model that has not been fetched, with the command that does it.
     """
-    if name not in names():
-        raise ValueError(unknown_model(name, names()))
-    return read_card(SHIPPED / name)
+    if name in names():
+        return read_card(SHIPPED / name)
+    if name not in SOURCES:
+        raise ValueError(unknown_model(name, [*names(), *SOURCES]))
+    if (found := card_of(SOURCES[name])) is None:
+        raise not_fetched(SOURCES[name])
+    return found
 
 
 def steps(name: str) -> tuple[int, ...]:

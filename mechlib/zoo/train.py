@@ -10,6 +10,7 @@ from typing import Any
 from mechlib.bridge import resolve_device
 from mechlib.training import Loop
 from mechlib.zoo.cards import Card
+from mechlib.zoo.fetched import SOURCES
 from mechlib.zoo.kinds import TrainedKind, kind_named, recipe_named
 from mechlib.zoo.recipe import Recipe
 from mechlib.zoo.release import LOG, write_card
@@ -30,7 +31,7 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
             differs.
         FloatingPointError: if the loss stops being finite.
     """
-    if name in names() and not isinstance(kind_named(card(name).kind), TrainedKind):
+    if name in (*names(), *SOURCES) and not isinstance(kind_named(card(name).kind), TrainedKind):
         raise ValueError(f"{name} was not trained here, so it has no recipe; it comes from {card(name).source}")
     kind, recipe = recipe_named(name)
     return train_recipe(kind, recipe, folder=Path(folder), device=device, progress=progress)

@@ -251,7 +251,8 @@ TOOL = '#!/bin/sh\nexec "{python}" - "$@" <<"EOF"\n{body}\nEOF\n'
 MECHLIB = """\
 import sys
 sys.argv[0] = "mechlib"
-if sys.argv[1:3] not in (["book", "build"], ["book", "serve"], ["book", "claims"], ["book", "instructors"]):
+slow = (["zoo", "fetch"], ["book", "build"], ["book", "serve"], ["book", "claims"], ["book", "instructors"])
+if sys.argv[1:3] not in slow:
     from mechlib.cli import main
     main()
 """

@@ -13,6 +13,7 @@ from mechlib.authoring import checkout
 ROOT = checkout.root()
 FILES = ("Makefile", "pyproject.toml", "constraints.txt", "requirements.txt")
 SHELL_TOOLS = ("sh", "cp", "mkdir", "touch", "rm", "find", "basename", "dirname")
+FETCH = "mechlib zoo fetch smollm2-135m"
 TOOLS = ("mechlib", "ruff", "mypy", "pytest", "jupyter-lab")
 
 STAND_IN = """\
@@ -50,11 +51,11 @@ class Workshop:
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, ci: str = "") -> subprocess.CompletedProcess:
         """Run ``make`` with nothing on the path but the stand-ins; ``calls`` then holds what this run called."""
         self.log.write_text("")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-        environment |= {"PATH": str(self.bin)}
+        environment |= {"PATH": str(self.bin), "CI": ci}
         return subprocess.run(
             [self.make, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -75,6 +76,7 @@ def test_book_installs_torch_first_then_builds_and_serves(workshop):
         "python3 -m venv .venv",
         "python -m pip install -c constraints.txt torch",
         "python -m pip install -r requirements.txt",
+        FETCH,
         "mechlib book serve --port 8000",
     ]
 
@@ -82,7 +84,7 @@ def test_book_installs_torch_first_then_builds_and_serves(workshop):
 def test_the_second_time_installs_nothing(workshop):
     workshop.run("book")
     assert workshop.run("book", "PORT=9000").returncode == 0
-    assert workshop.calls == ["mechlib book serve --port 9000"]
+    assert workshop.calls == [FETCH, "mechlib book serve --port 9000"]
 
 
 @pytest.mark.parametrize("name", FILES[1:])
@@ -94,6 +96,7 @@ def test_a_change_of_what_is_needed_installs_again_into_the_same_environment(wor
     assert workshop.calls == [
         "python -m pip install -c constraints.txt torch",
         "python -m pip install -r requirements.txt",
+        FETCH,
         "mechlib book build",
     ]
 
@@ -128,6 +131,7 @@ def test_tests_run_cheap_first_and_end_with_pytest(workshop):
     assert workshop.run("test").returncode == 0
     steps = [" ".join(call.split()[:3]) for call in workshop.calls]
     assert steps[0] == "ruff check ."
+    assert steps.index("mypy") < steps.index("mechlib zoo fetch") < steps.index("mechlib book exercises")
     assert steps.index("mechlib book exercises") < steps.index("mechlib book build") < len(steps) - 1
     last = workshop.calls[-1]
     assert last.startswith("pytest --nbval-lax --nbval-current-env")
@@ -149,6 +153,17 @@ def test_a_failing_step_fails_the_tests(workshop, step):
     workshop.run("html")
     (workshop.folder / ".venv" / "bin" / step).write_text("#!/bin/sh\nexit 1\n")
     assert workshop.run("test").returncode != 0
+
+
+@pytest.mark.parametrize("target", ["book", "html", "test"])
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_without_the_real_model_it_goes_on_but_not_in_ci(workshop, target, ci):
+    workshop.run("html")
+    tool = workshop.folder / ".venv" / "bin" / "mechlib"
+    tool.write_text(tool.read_text() + '[ "$2" != fetch ]\n')
+    result = workshop.run(target, ci=ci)
+    assert (result.returncode != 0) == bool(ci) and (workshop.calls[-1] == FETCH) == bool(ci)
+    assert ("Without smollm2-135m, what needs it says so and is skipped" in result.stdout) == (not ci)
 
 
 @pytest.mark.parametrize("missing", ["chromium", "chromedriver", "bwrap"])

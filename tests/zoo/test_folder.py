@@ -9,7 +9,7 @@ import transformers
 
 from mechlib import bridge, text, zoo
 from mechlib.cli import zoo as commands
-from mechlib.zoo import release, shelf
+from mechlib.zoo import reading, release
 from mechlib.zoo.kinds import folder
 from mechlib.zoo.train import train
 
@@ -48,7 +48,7 @@ def described(request, saved, tmp_path):
 
 
 def test_a_described_folder_is_a_model_by_its_path_and_by_its_name(described, shop):
-    assert shelf.read_card(described.folder) == described
+    assert reading.read_card(described.folder) == described
     expected = bridge.from_transformers(described.folder, device="cpu")
     release.install(described)
     assert zoo.names() == zoo.names("folder") == (described.name,) and zoo.steps(described.name) == ()

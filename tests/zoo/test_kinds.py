@@ -8,7 +8,7 @@ import torch
 
 from mechlib import zoo
 from mechlib.training import Loop
-from mechlib.zoo import files, release, shelf
+from mechlib.zoo import files, reading, release
 from mechlib.zoo.kinds import KINDS, TrainedKind, recipe_named
 from mechlib.zoo.train import train, train_recipe
 from tests.zoo.tiny import TINY, TRAINED
@@ -89,7 +89,7 @@ def test_a_folder_belongs_to_one_recipe(word, tmp_path, small_corpus, killed):
 def test_a_finished_run_ships_and_loads_as_it_was_trained(word, shop, small_corpus):
     kind, recipe = TRAINED[word], TINY[word]
     card = run(word, shop / "run")
-    assert shelf.read_card(card.folder) == dataclasses.replace(card, **_from_json(card))
+    assert reading.read_card(card.folder) == dataclasses.replace(card, **_from_json(card))
     release.install(card)
     assert zoo.names() == zoo.names(word) == (recipe.name,)
     assert zoo.steps(recipe.name) == (0, *recipe.shipped) and zoo.card(recipe.name).kind == word

@@ -14,7 +14,7 @@ from mechlib.icl.linear_attention import LinearSelfAttention
 from mechlib.icl.mixture import Mixture
 from mechlib.icl.models import ICLTransformer
 from mechlib.icl.tasks import LinearRegression, ReluNetwork
-from mechlib.zoo import release, shelf
+from mechlib.zoo import reading, release
 from mechlib.zoo.kinds.regression import MEASURE_SEED, Regression, fresh_set, measure
 from mechlib.zoo.kinds.regression_recipes import Taught, described, log_spaced, nested_pools
 from mechlib.zoo.regressors import LinearLayers, Regressor, regressor
@@ -89,7 +89,7 @@ def test_a_folder_belongs_to_one_set_of_pools(tmp_path):
 def test_a_card_survives_the_disk(shop):
     for recipe in (POPULATION, LINEAR):
         card = shipped(recipe, shop)
-        assert shelf.read_card(card.folder) == card
+        assert reading.read_card(card.folder) == card
         assert regressor(json.loads(json.dumps(dataclasses.asdict(recipe.shape)))) == recipe.shape
 
 

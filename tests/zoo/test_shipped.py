@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechlib import heads, text, zoo
-from mechlib.zoo import cards, shelf
+from mechlib.zoo import cards, reading, shelf
 from mechlib.zoo.evaluation import measure, token_losses, windows
 from mechlib.zoo.kinds.language import CURVE_ROWS
 from mechlib.zoo.kinds.language_recipes import RECIPES
@@ -163,5 +163,5 @@ def test_a_card_survives_the_disk(tmp_path):
     card = zoo.card("code-1l")
     copied = cards.Card(**{f: getattr(card, f) for f in card.__dataclass_fields__ if f != "folder"}, folder=tmp_path)
     copied.write()
-    assert shelf.read_card(tmp_path) == copied
+    assert reading.read_card(tmp_path) == copied
     assert json.loads((tmp_path / "card.json").read_text())["name"] == "code-1l"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,24 +65,26 @@ class Folder(Kind):
     ) -> bridge.TransformerBridge:
         if step is not None:
             raise ValueError(f"{card.name} has one set of weights and no steps of training, so not step {step}")
-        for name in card.parts:
-            files.require_intact(card, name)
-        if unnamed := sorted(set(_files(card.folder)) - set(card.parts)):
-            raise ValueError(
-                f"{card.folder} holds {', '.join(unnamed)}, which the card of {card.name} does not name; nothing was "
-                "loaded. Take it away, or describe the folder again"
-            )
+        require_parts(card)
         return bridge.from_transformers(card.folder, device=device, dtype=dtype)
 
 
-NOT_TRAINED_HERE: dict[str, Any] = {
-    "recipe": {},
-    "data": {},
-    "metrics": {},
-    "checkpoints": (),
-    "log": {},
-    "versions": {},
-}
+def require_parts(card: Card) -> None:
+    """Refuse a folder that is not what its card says.
+
+    Raises:
+        ValueError: if a file is missing or damaged, or there is one that the card does not name.
+    """
+    for name in card.parts:
+        files.require_intact(card, name)
+    if unnamed := sorted(set(parts_of(card.folder)) - set(card.parts)):
+        raise ValueError(
+            f"{card.folder} holds {', '.join(unnamed)}, which the card of {card.name} does not name; nothing was "
+            "loaded. Take it away, or describe the folder again"
+        )
+
+
+NOT_TRAINED_HERE: dict[str, Any] = {"recipe": {}, "metrics": {}, "checkpoints": (), "log": {}}
 
 
 def describe(
@@ -93,6 +96,8 @@ def describe(
     licence: str,
     attribution: str,
     notes: tuple[str, ...] = (),
+    data: Mapping[str, Any] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Card:
     """Write the card of a folder that ``save_pretrained`` filled: its sizes, and the hash of every file as it is now.
 
@@ -100,6 +105,8 @@ def describe(
         source: where the model comes from, in words that help to get it again.
         licence: the SPDX identifier, such as ``"Apache-2.0"``.
         attribution: who made it, in the words that the licence asks for.
+        data: what else is known of where it is from.
+        versions: of the packages that the folder was made with.
 
     Raises:
         ValueError: if ``folder`` holds no configuration of ``transformers`` or no weights in safetensors; if source,
@@ -108,7 +115,7 @@ def describe(
     from transformers import AutoConfig  # takes seconds, which cards alone do not need
 
     folder = Path(folder)
-    parts = {file: files.sha256(folder / file) for file in _files(folder)}
+    parts = {file: files.sha256(folder / file) for file in parts_of(folder)}
     if "config.json" not in parts or not any(file.endswith(".safetensors") for file in parts):
         raise ValueError(
             f"a folder of transformers has a config.json and weights in safetensors; {folder} has "
@@ -122,6 +129,8 @@ def describe(
         about=about,
         shape=Sizes.told_by(AutoConfig.from_pretrained(folder)),
         notes=notes,
+        data=dict(data or {}),
+        versions=dict(versions or {}),
         folder=folder,
         kind=Folder.word,
         parts=parts,
@@ -134,7 +143,7 @@ def describe(
     return card
 
 
-def _files(folder: Path) -> list[str]:
+def parts_of(folder: Path) -> list[str]:
     """What ``transformers`` may read: every file but the card and hidden ones, those of folders inside it too."""
     found = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
     return [file.as_posix() for file in found if file.name != "card.json" and not file.name.startswith(".")]

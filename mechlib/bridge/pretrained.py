@@ -119,9 +119,9 @@ def _set_own_tokenizer(model: TransformerBridge, source: str) -> None:
     for mark in ("bos_token", "eos_token", "pad_token"):
         if getattr(own, mark) is None:
             setattr(own, mark, getattr(model.tokenizer, mark))
-    begins = own.encode("a")[0] == own.bos_token_id
+    begins = own.encode("a")[:1] == [own.bos_token_id]
     model.cfg.tokenizer_prepends_bos = model.cfg.default_prepend_bos = begins
-    model._tokenizer = own  # whose setter would take the other one again
+    object.__setattr__(model, "_tokenizer", own)  # whose setter would take the other one again
 
 
 def _as_computed(model: TransformerBridge, original: PreTrainedModel) -> TransformerBridge:

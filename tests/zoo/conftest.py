@@ -17,7 +17,8 @@ def small_corpus(monkeypatch):
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
-    """An empty place for models that ship."""
+    """An empty place for models that ship, and none that is fetched."""
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(release, "SHIPPED", tmp_path / "shipped")
     zoo.card.cache_clear()

@@ -21,7 +21,8 @@ def test_the_models_of_the_book_are_there():
     assert len(zoo.steps("code-2l")) >= 17
 
 
-def test_every_file_is_intact_and_all_fit_the_budget():
+def test_every_file_is_intact_and_all_fit_the_budget(monkeypatch, tmp_path):
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path))
     assert all(status == "ok" for _, status in zoo.verify())
     files = [file for file, _ in zoo.verify()]
     stored = sum(zoo.card(name).outputs is not None for name in zoo.names())
@@ -127,6 +128,7 @@ def test_an_unknown_model_or_step_is_answered_with_the_nearest(name, step, messa
 def copied(tmp_path, monkeypatch):
     shutil.copytree(shelf.SHIPPED / "twin-tied-s0", tmp_path / "twin-tied-s0")
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path)
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     zoo.card.cache_clear()
     yield next((tmp_path / "twin-tied-s0").glob("*.safetensors"))
     zoo.card.cache_clear()

@@ -61,13 +61,9 @@ def convert(file: Path, folder: Path) -> None:
     weights = {_name(tensor.name): _weight(tensor, reader) for tensor in reader.tensors}
     folder.mkdir()
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    config = LlamaConfig(
-        **_sizes(reader),
-        **_marks(reader, "token_id"),
-        tie_word_embeddings="lm_head.weight" not in weights,
-        dtype="float16",
-        architectures=["LlamaForCausalLM"],
-    )
+    options: dict[str, Any] = {**_sizes(reader), **_marks(reader, "token_id")}
+    options |= {"tie_word_embeddings": "lm_head.weight" not in weights, "dtype": "float16"}
+    config = LlamaConfig(**options, architectures=["LlamaForCausalLM"])
     config.save_pretrained(folder)
     tokens = _read(reader, "tokenizer.ggml.tokens")
     marks = {mark: tokens[number] for mark, number in _marks(reader, "token").items()}

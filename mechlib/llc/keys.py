@@ -40,8 +40,8 @@ PRINTED = (
 COLLECTIONS = (list, dict, set, frozenset, MappingProxyType)
 MEMORIES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 """What was met before, kept as long as somebody else keeps it: no part of what a value is."""
-CHANCE = (np.random.mtrand._rand, random._inst)
-"""The random numbers that all of a process draws from."""
+CHANCE = (np.random.mtrand._rand, random._inst, torch.default_generator)
+"""What all of a process draws from, and how far it has come: no part of what a value is."""
 COSMETIC = {
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__", "__dict__",
     "__doc__", "__firstlineno__", "__module__", "__qualname__", "__slotnames__", "__static_attributes__", "__weakref__",
@@ -154,7 +154,9 @@ class _Walk:
         kind = type(value)
         if value is sys.modules:
             raise NoKey("it is everything that is loaded", self.place)
-        if isinstance(value, Tensor):
+        if any(value is chance for chance in CHANCE):
+            self.write("the chance of the process")
+        elif isinstance(value, Tensor):
             self._tensor(value)
         elif kind in (np.ndarray, np.memmap) and not value.dtype.hasobject:
             flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
@@ -184,7 +186,7 @@ class _Walk:
             self.write("generator", str(value.device), value.get_state().numpy().data)
         elif isinstance(value, weakref.ref):
             self.parts([("referent", value())])
-        elif isinstance(value, MEMORIES) or any(value is chance for chance in CHANCE):
+        elif isinstance(value, MEMORIES):
             self.write("not part of what a value is")
         else:
             self._reduced(value)

@@ -5,6 +5,7 @@ import enum
 import functools
 import importlib
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -471,6 +472,21 @@ def test_what_torch_keeps_at_a_function_that_it_has_called_does_not_count():
     with Mode():
         assert torch.ones(2).sum() == 2
     assert key(mode=Mode) == before
+
+
+def rolls(f, batch):
+    """A loss that names what all of a process draws from, in three libraries."""
+    chances = (torch.default_generator, np.random.mtrand._rand, random._inst)
+    return f(batch).mean() + len(chances)
+
+
+def test_how_far_the_chance_of_the_process_has_come_does_not_count():
+    """Not those of PyTorch, NumPy and Python; a generator that a value keeps for itself does."""
+    own = torch.Generator()
+    before, with_own = key(value=rolls), key(value=own)
+    torch.rand(3), np.random.random(3), random.random(), torch.rand(3, generator=own)
+    assert key(value=rolls) == before
+    assert key(value=own) != with_own
 
 
 class Endless(IterableDataset):

@@ -175,7 +175,7 @@ def quoted(measured: float, in_text: float, *, within: float) -> None:
     """
     gap = abs(float(measured) - in_text)
     if not gap <= within:
-        _differ(f"the text says {in_text:g} (within {within:g}), this run gives {float(measured):.6g}")
+        differ(f"the text says {in_text:g} (within {within:g}), this run gives {float(measured):.6g}")
 
 
 def stated(holds: bool) -> None:
@@ -184,7 +184,7 @@ def stated(holds: bool) -> None:
     Warns or raises like ``quoted``, with the text of the call.
     """
     if not holds:
-        _differ(f"the text rests on {_call(sys._getframe(1))}, and in this run that is not so")
+        differ(f"the text rests on {_call(sys._getframe(1))}, and in this run that is not so")
 
 
 def at_home() -> bool:
@@ -193,7 +193,15 @@ def at_home() -> bool:
     return sys.version_info[:2] == WRITTEN_FOR
 
 
-def _differ(sentence: str) -> None:
+def differ(sentence: str) -> None:
+    """Say that the prose is not what this run gives; ``quoted`` and ``stated`` do, and warn or raise alike.
+
+    Args:
+        sentence: what the text says and what was found, without a full stop.
+
+    Raises:
+        AssertionError: instead of the warning, where ``quoted`` does.
+    """
     if at_home() and os.environ.get("MECHLIB_STRICT"):
         raise AssertionError(sentence)
     written = ".".join(map(str, WRITTEN_FOR))

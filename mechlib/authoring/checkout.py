@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mechlib
+from mechlib.files import written_whole
 
 Notebook = dict[str, Any]
 """A notebook of format 4.5 as ``json`` reads it."""
@@ -89,11 +89,8 @@ def write_changed(files: Mapping[Path, str | bytes], *, private: bool = False) -
     changed = [path for path, content in files.items() if differs(path, content)]
     for path in changed:
         _make(path.parent, private)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.unlink(missing_ok=True)
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
+        with written_whole(path, private=private) as file:
             file.write(_bytes(files[path]))
-        os.replace(partial, path)
     if private:
         for path in files:
             path.chmod(0o600)

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mechlib.files import written_whole
+
 __all__ = ["executed", "fetched", "handed_over", "notebook", "on_colab", "write_whole"]
 
 
@@ -18,17 +20,11 @@ def on_colab() -> bool:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    """Write a file whole or not at all, on the disk once this returns."""
+    with written_whole(path) as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def handed_over(path: Path) -> None:

@@ -113,10 +113,7 @@ def grade_(
         released=course.questions if course else (),
         superseded=superseded,
     )
-    reports.clear(out)
-    grades = _graded(grading, quiet)
-    reports.write_class({folder: grades[source] for source, folder in grading.folders.items()}, out, students)
-    _sum_up(list(grades.values()), out, students)
+    _carry_out(grading, students, quiet)
 
 
 def _engine(engine: SandboxEngine, trust: bool) -> Engine:
@@ -133,6 +130,17 @@ def _engine(engine: SandboxEngine, trust: bool) -> Engine:
         raise ValueError(f"--trust-submissions grades without a sandbox; leave it out, or --engine {engine}")
     print(sandbox.TRUST, file=sys.stderr)
     return "none"
+
+
+def _carry_out(grading: Grading, students: Sequence[Student], quiet: bool) -> None:
+    """Grade every submission, write what is said of the class as a whole, and sum up."""
+    from mechlib.course import reports
+
+    reports.clear(grading.out)
+    grades = _graded(grading, quiet)
+    folders = {folder: grades[source] for source, folder in grading.folders.items()}
+    reports.write_class(folders, grading.out, students)
+    _sum_up(list(grades.values()), grading.out, students)
 
 
 def _graded(grading: Grading, quiet: bool) -> dict[str, SubmissionGrade]:

@@ -68,7 +68,7 @@ class Asked:
 
     def __init__(self, question: Question, secret: bytes, student: str = "") -> None:
         self.question = question
-        self._secret, self._student = secret, student
+        self.student, self._secret = student, secret
 
     def of(self, student: str) -> Asked:
         """The same question with the cases of a student."""
@@ -76,7 +76,7 @@ class Asked:
 
     @cached_property
     def _trial(self) -> Trial:
-        return Trial(self.question, seed(self._secret, self.question.id, self._student))
+        return Trial(self.question, seed(self._secret, self.question.id, self.student))
 
     @cached_property
     def _sent(self) -> tuple[Message, Blob]:

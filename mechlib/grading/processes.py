@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Look", "Watch", "memory_of"]
+__all__ = ["Look", "Watch", "family", "memory_of", "owner"]
 
 SHARES = ("Pss_Anon", "Pss_Shmem", "SwapPss", "Private_Hugetlb")
 """Lines of a process's ``smaps_rollup``: what it wrote to, wherever that is now, and of shared pages its part."""
@@ -37,7 +37,7 @@ class Look:
     @classmethod
     def now(cls, root: int) -> Look:
         """Look at the family of the process ``root``; where the system does not tell, nobody has waited."""
-        return cls(time.monotonic(), _waited(root), sum(map(_worked, _family(root))))
+        return cls(time.monotonic(), _waited(root), sum(map(_worked, family(root))))
 
     def starved_since(self, before: Look) -> float:
         """Seconds in which the last process would have run, and others than this family had the processor.
@@ -88,7 +88,7 @@ def memory_of(root: int) -> int:
 
 def _memory(root: int, file: str, counted: tuple[str, ...]) -> int:
     total, networks = 0, {_network("self")}
-    for process in _family(root):
+    for process in family(root):
         with contextlib.suppress(OSError, ValueError):
             lines = (process / file).read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith(counted)) * 1024
@@ -113,7 +113,7 @@ def _in_sockets(process: Path) -> int:
     return longest * (len((process / "net" / "unix").read_text().splitlines()) - 1)
 
 
-def _family(root: int) -> Iterator[Path]:
+def family(root: int) -> Iterator[Path]:
     """The folders under ``/proc`` of a process and of all that descend from it."""
     processes = [str(root)]
     while processes:
@@ -122,6 +122,13 @@ def _family(root: int) -> Iterator[Path]:
             for task in (process / "task").iterdir():
                 processes += (task / "children").read_text().split()
             yield process
+
+
+def owner(process: Path) -> int | None:
+    """The user of a process, by its folder under ``/proc``; ``None`` if it is gone."""
+    with contextlib.suppress(OSError):
+        return process.stat().st_uid
+    return None
 
 
 def _waited(root: int) -> float:

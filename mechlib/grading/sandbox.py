@@ -23,7 +23,18 @@ import mechlib
 from mechlib.grading import containers
 from mechlib.grading.worker import rooms
 
-__all__ = ["Engine", "NoSandbox", "bubblewrap", "environment", "refuse_if_visible", "require", "sandbox_user", "view"]
+__all__ = [
+    "Engine",
+    "NoSandbox",
+    "bubblewrap",
+    "environment",
+    "problem",
+    "refuse_if_visible",
+    "require",
+    "sandbox_user",
+    "view",
+    "visible",
+]
 
 Engine = Literal["bubblewrap", "podman", "docker", "none"]
 """What builds the walls; ``"none"`` where the submissions are trusted."""
@@ -55,7 +66,7 @@ def require(engine: Engine = "bubblewrap") -> None:
     """
     if not sys.platform.startswith("linux"):
         raise NoSandbox(f"grading needs Linux, in a container or virtual machine if need be; this is {sys.platform}")
-    if engine != "none" and (reason := _problem(engine)):
+    if engine != "none" and (reason := problem(engine)):
         raise NoSandbox(
             f"submissions are graded in a sandbox, and there is none: {reason}. Install the system package bubblewrap "
             "(0.7 or later), let a container engine that runs here stand in for it (--engine podman, --engine docker), "
@@ -63,7 +74,7 @@ def require(engine: Engine = "bubblewrap") -> None:
         )
 
 
-def _problem(engine: Engine) -> str:
+def problem(engine: Engine) -> str:
     """Why no sandbox can be built; empty if one can."""
     program = "bwrap" if engine == "bubblewrap" else engine
     if shutil.which(program) is None:
@@ -92,10 +103,10 @@ def bubblewrap() -> list[str]:
     command = ["bwrap", *(f"--unshare-{kind}" for kind in own), "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--cap-add", "ALL"] if os.getuid() == 0 else []
     command += [*size, "/tmp"]  # first, for Python or the checkout may lie below it
-    visible = list(_visible())
-    for folder in sorted({folder for path in visible for folder in path.parents[:-1]}):
+    shown = list(visible())
+    for folder in sorted({folder for path in shown for folder in path.parents[:-1]}):
         command += ["--perms", "0755", "--dir", str(folder)]
-    for path in visible:
+    for path in shown:
         command += ["--symlink", os.readlink(path), str(path)] if path.is_symlink() else ["--ro-bind", *2 * [str(path)]]
     for path in _hidden():
         command += ["--tmpfs", str(path)]
@@ -111,7 +122,7 @@ def bubblewrap() -> list[str]:
 
 def view() -> containers.View:
     """The same for a container."""
-    return containers.View(tuple(_visible()), tuple(_hidden()), (WORKER,), environment())
+    return containers.View(tuple(visible()), tuple(_hidden()), (WORKER,), environment())
 
 
 def environment() -> dict[str, str]:
@@ -125,7 +136,7 @@ def environment() -> dict[str, str]:
     return {**threads, **python, **places, "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
 
 
-def _visible() -> Iterator[Path]:
+def visible() -> Iterator[Path]:
     """What is shown, outer folders first: the system, this Python, and what it imports from."""
     yield from (Path(path) for path in (*SYSTEM, *CONFIGURATION) if os.path.lexists(path))
     installed = (Path(path).resolve() for path in sys.path if path.rstrip("/").endswith("-packages"))
@@ -134,6 +145,7 @@ def _visible() -> Iterator[Path]:
     while links.is_symlink():
         links = links.parent / links.readlink()
         folders.add(links.resolve().parents[1])
+    folders |= {folder.resolve() for folder in folders}  # what a link leads to, as of an environment
     system = {Path(path) for path in SYSTEM}
     shown = {folder for folder in folders if folder.is_dir() and not system & {folder, *folder.parents}}
     yield from sorted(folder for folder in shown if not shown & set(folder.parents))
@@ -150,7 +162,7 @@ def refuse_if_visible(paths: Iterable[Path | None]) -> None:
     Raises:
         ValueError: if one of them lies in a folder that the sandbox shows.
     """
-    shown = [path.resolve() for path in _visible()]
+    shown = [path.resolve() for path in visible()]
     for path in paths:
         if path is not None and (inside := {*shown} & {path.resolve(), *path.resolve().parents}):
             raise ValueError(f"{path} lies in {inside.pop()}, which notebooks see while they are graded; move it")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mechlib
+from mechlib.files import written_whole
 from mechlib.grading.assignment import new_secret
 from mechlib.grading.results import SubmissionGrade
 
@@ -45,12 +46,9 @@ class State:
         """Make the folder, which nobody but its owner can enter, and write what is known."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.chmod(0o700)
-        partial = self.path.with_name(f".{NAME}.partial")
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(json.dumps({"secret": self.secret.decode() if self._drawn else None}) + "\n")
-            file.writelines(json.dumps(line) + "\n" for line in self._done.values())
-        partial.chmod(0o600)
-        os.replace(partial, self.path)
+        first = {"secret": self.secret.decode() if self._drawn else None}
+        with written_whole(self.path, private=True) as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in (first, *self._done.values()))
 
     def _lines(self) -> list[dict[str, Any]]:
         """The lines that were written whole."""

@@ -13,7 +13,7 @@ import mechlib
 from mechlib.checks.judging import Trial
 from mechlib.checks.question import Question
 
-__all__ = ["version"]
+__all__ = ["source", "version"]
 
 SEED = 0
 """Draws the cases whose right answers are compared."""
@@ -46,7 +46,7 @@ def _sources(question: Question) -> Iterator[str]:
     modules = {getattr(part, "__module__", JUDGE) for part in (question.reference, question.cases)}
     for name in sorted(_reached(frozenset(modules | {JUDGE}))):
         yield name
-        yield _source(name) or ""
+        yield source(name) or ""
 
 
 def _numbers(question: Question) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _reached(modules: frozenset[str]) -> set[str]:
 def _imported(name: str) -> frozenset[str]:
     """The modules of mechlib that a module imports, at its top or inside a function."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(_source(name) or "")):
+    for node in ast.walk(ast.parse(source(name) or "")):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -84,7 +84,7 @@ def _imported(name: str) -> frozenset[str]:
 
 
 @cache
-def _source(name: str) -> str | None:
+def source(name: str) -> str | None:
     """The text of a module; ``None`` where there is none to read."""
     file = _file(name) or getattr(sys.modules.get(name), "__file__", None)
     return Path(file).read_text(encoding="utf-8") if file else None

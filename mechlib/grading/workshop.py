@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mechlib.grading import containers, sandbox
-from mechlib.grading.processes import Look, Watch
+from mechlib.grading.processes import Look, Watch, owner
 from mechlib.grading.sandbox import Engine
 from mechlib.grading.worker import frames, rooms, server
 from mechlib.grading.worker.frames import BadFrame, Blob, Message
@@ -68,8 +68,11 @@ class Workshop:
         self.user = None if engine == "none" else sandbox.sandbox_user(os.getpid() * 64 + number)
         self._names = (f"mechlib-{os.getpid()}-{number}-{count}" for count in itertools.count())
         self._name = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._shared = False
+        self.process: subprocess.Popen[bytes] | None = None
+        """The server in its sandbox, while there is one."""
+        self.shared = False
+        """Whether the server forks one worker after another, where the machine allows namespaces in the sandbox; else
+        every worker has a server of its own."""
         self._lock = threading.RLock()
         """Held while a room or the server is ended, which two threads may be about to do."""
 
@@ -87,7 +90,7 @@ class Workshop:
         """
         for attempt in range(2):
             try:
-                if self._process is None or not (self._shared or self.engine == "none"):
+                if self.process is None or not (self.shared or self.engine == "none"):
                     self.close()
                     self._start()
                 return self._opened()
@@ -100,16 +103,16 @@ class Workshop:
     def close(self) -> None:
         """End the server and whatever runs in its sandbox."""
         with self._lock:
-            if self._process is None:
+            if self.process is None:
                 return
             self._control.close()
             if self._contained:
                 containers.remove(self.engine, self._name)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
             self._log.close()
-            self._process = None
+            self.process = None
 
     @property
     def _contained(self) -> bool:
@@ -121,7 +124,7 @@ class Workshop:
             self._start_container()
         else:
             self._start_here()
-        self._shared = bool(self._answer(STARTING)["shared"])
+        self.shared = bool(self._answer(STARTING)["shared"])
 
     def _start_here(self) -> None:
         """Start a server that has the control socket from its birth."""
@@ -130,7 +133,7 @@ class Workshop:
         walls = sandbox.bubblewrap() if self.engine == "bubblewrap" else []
         command = ["/bin/sh", "-c", f'exec "$@" {server.CONTROL}<&0 </dev/null', "sh", *walls, *self._server()]
         with theirs:
-            self._process = self._popen(command, theirs.fileno(), sandbox.environment())
+            self.process = self._popen(command, theirs.fileno(), sandbox.environment())
 
     def _start_container(self) -> None:
         """Start a server that connects to the control socket: an engine hands no open file on."""
@@ -142,10 +145,10 @@ class Workshop:
             view, user, self._name = sandbox.view(), self.user, next(self._names)
             walls = containers.command(self.engine, self._name, view, self.limits, user=user, control=path)
             self._control = socket.socket()
-            self._process = self._popen([*walls, *self._server(containers.CONTROL)], subprocess.DEVNULL, None)
+            self.process = self._popen([*walls, *self._server(containers.CONTROL)], subprocess.DEVNULL, None)
             waiting.settimeout(TICK)
             ends = time.monotonic() + STARTING
-            while self._process.poll() is None and time.monotonic() < ends:
+            while self.process.poll() is None and time.monotonic() < ends:
                 with contextlib.suppress(TimeoutError):
                     self._control = waiting.accept()[0]
                     return
@@ -174,13 +177,13 @@ class Workshop:
         if problem := self._answer(ANSWERING).get("error"):
             ours.close()
             raise OSError(f"no process for a notebook could be started: {problem}")
-        assert self._process is not None
-        return Worker(self, ours, self._process.pid, self.limits.memory)
+        assert self.process is not None
+        return Worker(self, ours, self.process.pid, self.limits.memory)
 
     def end_worker(self) -> None:
         """Close the room of the worker; a server that cannot do so is ended itself."""
         with self._lock:
-            if self._process is None:
+            if self.process is None:
                 return
             try:
                 self._control.sendall(b"e")
@@ -289,11 +292,5 @@ def counted_already(*, apart: bool) -> int:
     release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
     if os.getuid() == 0 or (apart and release >= (5, 14)):
         return 0
-    mine = [process for process in Path("/proc").glob("[0-9]*") if _owner(process) == os.getuid()]
+    mine = [process for process in Path("/proc").glob("[0-9]*") if owner(process) == os.getuid()]
     return sum(len(list(process.glob("task/*"))) for process in mine)
-
-
-def _owner(process: Path) -> int | None:
-    with contextlib.suppress(OSError):
-        return process.stat().st_uid
-    return None

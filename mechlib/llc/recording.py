@@ -69,14 +69,14 @@ class Recorded:
         others = [_other(t) for t in (*tensors, *parts)]
         try:
             with torch.no_grad():
-                recording = _shortened(make_fx(flat)(*these), these)
+                recording = shortened(make_fx(flat)(*these), these)
                 same = _agree(flat, recording, others)
         except Exception:  # whatever cannot be recorded is run as written
             same = False
         return recording if same else flat
 
 
-def _shortened(recording: GraphModule, tensors: list[Tensor]) -> GraphModule:
+def shortened(recording: GraphModule, tensors: list[Tensor]) -> GraphModule:
     """The recording without what another node shows already and what is the same at every call."""
     run = Interpreter(recording, garbage_collect_values=False)
     run.run(*tensors)

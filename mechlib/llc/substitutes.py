@@ -42,7 +42,7 @@ def substitute(graph: Graph, values: dict[Node, Any], name: Callable[[Node], str
         elif name(node) == "copy_":
             _write_at_once(graph, node, values, name)
         elif name(node) == "masked_fill" and isinstance(node.args[2], (int, float)):
-            node.target = _masked_fill
+            node.target = masked_fill
         elif name(node) in SOFTMAX and _few(values[node], node.args[-2]):
             node.target = SOFTMAX[name(node)]
 
@@ -63,7 +63,8 @@ def log_softmax_backward(
 SOFTMAX = {"_log_softmax": log_softmax, "_log_softmax_backward_data": log_softmax_backward}
 
 
-def _masked_fill(tensor: Tensor, mask: Tensor, value: float) -> Tensor:
+def masked_fill(tensor: Tensor, mask: Tensor, value: float) -> Tensor:
+    """``value`` where ``mask`` is true, whatever stands there, and ``tensor`` elsewhere."""
     return torch.where(mask, value, tensor)
 
 

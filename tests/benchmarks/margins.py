@@ -112,4 +112,4 @@ def of_chapter(file: str, offset: int) -> None:
         note([float(measured), float(in_text), float(within)])
         compare(measured, in_text, within=within)
 
-    compare, claims.quoted, claims._differ = claims.quoted, quoted, note
+    compare, claims.quoted, claims.differ = claims.quoted, quoted, note

@@ -106,7 +106,7 @@ def test_an_unfilled_notebook_gets_no_points_in_a_trusting_container(container):
 
 
 def without_a_sandbox(monkeypatch):
-    monkeypatch.setattr(sandbox, "_problem", lambda engine: "the program bwrap is not installed")
+    monkeypatch.setattr(sandbox, "problem", lambda engine: "the program bwrap is not installed")
 
 
 def without_a_server(monkeypatch):

@@ -456,7 +456,7 @@ import torch
 from mechlib.checks import running
 from mechlib.grading.worker import cells
 cells.run = lambda answer, case: running.Returned(None)
-cells._outcome = lambda *a: {'status': 'right', 'changed': [], 'arrays': []}
+cells.told = lambda *a: {'status': 'right', 'changed': [], 'arrays': []}
 """,
     "inputs replayed": r"""
 seen = []
@@ -480,7 +480,7 @@ odd = [
     {'dtype': 'bool', 'shape': [3], 'precision': 0.0},
     {'dtype': {}, 'shape': [3], 'precision': 0.0},
 ]
-cells._outcome = lambda *a: {'changed': [], 'arrays': [odd.pop()] if odd else []}
+cells.told = lambda *a: {'changed': [], 'arrays': [odd.pop()] if odd else []}
 """,
     "the names of other answers": r"""
 def total(x, factor): return ends(x, factor)[0]

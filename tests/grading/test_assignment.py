@@ -13,7 +13,7 @@ from mechlib.checks.registry import questions
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Reading, read_fields
 from mechlib.grading.assignment import Asked, Assignment, new_secret, read_secret, seed, text
-from mechlib.grading.worker.cells import Numbers, _outcome
+from mechlib.grading.worker.cells import Numbers, told
 from mechlib.grading.worker.frames import BadFrame, Blob, decode, receive, send
 from tests.grading import toys
 from tests.questions.alternatives import alternatives
@@ -37,7 +37,7 @@ def judged(asked, answer):
     returned, outcomes = Blob(), []
     for inputs in message["cases"]:
         case = Case("", {name: decode(value, blob) for name, value in inputs})
-        outcomes.append(_outcome(run(answer, case), [Field(name) for name in message["fields"]], returned, Numbers()))
+        outcomes.append(told(run(answer, case), [Field(name) for name in message["fields"]], returned, Numbers()))
         if "raised" in outcomes[-1]:
             break
     return asked.judged(*sent({"outcomes": outcomes}, returned))

@@ -281,7 +281,7 @@ def test_a_student_gets_the_same_cases_again_and_another_student_others(two_each
 
     def run(self, shop):
         (asked, *_) = self.assignment.asked.values()
-        drawn[asked._student] = asked.blob.content
+        drawn[asked.student] = asked.blob.content
 
     monkeypatch.setattr(Marking, "run", run)
     list(grade(two_each, tmp_path / "grades", chapter="ch02", secret=tmp_path / "secret"))
@@ -478,7 +478,7 @@ def test_whatever_of_a_question_decides_a_grade_is_in_its_version(change):
 def test_the_version_follows_the_source_of_what_a_question_is_made_from(monkeypatch):
     """Of its own module, of what that imports, and of the judging; not of its neighbours in the chapter."""
     question = registry.find("ch06.induction_score")
-    before, source = version(question), versions._source
+    before, source = version(question), versions.source
     for name, same in {
         "questions.ch06.patterns": False,
         "checks.judging": False,
@@ -486,5 +486,5 @@ def test_the_version_follows_the_source_of_what_a_question_is_made_from(monkeypa
         "questions.ch01.work": True,
     }.items():
         changed = f"mechlib.{name}"
-        monkeypatch.setattr(versions, "_source", lambda n, c=changed: source(n) + "\n# changed" * (n == c))
+        monkeypatch.setattr(versions, "source", lambda n, c=changed: source(n) + "\n# changed" * (n == c))
         assert (version(question) == before) is same, name

@@ -110,11 +110,11 @@ def test_sockets_count_as_memory(shop):
     worker.send({"cells": [[0, "1"]]}, seconds=20)
     for told in ({"cell": 0}, {"done": True}):
         assert worker.receive(seconds=20)[0] == told
-    before = memory_of(shop._process.pid)
+    before = memory_of(shop.process.pid)
     worker.send({"cells": [[0, source]]}, seconds=20)
     assert worker.receive(seconds=20)[0] == {"cell": 0}
     assert worker.receive(seconds=20)[0]["kind"] == "RuntimeError"
-    after = memory_of(shop._process.pid)
+    after = memory_of(shop.process.pid)
     worker.end()
     longest = int(Path("/proc/sys/net/core/wmem_default").read_text())
     assert 200 * longest <= after - before < 200 * longest + 2**24
@@ -167,9 +167,21 @@ def test_the_secret_and_other_submissions_are_not_there(seen, tmp_path):
 def test_a_library_below_the_temporary_folder_is_there(monkeypatch, tmp_path, sandboxed):
     """A checkout there is a common place to look at a book first."""
     (tmp_path / "library.py").write_text("print('found')")
-    outside = list(sandbox._visible())
-    monkeypatch.setattr(sandbox, "_visible", lambda: iter([*outside, tmp_path]))
+    outside = list(sandbox.visible())
+    monkeypatch.setattr(sandbox, "visible", lambda: iter([*outside, tmp_path]))
     command = [*sandbox.bubblewrap(), sys.executable, "-S", str(tmp_path / "library.py")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "found\n"
+
+
+def test_an_environment_that_is_a_link_is_there(monkeypatch, tmp_path, sandboxed):
+    """With what it leads to."""
+    environment, link = tmp_path / "environments" / "mine", tmp_path / "checkout" / ".venv"
+    for folder in (environment, link.parent):
+        folder.mkdir(parents=True)
+    (environment / "library.py").write_text("print('found')")
+    link.symlink_to(environment)
+    monkeypatch.setattr(sys, "exec_prefix", str(link))
+    command = [*sandbox.bubblewrap(), sys.executable, "-S", str(link / "library.py")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "found\n"
 
 
@@ -215,16 +227,16 @@ def test_a_notebook_finds_nothing_of_the_one_before(seen):
 
 def test_libraries_are_loaded_once(shop, seen):
     shop.worker().end()
-    server = shop._process.pid
+    server = shop.process.pid
     assert seen("import sys", "all(n in sys.modules for n in ('torch', 'mechlib.zoo', 'mechlib.stream'))") == "True"
-    assert shop._process.pid == server
+    assert shop.process.pid == server
 
 
 def test_closing_leaves_no_process_and_no_file(sandboxed, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Workshop() as shop:
         worker = shop.worker()
-        group = shop._process.pid
+        group = shop.process.pid
         worker.end()
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)

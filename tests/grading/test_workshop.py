@@ -1,26 +1,27 @@
 """Servers and workers: what is started again, what is counted, what a machine without namespaces does."""
 
 import os
+import signal
 
 import pytest
 
 from mechlib.grading import workshop
+from mechlib.grading.processes import family
 from mechlib.grading.worker import rooms
 from mechlib.grading.workshop import Lost, Workshop, counted_already
 
 
 def test_one_server_forks_every_worker(shop):
     shop.worker().end()
-    server = shop._process
+    server = shop.process
     shop.worker().end()
-    assert shop._process is server
+    assert shop.process is server
 
 
 def test_a_server_that_was_killed_is_started_again(shop):
     shop.worker().end()
-    shop._process.kill()
-    shop._control.settimeout(60)
-    assert shop._control.recv(1) == b""
+    for process in [*family(shop.process.pid)]:
+        os.kill(int(process.name), signal.SIGKILL)
     worker = shop.worker()
     worker.send({"cells": [[0, "1 + 1"]]}, seconds=20)
     assert worker.receive(seconds=20)[0] == {"cell": 0}
@@ -40,15 +41,15 @@ def test_without_namespaces_every_worker_has_a_server_of_its_own(sandboxed, monk
     class Old(Workshop):
         """As where the machine allows no namespaces within the sandbox."""
 
-        def _start(self):
-            super()._start()
-            self._shared = False
+        def worker(self):
+            self.shared = False
+            return super().worker()
 
     with Old() as shop:
         shop.worker().end()
-        first = shop._process.pid
+        first = shop.process.pid
         shop.worker().end()
-        assert shop._process.pid != first
+        assert shop.process.pid != first
 
 
 def test_why_a_server_does_not_start_is_said(sandboxed, monkeypatch):
@@ -59,7 +60,7 @@ def test_why_a_server_does_not_start_is_said(sandboxed, monkeypatch):
 
 def test_an_old_system_counts_what_else_the_user_runs(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4321)
-    monkeypatch.setattr(workshop, "_owner", lambda process: 4321 if process.name == str(os.getpid()) else 0)
+    monkeypatch.setattr(workshop, "owner", lambda process: 4321 if process.name == str(os.getpid()) else 0)
     monkeypatch.setattr(os, "uname", lambda: type("Name", (), {"release": "5.14.0-503.el9.x86_64"}))
     assert counted_already(apart=True) == 0
     assert counted_already(apart=False) == len(os.listdir("/proc/self/task"))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mechlib.llc.recording import RECORD_AT, Recorded, _shortened
+from mechlib.llc.recording import RECORD_AT, Recorded, shortened
 
 X = torch.linspace(-1, 1, 12).view(4, 3)
 W = torch.linspace(0, 2, 6).view(2, 3)
@@ -15,8 +15,8 @@ def operations(recording) -> list[str]:
     return [str(node.target) for node in recording.graph.nodes if node.op == "call_function"]
 
 
-def shortened(function, *tensors: Tensor):
-    return _shortened(make_fx(function)(*tensors), list(tensors))
+def short(function, *tensors: Tensor):
+    return shortened(make_fx(function)(*tensors), list(tensors))
 
 
 def gradient(w: Tensor, x: Tensor, into: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def gradient(w: Tensor, x: Tensor, into: Tensor) -> Tensor:
 
 
 def test_a_short_recording_gives_and_leaves_what_the_function_does():
-    recording = shortened(gradient, W.clone(), X.clone(), torch.empty(2, 3))
+    recording = short(gradient, W.clone(), X.clone(), torch.empty(2, 3))
     mine, theirs = torch.empty(2, 3), torch.empty(2, 3)
     torch.testing.assert_close(recording(3 * W, X + 1, mine), gradient(3 * W, X + 1, theirs))
     torch.testing.assert_close(mine, theirs)
@@ -47,19 +47,19 @@ def test_a_short_recording_gives_and_leaves_what_the_function_does():
     ],
 )
 def test_what_changes_nothing_is_left_out(function):
-    recording = shortened(function, W.clone())
+    recording = short(function, W.clone())
     assert len(operations(recording)) == 1
     assert torch.equal(recording(W + 1), function(W + 1))
 
 
 def test_a_view_of_the_same_shape_in_another_order_stays():
     square = torch.arange(4.0).view(2, 2)
-    recording = shortened(lambda w: w.t() - 2 * w, square.clone())
+    recording = short(lambda w: w.t() - 2 * w, square.clone())
     assert torch.equal(recording(square + 1), (square + 1).t() - 2 * (square + 1))
 
 
 def test_what_is_the_same_at_every_call_is_computed_once():
-    recording = shortened(lambda w: w + torch.ones_like(w).div(2).mul(3).t().t(), W.clone())
+    recording = short(lambda w: w + torch.ones_like(w).div(2).mul(3).t().t(), W.clone())
     assert len(operations(recording)) == 1
     assert torch.equal(recording(W + 1), W + 2.5)
 
@@ -68,7 +68,7 @@ def test_what_is_written_to_is_not_the_same_at_every_call():
     def total(w: Tensor) -> Tensor:
         return torch.zeros_like(w).add_(w).div(1)
 
-    recording = shortened(total, W.clone())
+    recording = short(total, W.clone())
     for factor in (1, 2, 3):
         assert torch.equal(recording(factor * W), factor * W)
 

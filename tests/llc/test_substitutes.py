@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mechlib.llc.recording import _shortened
+from mechlib.llc.recording import shortened
 from mechlib.llc.substitutes import FEW, LARGE, log_softmax, log_softmax_backward
 
 SIDE = int(LARGE**0.5) + 1
@@ -17,7 +17,7 @@ def uniform(*shape: int, seed: int = 0) -> Tensor:
 
 def operations(function, *tensors: Tensor) -> list[str]:
     """The names of the operations of the recording, after a check that it does on other numbers what is written."""
-    recording = _shortened(make_fx(function)(*(t.clone() for t in tensors)), [t.clone() for t in tensors])
+    recording = shortened(make_fx(function)(*(t.clone() for t in tensors)), [t.clone() for t in tensors])
     others = [t.clone() if t.dtype is torch.bool else 0.5 - t for t in tensors]
     mine, theirs = [t.clone() for t in others], [t.clone() for t in others]
     torch.testing.assert_close(recording(*mine), function(*theirs))
@@ -95,6 +95,6 @@ def test_a_mask_keeps_what_is_no_number_out():
     mask = torch.tensor([True, False, True])
     x = torch.tensor([[torch.nan, 1.0, torch.inf], [0.0, 2.0, 3.0]])
     names = operations(lambda x, mask: x.nan_to_num().masked_fill(mask, -torch.inf), x.nan_to_num(), mask)
-    assert "_masked_fill" in names
-    recording = _shortened(make_fx(lambda x, mask: x.masked_fill(mask, 0.0))(x, mask), [x, mask])
+    assert "masked_fill" in names
+    recording = shortened(make_fx(lambda x, mask: x.masked_fill(mask, 0.0))(x, mask), [x, mask])
     assert torch.equal(recording(x, mask), torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]]))

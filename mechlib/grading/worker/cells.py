@@ -142,7 +142,7 @@ class Notebook:
         for inputs in message["cases"]:
             _seed()
             case = Case("", {name: decode(value, blob) for name, value in inputs})
-            outcomes.append(_outcome(run(answer, case), fields, returned, numbers))
+            outcomes.append(told(run(answer, case), fields, returned, numbers))
             if "raised" in outcomes[-1]:
                 break
         send(self.channel, {"outcomes": outcomes}, returned)
@@ -165,7 +165,8 @@ class Numbers:
             raise Unreadable(f"more than {LARGEST} numbers in all, which is more than are read")
 
 
-def _outcome(outcome: Returned | Raised, fields: list[Field], returned: Blob, numbers: Numbers) -> Message:
+def told(outcome: Returned | Raised, fields: list[Field], returned: Blob, numbers: Numbers) -> Message:
+    """What the grader is told of an outcome; tensors go into ``returned``."""
     if isinstance(outcome, Raised):
         about = {name: _cut(value) for name, value in vars(outcome).items()}
         return {"raised": about}

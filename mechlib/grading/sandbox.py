@@ -133,6 +133,8 @@ def environment() -> dict[str, str]:
     places = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "MPLCONFIGDIR": "/tmp", "MPLBACKEND": "Agg", "USER": "student"}
     if site.ENABLE_USER_SITE:
         places["PYTHONUSERBASE"] = site.getuserbase()
+    if PACKAGE.parent in (Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        places["PYTHONPATH"] = str(PACKAGE.parent)
     return {**threads, **python, **places, "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
 
 

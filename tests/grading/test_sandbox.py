@@ -173,6 +173,18 @@ def test_a_library_below_the_temporary_folder_is_there(monkeypatch, tmp_path, sa
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "found\n"
 
 
+def test_a_checkout_that_is_not_installed_is_found(monkeypatch, sandboxed):
+    """Python reads its path from the environment, of which nothing else gets in."""
+    monkeypatch.setenv("PYTHONPATH", f"/elsewhere{os.pathsep}{ROOT}")
+    assert sandbox.environment()["PYTHONPATH"] == str(ROOT)
+    find = "from importlib.util import find_spec; print(find_spec('mechlib').origin)"
+    command = [*sandbox.bubblewrap(), sys.executable, "-S", "-c", find]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert found.strip() == str(ROOT / "mechlib" / "__init__.py")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    assert "PYTHONPATH" not in sandbox.environment()
+
+
 def test_an_environment_that_is_a_link_is_there(monkeypatch, tmp_path, sandboxed):
     """With what it leads to."""
     environment, link = tmp_path / "environments" / "mine", tmp_path / "checkout" / ".venv"

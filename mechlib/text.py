@@ -12,9 +12,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -157,6 +157,15 @@ def prose_and_code(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return prose, tuple(code)
 
 
+def docstrings(split: Split) -> tuple[SourceFile, ...]:
+    """The docstrings of each document of a split in one text, in their order, a blank line between two: English prose.
+
+    Documents without one are left out. Errors as :func:`files`.
+    """
+    proses = ((document.path, prose_and_code(document.text)[0]) for document in files(split))
+    return tuple(SourceFile(path, "\n\n".join(prose)) for path, prose in proses if prose)
+
+
 @cache
 def tokenizer() -> Tokenizer:
     """The shipped byte-level BPE: 2048 tokens, any text round-trips."""
@@ -216,11 +225,22 @@ class Passages:
     """Index of each row's document among those that were given: the unit to resample when rows share documents."""
 
 
-def passages(documents: Sequence[SourceFile], *, per_document: int, length: int, seed: int = 0) -> Passages:
+def passages(
+    documents: Sequence[SourceFile],
+    *,
+    per_document: int,
+    length: int,
+    seed: int = 0,
+    encode: Callable[[str], Int[Tensor, " pos"]] = encode,
+) -> Passages:
     """``per_document`` passages of ``length`` tokens from every document that has so many.
 
     A passage starts at a random place, so passages of one document may overlap. It has no ``BOS`` unless it starts at
     the document's beginning. The same seed gives the same passages.
+
+    Args:
+        encode: from a text to its tokens; for a model with a tokenizer of its own
+            ``lambda text: model.to_tokens(text)[0]``.
 
     Raises:
         ValueError: if no document is long enough.
@@ -239,14 +259,25 @@ def passages(documents: Sequence[SourceFile], *, per_document: int, length: int,
     return Passages(torch.stack(picked), torch.tensor(origin))
 
 
-def rows(documents: Sequence[SourceFile], *, n_rows: int, length: int, seed: int = 0) -> Int[Tensor, "row pos"]:
+def rows(
+    documents: Sequence[SourceFile],
+    *,
+    n_rows: int,
+    length: int,
+    seed: int = 0,
+    encode: Callable[[str], Int[Tensor, " pos"]] = encode,
+) -> Int[Tensor, "row pos"]:
     """``n_rows`` passages of ``length`` tokens, spread over the documents as evenly as can be.
+
+    Args:
+        encode: as for :func:`passages`.
 
     Raises:
         ValueError: if no document is long enough.
     """
     per_document = -(-n_rows // max(1, len(documents)))
-    while len(found := passages(documents, per_document=per_document, length=length, seed=seed).tokens) < n_rows:
+    drawn = partial(passages, documents, length=length, seed=seed, encode=encode)
+    while len(found := drawn(per_document=per_document).tokens) < n_rows:
         per_document += -(-(n_rows - len(found)) // max(1, len(documents)))
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))
     return found[order[:n_rows]]

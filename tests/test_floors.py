@@ -16,7 +16,7 @@ PACKAGE = Path(mechlib.__file__).parent
 FLOORS = (
     ("__init__", "files"),
     ("training",),
-    ("bridge", "text", "stats", "distances", "patterns", "places", "icl", "llc"),
+    ("bridge", "text", "english", "stats", "distances", "patterns", "places", "icl", "llc"),
     ("zoo",),
     ("stream", "figures"),
     ("heads", "probes", "causal"),

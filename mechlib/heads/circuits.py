@@ -125,11 +125,9 @@ def composition_scores(model: TransformerBridge, kind: Composition, *, fold: boo
     writers = torch.linalg.qr(w.value, mode="r").R @ w.out
     left, right = {"Q": (w.query, w.key.mT), "K": (w.key, w.query.mT), "V": (w.value, w.out)}[kind]
     readers = left @ torch.linalg.qr(right.mT, mode="r").R.mT
-    products = torch.stack(
-        [torch.linalg.matrix_norm(writers_of_layer[:, None, None] @ readers[None]) for writers_of_layer in writers]
-    )
     norms = torch.linalg.matrix_norm(writers)[:, :, None, None] * torch.linalg.matrix_norm(readers)
-    layers = torch.arange(len(writers), device=norms.device)
-    earlier = layers[:, None, None, None] < layers[:, None]
-    ratio = (products / norms).where(earlier, torch.nan)
+    ratio = torch.full_like(norms, torch.nan)
+    for layer, of_layer in enumerate(writers):
+        products = torch.einsum("hkd,lgdm->hlgkm", of_layer, readers[layer + 1 :])
+        ratio[layer, :, layer + 1 :] = torch.linalg.matrix_norm(products) / norms[layer, :, layer + 1 :]
     return CompositionScores(kind, ratio, w.dimensions**-0.5)

@@ -59,9 +59,11 @@ def load(
     if found := _card_of(name):
         model: Any = kind_named(found.kind).load(found, step, device=device, dtype=dtype)
         return model
+    if step is not None:
+        raise ValueError(f"{unknown_model(str(name), names())}; only these have steps")
     known = [*names(), *SOURCES]
-    if step is not None or difflib.get_close_matches(str(name), known, cutoff=0.7):
-        raise ValueError(f"{unknown_model(str(name), known)}; only these have steps")
+    if difflib.get_close_matches(str(name), known, cutoff=0.7):
+        raise ValueError(unknown_model(str(name), known))
     try:
         return bridge.from_transformers(name, device=device, dtype=dtype)
     except OSError as error:

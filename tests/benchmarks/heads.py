@@ -75,8 +75,8 @@ def _as_strings(model: TransformerBridge, tokens: Tensor) -> list[str]:
     return [str(row) for row in range(len(tokens))]
 
 
-def _inputs(batch: int, period: int) -> tuple[TransformerBridge, Tensor]:
-    model = zoo.load(MODEL, device="cpu")
+def _inputs(name: str, batch: int, period: int) -> tuple[TransformerBridge, Tensor]:
+    model = zoo.load(name, device="cpu")
     return model, repeated_tokens(batch, period, model.cfg.d_vocab, generator=torch.Generator().manual_seed(0))
 
 
@@ -88,45 +88,51 @@ def agree(results: dict[str, Scores]) -> None:
 
 
 @torch.no_grad()
-def times(batch: int, period: int, rounds: int) -> str:
+def times(model_name: str, batch: int, period: int, rounds: int) -> str:
     """A table in Markdown of the wall times, and of their ratios within a round."""
-    model, tokens = _inputs(batch, period)
+    model, tokens = _inputs(model_name, batch, period)
     results = {name: method(model, tokens) for name, method in METHODS.items()}
     agree({name: scores for name, scores in results.items() if scores is not None})
     calls = {name: (lambda method=method: method(model, tokens)) for name, method in METHODS.items()}
     return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
 
 
-def peaks(batch: int, period: int, processes: int) -> str:
+def peaks(model_name: str, batch: int, period: int, processes: int) -> str:
     """A table in Markdown of the peak memory, each value from a fresh process."""
-    measured = {name: [_peak_in_new_process(name, batch, period) for _ in range(processes)] for name in METHODS}
+    sizes = ["--model", model_name, "--batch", str(batch), "--period", str(period)]
+    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in METHODS}
     return machine.table_of_peaks(measured, "mechlib")
 
 
-def _peak_in_new_process(name: str, batch: int, period: int) -> int:
-    sizes = ["--batch", str(batch), "--period", str(period)]
+def _peak_in_new_process(name: str, sizes: list[str]) -> int:
     command = [sys.executable, "-m", "tests.benchmarks.heads", "--peak", name, *sizes]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 @torch.no_grad()
-def _print_peak(name: str, batch: int, period: int) -> None:
-    model, tokens = _inputs(batch, period)
+def _print_peak(name: str, model_name: str, batch: int, period: int) -> None:
+    model, tokens = _inputs(model_name, batch, period)
     METHODS[name](model, tokens[:1, :8])
     print(machine.peak_growth(lambda: METHODS[name](model, tokens)))
 
 
-def main(batch: int = BATCH, period: int = PERIOD, rounds: int = ROUNDS, processes: int = PROCESSES) -> None:
+def main(
+    model: str = MODEL, batch: int = BATCH, period: int = PERIOD, rounds: int = ROUNDS, processes: int = PROCESSES
+) -> None:
     """Print both tables."""
     print(
-        f"\nHead scores of {MODEL}, batch {batch} x {2 * period}; {rounds} interleaved rounds.\n\n"
-        f"{times(batch, period, rounds)}"
+        f"\nHead scores of {model}, batch {batch} x {2 * period}; {rounds} interleaved rounds.\n\n"
+        f"{times(model, batch, period, rounds)}"
     )
-    print(f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(batch, period, processes)}")
+    print(
+        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n"
+        f"{peaks(model, batch, period, processes)}"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--period", type=int, default=PERIOD)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -136,7 +142,7 @@ if __name__ == "__main__":
     )
     given = parser.parse_args()
     if given.peak:
-        _print_peak(given.peak, given.batch, given.period)
+        _print_peak(given.peak, given.model, given.batch, given.period)
     else:
         print(machine.description())
-        main(given.batch, given.period, given.rounds, given.processes)
+        main(given.model, given.batch, given.period, given.rounds, given.processes)

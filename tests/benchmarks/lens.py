@@ -28,6 +28,7 @@ MODEL = "code-4l-mlp"
 BATCH, POS, TOP_K = 8, 256, 5
 ROUNDS = 21
 PROCESSES = 5
+RANK = "mechlib, the rank alone"
 
 Outputs = dict[str, Tensor]
 
@@ -100,7 +101,7 @@ def theirs_everything(model: TransformerBridge, tokens: Tensor, targets: Tensor)
 METHODS: dict[str, Callable[[TransformerBridge, Tensor, Tensor], Outputs | None]] = {
     "floor": floor,
     "mechlib": ours,
-    "mechlib, the rank alone": ours_rank,
+    RANK: ours_rank,
     "TransformerLens, one cache, two readings": theirs_two_readings,
     "TransformerLens, two calls": theirs_two_calls,
     "TransformerLens, full log-probabilities": theirs_everything,
@@ -112,9 +113,15 @@ def _entry_names(model: TransformerBridge) -> list[str]:
     return [*(f"blocks.{layer}.hook_resid_pre" for layer in range(last + 1)), f"blocks.{last}.hook_resid_post"]
 
 
-def _inputs(batch: int, pos: int) -> tuple[TransformerBridge, Tensor, Tensor]:
-    rows = text.rows(text.files("held_out"), n_rows=batch, length=pos + 1)
-    return zoo.load(MODEL, device="cpu"), rows[:, :-1], rows[:, 1:]
+def inputs(name: str, batch: int, pos: int) -> tuple[TransformerBridge, Tensor, Tensor]:
+    """The model, tokens of held-out files as it cuts them, and the tokens after them."""
+    model = zoo.load(name, device="cpu")
+
+    def encode(source: str) -> Tensor:
+        return model.to_tokens(source, truncate=False)[0]
+
+    rows = text.rows(text.files("held_out"), n_rows=batch, length=pos + 1, encode=encode)
+    return model, rows[:, :-1], rows[:, 1:]
 
 
 def agree(results: dict[str, Outputs]) -> None:
@@ -129,44 +136,53 @@ def agree(results: dict[str, Outputs]) -> None:
 
 
 @torch.no_grad()
-def times(batch: int, pos: int, rounds: int) -> str:
-    """A table in Markdown of the wall times, and of their ratios within a round."""
-    model, tokens, targets = _inputs(batch, pos)
+def times(model_name: str, batch: int, pos: int, rounds: int) -> str:
+    """A table in Markdown of the wall times, and of their ratios within a round; the rank's over the floor below it."""
+    model, tokens, targets = inputs(model_name, batch, pos)
     results = {name: method(model, tokens, targets) for name, method in METHODS.items()}
     agree({name: outputs for name, outputs in results.items() if outputs is not None})
     del results
     calls = {name: (lambda method=method: method(model, tokens, targets)) for name, method in METHODS.items()}
-    return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
+    seconds = machine.interleaved_seconds(calls, rounds)
+    rank = machine.ratio(seconds, RANK, "floor")
+    return f"{machine.table_of_times(seconds, 'mechlib')}\n\nThe rank alone takes {rank} of the floor's time."
 
 
-def peaks(batch: int, pos: int, processes: int) -> str:
+def peaks(model_name: str, batch: int, pos: int, processes: int) -> str:
     """A table in Markdown of the peak memory, each value from a fresh process."""
-    measured = {name: [_peak_in_new_process(name, batch, pos) for _ in range(processes)] for name in METHODS}
+    sizes = ["--model", model_name, "--batch", str(batch), "--pos", str(pos)]
+    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in METHODS}
     return machine.table_of_peaks(measured, "mechlib")
 
 
-def _peak_in_new_process(name: str, batch: int, pos: int) -> int:
-    command = [sys.executable, "-m", "tests.benchmarks.lens", "--peak", name, "--batch", str(batch), "--pos", str(pos)]
+def _peak_in_new_process(name: str, sizes: list[str]) -> int:
+    command = [sys.executable, "-m", "tests.benchmarks.lens", "--peak", name, *sizes]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 @torch.no_grad()
-def _print_peak(name: str, batch: int, pos: int) -> None:
-    model, tokens, targets = _inputs(batch, pos)
+def _print_peak(name: str, model_name: str, batch: int, pos: int) -> None:
+    model, tokens, targets = inputs(model_name, batch, pos)
     METHODS[name](model, tokens[:1, :8], targets[:1, :8])
     print(machine.peak_growth(lambda: METHODS[name](model, tokens, targets)))
 
 
-def main(batch: int = BATCH, pos: int = POS, rounds: int = ROUNDS, processes: int = PROCESSES) -> None:
+def main(
+    model: str = MODEL, batch: int = BATCH, pos: int = POS, rounds: int = ROUNDS, processes: int = PROCESSES
+) -> None:
     """Print both tables."""
     print(
-        f"\nLogit lens of {MODEL}, batch {batch} x {pos}; {rounds} interleaved rounds.\n\n{times(batch, pos, rounds)}"
+        f"\nLogit lens of {model}, batch {batch} x {pos}; {rounds} interleaved rounds.\n\n"
+        f"{times(model, batch, pos, rounds)}"
     )
-    print(f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(batch, pos, processes)}")
+    print(
+        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(model, batch, pos, processes)}"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--pos", type=int, default=POS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -176,7 +192,7 @@ if __name__ == "__main__":
     )
     given = parser.parse_args()
     if given.peak:
-        _print_peak(given.peak, given.batch, given.pos)
+        _print_peak(given.peak, given.model, given.batch, given.pos)
     else:
         print(machine.description())
-        main(given.batch, given.pos, given.rounds, given.processes)
+        main(given.model, given.batch, given.pos, given.rounds, given.processes)

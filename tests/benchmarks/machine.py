@@ -60,15 +60,18 @@ def median_and_quartiles(values: list[float]) -> tuple[float, float, float]:
     return middle, low, high
 
 
+def ratio(seconds: dict[str, list[float]], name: str, other: str) -> str:
+    """The time of ``name`` over that of ``other`` within a round: median (quartiles)."""
+    ratios = [mine / value for mine, value in zip(seconds[name], seconds[other], strict=True)]
+    return "{:.2f} ({:.2f} to {:.2f})".format(*median_and_quartiles(ratios))
+
+
 def table_of_times(seconds: dict[str, list[float]], ours: str) -> str:
     """In Markdown: the time of every method, and within each round that of ``ours`` over it."""
     lines = [f"| method | time, ms: median (quartiles) | {ours}'s time over it: median (quartiles) |", "|---|---|---|"]
     for name, values in seconds.items():
-        ratios = [mine / value for mine, value in zip(seconds[ours], values, strict=True)]
         times = median_and_quartiles([1e3 * value for value in values])
-        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} ({:.2f} to {:.2f}) |".format(
-            name, *times, *median_and_quartiles(ratios)
-        ))  # fmt: skip
+        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {} |".format(name, *times, ratio(seconds, ours, name)))
     return "\n".join(lines)
 
 

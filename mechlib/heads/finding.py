@@ -98,9 +98,11 @@ def find_heads(
         tokens = repeated_tokens(batch, drawn[-1], model.cfg.d_vocab, bos=bos, generator=generator)
         scores.append(head_scores(model, tokens).attained(kind))
         control.append(head_scores(shuffled(model, seed=seed), tokens).attained(kind))
-        if len(nowhere := scores[-1].isnan().nonzero()):
-            layer, head = nowhere[0].tolist()
-            raise ValueError(f"the attention of head {head} in layer {layer} is NaN on the sequences of seed {seed}")
+    if len(nowhere := torch.stack(scores).isnan().nonzero()):
+        number, layer, head = nowhere[0].tolist()
+        raise ValueError(
+            f"the attention of head {head} in layer {layer} is NaN on the sequences of seed {seeds[number]}"
+        )
     return _found(kind, threshold, torch.tensor(drawn), torch.stack(scores), torch.stack(control), level)
 
 

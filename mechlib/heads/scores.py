@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from mechlib.patterns import KINDS, Kind, pattern_mask
 from mechlib.stream.hooks import Hook, pattern_hooks
 from mechlib.stream.inputs import checked_mask, checked_tokens
 from mechlib.stream.running import at_rest, few_sequences, run
+from mechlib.stream.unembedding import at_least_single
 
 TOKENS_AT_ONCE = 256
 """Tokens of one forward pass, at least one sequence: patterns grow with the square of its length."""
@@ -88,8 +89,8 @@ def head_scores(
             real = None if mask is None else mask[sequences]
             patterns = [pattern_mask(tokens[sequences], kind, attention_mask=real) for kind in KINDS]
             with_target += torch.stack([pattern.any(-1).sum() for pattern in patterns])
-            targets = [pattern.nonzero(as_tuple=True) for pattern in patterns]
-            hooks = [(name, _adding_up(targets, on_targets[:, layer])) for layer, name in enumerate(names)]
+            adding_up = _adding_up(torch.stack(patterns), real)
+            hooks = [(name, adding_up(on_targets[:, layer])) for layer, name in enumerate(names)]
             with suppress(_LastPatternSeen):
                 run(model, tokens[sequences], [*hooks, (names[-1], _stop)], real)
     n_tokens = tokens.numel() if mask is None else int(mask.sum())
@@ -98,14 +99,25 @@ def head_scores(
     return HeadScores(**shares, reachable=dict(zip(KINDS, reachable, strict=True)))
 
 
-def _adding_up(targets: Sequence[tuple[Tensor, ...]], into: Float[Tensor, "kind head"]) -> Hook:
-    """A hook that adds each head's attention at the targets ``(row, query, key)`` of every kind to ``into``."""
+def _adding_up(
+    targets: Bool[Tensor, "kind batch query key"], real: Bool[Tensor, "batch query"] | None
+) -> Callable[[Float[Tensor, "kind head"]], Hook]:
+    """For a place to add to, a hook that adds each head's attention at the targets of every kind.
 
-    def add(pattern: Float[Tensor, "batch head query key"], hook: object) -> None:
-        for total, (row, query, key) in zip(into, targets, strict=True):
-            total += pattern[row, :, query, key].sum(0, dtype=total.dtype)
+    One product of matrices: to look up the targets by their numbers a host would have to wait for them. Pads, whose
+    attention may be NaN, count as 0.
+    """
+    chosen = targets.flatten(1)
 
-    return add
+    def into(totals: Float[Tensor, "kind head"]) -> Hook:
+        def add(pattern: Float[Tensor, "batch head query key"], hook: object) -> None:
+            seen = pattern if real is None else pattern.masked_fill(~real[:, None, :, None], 0.0)
+            attention = seen.to(at_least_single(seen.dtype)).transpose(0, 1).flatten(1)
+            totals.add_(chosen.to(attention.dtype) @ attention.mT)
+
+        return add
+
+    return into
 
 
 class _LastPatternSeen(Exception):

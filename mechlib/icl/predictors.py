@@ -54,11 +54,12 @@ def ridge(x: X, y: Y, *, lam: float | Float[Tensor, ""]) -> Y:
         ValueError: if ``lam`` is negative, or not one number.
     """
     require_prompts(x, y)
-    penalty = torch.as_tensor(lam, dtype=torch.float64, device=x.device)
+    penalty = torch.as_tensor(lam, dtype=torch.float64)
     if penalty.numel() != 1 or not penalty >= 0:
         raise ValueError(f"lam is a penalty, one number, at least 0, got {lam}")
     if (penalty := penalty.squeeze()) == 0:
         return least_squares(x, y)
+    penalty = penalty.to(x.device)
     gram, moment = _moments(x.double(), y.double())
     ample = penalty >= AMPLE * gram.diagonal(dim1=-2, dim2=-1).sum(-1)
     shifted = gram.where(ample[..., None, None], 0.0) + penalty.expand(x.shape[-1]).diag()

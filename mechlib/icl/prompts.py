@@ -38,7 +38,8 @@ def require_prompts(x: Float[Tensor, "batch n_points d"], y: Float[Tensor, "batc
         )
     if 0 in x.shape:
         raise ValueError(f"prompts need at least one prompt, one point and one dimension, got x of {tuple(x.shape)}")
-    for name, values in (("x", x), ("y", y)):
-        bad = int((~torch.isfinite(values)).sum())
-        if bad:
-            raise ValueError(f"{name} holds {bad} values that are NaN or infinite, of {values.numel()}")
+    both = (("x", x), ("y", y))
+    bad = torch.stack([(~torch.isfinite(values)).sum() for _, values in both]).tolist()  # one wait for the device
+    for (name, values), number in zip(both, bad, strict=True):
+        if number:
+            raise ValueError(f"{name} holds {number} values that are NaN or infinite, of {values.numel()}")

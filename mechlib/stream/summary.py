@@ -39,8 +39,10 @@ def summary(
         final = probs if final is None else final
         last_first.append(found)
     stacked = {name: torch.stack([found[name] for found in reversed(last_first)]) for name in last_first[0]}
-    for name in OF_WHOLE & fields:
-        if stacked[name].isnan().any():
+    asked = sorted(OF_WHOLE & fields)
+    undefined = torch.stack([stacked[name].isnan().any() for name in asked]).tolist() if asked else []
+    for name, any_undefined in zip(asked, undefined, strict=True):
+        if any_undefined:
             stacked[name] = _with_ruled_out(model, entries, own=name == "entropy")
     if "kl_to_final" in fields:
         stacked["kl_to_final"] -= stacked["kl_to_final"][-1].clone()

@@ -1,5 +1,6 @@
 """Prose and words: pieces of one size, and words that are one token where it matters."""
 
+import ast
 import re
 
 import pytest
@@ -32,8 +33,10 @@ def test_docstrings_are_those_of_the_files(split):
     prose = text.docstrings(split)
     assert set(documents) >= {document.path for document in prose} and len(prose) > 0.5 * len(documents)
     for document in prose[:20]:
-        first = document.text.split("\n")[0]
-        assert first in documents[document.path] and "def " not in first
+        tree = ast.parse(documents[document.path])
+        assert document.text.startswith(ast.get_docstring(tree) or "")
+        named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        assert all(own in document.text for node in named if (own := ast.get_docstring(node)))
 
 
 def test_passages_are_cut_by_the_tokenizer_that_is_given(smollm2):

@@ -268,6 +268,37 @@ class Reference:
         added = undivided(module_at(self.layers[layer], self.kind.after or "none"), added)
         return added * getattr(self.model.config, "residual_multiplier", 1.0)
 
+    def added_by_heads(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """What every head adds to the stream, ``[layer, head, batch, pos, d_model]``, and the stream at its end.
+
+        From a run on ``tokens``, with the divisions of a norm behind attention as they are there.
+        """
+        caught: dict[str, Tensor] = {}
+        handles = [module.register_forward_hook(self._keeping(name, caught)) for name, module in self._ends().items()]
+        self.model(tokens)
+        for handle in handles:
+            handle.remove()
+        added = []
+        for layer in range(N_LAYERS):
+            outputs = caught[f"into {layer}"].unflatten(-1, (N_HEADS, -1)).movedim(-2, 0)
+            written = self.writes(layer, outputs.flatten(1, 2)).unflatten(1, tokens.shape)
+            if (norm := module_at(self.layers[layer], self.kind.after or "none")) is not None:
+                whole = caught[f"out of {layer}"]
+                written = written * ((norm(whole) - norm(0 * whole)) / undivided(norm, whole)).nanmean(-1, keepdim=True)
+            added.append(written)
+        return torch.stack(added), caught["into the end"]
+
+    def _ends(self) -> dict[str, nn.Module]:
+        ends = {str(layer): self.output_projection(layer) for layer in range(N_LAYERS)}
+        return ends | {"the end": self.final_norm or self.head[0]}
+
+    @staticmethod
+    def _keeping(name: str, caught: dict[str, Tensor]) -> Callable[..., None]:
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            caught[f"into {name}"], caught[f"out of {name}"] = inputs[0], output
+
+        return keep
+
     @property
     def removes_means(self) -> bool:
         return self.final_norm is not None and "RMS" not in type(self.final_norm).__name__

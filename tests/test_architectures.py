@@ -216,6 +216,52 @@ class TestFolded:
         assert scores.baseline == pytest.approx(dimensions**-0.5)
 
 
+@every_foldable_kind
+class TestLogitAttribution:
+    """Heads from the outputs and weights of ``transformers``; norms and caps divided by what they divided by."""
+
+    TARGET, AGAINST = torch.tensor([[3], [0], [7]]), torch.tensor([[5], [22], [2]])
+
+    def told_apart(self, logits: Tensor) -> Tensor:
+        """The logit difference, ``[batch, pos]``, of ``[batch, pos, d_vocab]``."""
+        target, against = (ids.expand(-1, N_POS)[..., None] for ids in (self.TARGET, self.AGAINST))
+        return (logits.gather(-1, target) - logits.gather(-1, against))[..., 0]
+
+    def attribution(self, model: TransformerBridge, **named: object) -> stream.LogitAttribution:
+        target, against = (ids[:, 0] for ids in (self.TARGET, self.AGAINST))
+        return stream.direct_logit_attribution(model, TOKENS, target, against=against, positions=None, **named)
+
+    def test_heads(self, both):
+        model, reference = both
+        added, end = reference.added_by_heads(TOKENS)
+        cap = getattr(reference.model.config, "final_logit_softcapping", None)
+        factor, norm = reference.logits_factor, reference.final_norm
+        left = torch.ones(()) if cap is None else reference.read_out(end) / uncapped(reference, end)
+        inverse = torch.ones(())
+        if norm is not None:
+            inverse = ((norm(end) - norm(0 * end)) / undivided(norm, end)).nanmean(-1, keepdim=True)
+        _, unembed = reference.stored_embedding()
+        shares = torch.stack([self.told_apart(undivided(norm, head) * inverse @ unembed * factor * left)
+                              for head in added.flatten(0, 1)])  # fmt: skip
+        assert_equal(self.attribution(model).heads.flatten(0, 1), shares, 4 * SINGLE)
+
+    @pytest.mark.parametrize("norm", ["frozen", "recomputed"])
+    def test_sum(self, both, norm):
+        model, reference = both
+        found = self.attribution(model, norm=norm)
+        expected = self.told_apart(reference.model(TOKENS).logits)
+        torch.testing.assert_close(found.total, expected, atol=1e-8, rtol=0)
+        assert_equal(found.sum(), expected, SINGLE)
+
+
+def uncapped(reference: Reference, hidden: Tensor) -> Tensor:
+    """The logits before a cap."""
+    normed = hidden if reference.final_norm is None else reference.final_norm(hidden)
+    for part in reference.head:
+        normed = part(normed)
+    return normed * reference.logits_factor
+
+
 def test_every_kind_that_can_be_folded_is_tested():
     kinds = {getattr(transformers, f"{KINDS[name].config}Config").model_type for name in NORMED}
     assert kinds | {"native"} == FOLDABLE
@@ -228,6 +274,8 @@ def test_a_normed_stream_cannot_be_folded(both):
     for circuit in (heads.qk_circuit, heads.ov_circuit):
         with pytest.raises(ValueError, match=f"{option}, whose stream itself is normed: use fold=False"):
             circuit(model, 0, 0)
+    with pytest.raises(ValueError, match=f"{option} is itself normed in every layer: it is no sum of parts"):
+        stream.direct_logit_attribution(model, TOKENS, 3)
     assert heads.copying_scores(model, fold=False).shape == (N_LAYERS, N_HEADS)
 
 

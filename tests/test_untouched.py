@@ -51,6 +51,10 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.layer_log_probs: [lambda m: stream.layer_log_probs(m, TOKENS)],
     stream.residual_entries: [lambda m: stream.residual_entries(m, TOKENS)],
     stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
+    stream.direct_logit_attribution: [
+        lambda m: stream.direct_logit_attribution(m, TOKENS, 3, against=5, by="component"),
+        lambda m: stream.direct_logit_attribution(m, TOKENS, 3, measure="log_prob", norm="recomputed"),
+    ],
     causal.run_with_edit: [lambda m: edited_run(m, 1)],
     causal.activation_patching: [lambda m: patched_run(m, site="pattern"), lambda m: patched_run(m, source="mean")],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
@@ -114,6 +118,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: patched_run(m, site="heads"),
         lambda m: causal.activation_patching(m, TOKENS, TOKENS.flip(1), fails),
     ],
+    stream.direct_logit_attribution: [lambda m: stream.direct_logit_attribution(m, TOO_LONG, 3)],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),
         lambda m: own_run(lambda: causal.run_with_edit(m, TOKENS, 1, fails)),

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, attention_scales, kind_of, require_bridge
+from mechlib.bridge.norms import Norm, at_least_single, factors, norm_at, norm_in_stream
 
 FOLDABLE = frozenset({
     "bloom", "cohere", "cohere2", "exaone4", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_bigcode",
@@ -22,9 +23,6 @@ FOLDABLE = frozenset({
     "opt", "phi", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2",
 })  # fmt: skip
 """Kinds whose norms and factors are known to stand where this module looks for them."""
-
-_NORMED_STREAM = {"do_layer_norm_before": False, "apply_residual_connection_post_layernorm": True}
-"""Options, and the value with which the stream itself goes through the norms of every layer (OPT, Bloom)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def _stored(model: TransformerBridge) -> Weights:
     cfg = model.cfg
     try:
         embed, query, key, value, out, unembed = (
-            _at_least_single(w) for w in (model.W_E, model.W_Q, model.W_K, model.W_V, model.W_O, model.W_U)
+            at_least_single(w) for w in (model.W_E, model.W_Q, model.W_K, model.W_V, model.W_O, model.W_U)
         )
     except (AttributeError, NotImplementedError, ValueError) as error:
         raise ValueError(f"{cfg.model_name!r} has no matrices of single heads: {error}") from error
@@ -73,34 +71,31 @@ def _stored(model: TransformerBridge) -> Weights:
             f"d_model {cfg.d_model} do not go with W_Q of shape {tuple(query.shape)}, W_K of {tuple(key.shape)}"
         )
     if hasattr(model, "project_in"):  # an OPT whose embedding is narrower than its stream
-        embed = embed @ _at_least_single(model.project_in.weight).mT
-        unembed = _at_least_single(model.project_out.weight).mT @ unembed
+        embed = embed @ at_least_single(model.project_in.weight).mT
+        unembed = at_least_single(model.project_out.weight).mT @ unembed
     key, value = (w.repeat_interleave(cfg.n_heads // w.shape[1], 1) for w in (key, value))
     scale = torch.tensor(attention_scales(model), dtype=query.dtype, device=query.device)
     return Weights(embed, query, key, value, out, unembed, scale, cfg.d_model)
 
 
 def _require_foldable(model: TransformerBridge) -> None:
-    kind, config = kind_of(model), getattr(model.original_model, "config", None)
+    kind = kind_of(model)
     if kind not in FOLDABLE:
         raise ValueError(f"fold=True is not for a {kind}, whose norms are not known here: use fold=False")
-    for option, value in _NORMED_STREAM.items():
-        if getattr(config, option, None) is value:
-            raise ValueError(
-                f"fold=True is not for a {kind} with {option}={value}, whose stream itself is normed: use fold=False"
-            )
+    if (option := norm_in_stream(model)) is not None:
+        raise ValueError(f"fold=True is not for a {kind} with {option}, whose stream itself is normed: use fold=False")
 
 
 def _folded(model: TransformerBridge, stored: Weights) -> Weights:
     blocks, attentions = model.blocks, [block.attn for block in model.blocks]
-    before = [_norm(block, "ln1") for block in blocks]
-    final, embedded = _norm(model, "ln_final"), _norm(model, "embed_ln")
-    of_embedding, of_addition, of_logits = _factors(model)
+    before = [norm_at(block, "ln1") for block in blocks]
+    final, embedded = norm_at(model, "ln_final"), norm_at(model, "embed_ln")
+    of_embedding, of_addition, of_logits = factors(model)
 
     query, key, value = (_stack(_reading, before, w) for w in (stored.query, stored.key, stored.value))
-    query = _stack(_writing, [_norm(attention, "q_norm") for attention in attentions], query)
-    key = _stack(_writing, [_norm(attention, "k_norm") for attention in attentions], key)
-    out = _stack(_writing, [_norm(block, "ln1_post") for block in blocks], stored.out) * of_addition
+    query = _stack(_writing, [norm_at(attention, "q_norm") for attention in attentions], query)
+    key = _stack(_writing, [norm_at(attention, "k_norm") for attention in attentions], key)
+    out = _stack(_writing, [norm_at(block, "ln1_post") for block in blocks], stored.out) * of_addition
     embed = _writing(embedded, stored.embed * of_embedding)
     unembed = _reading(final, stored.unembed) * of_logits
     if not (model.cfg.output_logits_soft_cap or 0) > 0:
@@ -112,38 +107,15 @@ def _folded(model: TransformerBridge, stored: Weights) -> Weights:
     return Weights(embed, query, key, value, out, unembed, stored.scale, dimensions)
 
 
-@dataclass(frozen=True)
-class _Norm:
-    """What a norm does besides its division and its bias."""
-
-    gain: Float[Tensor, "*head width"]
-    centres: bool
-
-
-def _norm(owner: nn.Module, name: str) -> _Norm | None:
-    """The norm that ``owner`` has under a name of TransformerLens, if it has one."""
-    bridge = dict(owner.named_children()).get(name)
-    if bridge is None or isinstance(bridge.original_component, nn.Identity):
-        return None
-    original = bridge.original_component
-    weight = getattr(original, "weight", None)
-    if weight is None:
-        if isinstance(original, nn.Module) and list(original.parameters()):
-            raise ValueError(f"fold=True does not know the norm {name}, a {type(original).__name__}")
-        return _Norm(torch.ones(()), not bridge.uses_rms_norm)
-    gain = _at_least_single(weight)
-    return _Norm(gain + 1 if bridge.uses_weight_offset else gain, not bridge.uses_rms_norm)
-
-
 def _stack(
-    apply: Callable[[_Norm | None, Tensor], Tensor],
-    norms: Iterable[_Norm | None],
+    apply: Callable[[Norm | None, Tensor], Tensor],
+    norms: Iterable[Norm | None],
     matrices: Float[Tensor, "layer ..."],
 ) -> Tensor:
     return torch.stack([apply(norm, w) for norm, w in zip(norms, matrices, strict=True)])
 
 
-def _reading(norm: _Norm | None, matrix: Float[Tensor, "*head d_model width"]) -> Tensor:
+def _reading(norm: Norm | None, matrix: Float[Tensor, "*head d_model width"]) -> Tensor:
     """``matrix`` behind a norm: its rows times the gain, the stream's mean removed first."""
     if norm is None:
         return matrix
@@ -151,7 +123,7 @@ def _reading(norm: _Norm | None, matrix: Float[Tensor, "*head d_model width"]) -
     return _centred(scaled, -2) if norm.centres else scaled
 
 
-def _writing(norm: _Norm | None, matrix: Float[Tensor, "*head d_in width"]) -> Tensor:
+def _writing(norm: Norm | None, matrix: Float[Tensor, "*head d_in width"]) -> Tensor:
     """``matrix`` before a norm of what it makes; the norm of queries or keys may have a gain for every head."""
     if norm is None:
         return matrix
@@ -160,24 +132,6 @@ def _writing(norm: _Norm | None, matrix: Float[Tensor, "*head d_in width"]) -> T
         return centred * norm.gain
     gains = norm.gain.reshape(-1, matrix.shape[-1])
     return centred * gains.repeat_interleave(len(matrix) // len(gains), 0)[:, None]
-
-
-def _factors(model: TransformerBridge) -> tuple[float, float, float]:
-    """What the embedding, the output of attention and the logits are multiplied by on their way."""
-    kind, config = kind_of(model), getattr(model.original_model, "config", None)
-    if config is None:
-        return 1.0, 1.0, 1.0
-    if kind == "granite":
-        return config.embedding_multiplier, config.residual_multiplier, 1 / config.logits_scaling
-    if kind.startswith("cohere"):
-        return 1.0, 1.0, config.logit_scale
-    if kind.startswith("gemma"):
-        return float(model.embed.original_component.embed_scale), 1.0, 1.0
-    return 1.0, 1.0, 1.0
-
-
-def _at_least_single(weight: Tensor) -> Tensor:
-    return weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
 
 
 def _centred(matrix: Tensor, axis: int) -> Tensor:

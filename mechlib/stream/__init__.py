@@ -22,6 +22,7 @@ layer 1   ·'__ 0.0
 ["·'__", 'main', '__']
 """
 
+from mechlib.stream.attribution import LogitAttribution, direct_logit_attribution
 from mechlib.stream.columns import PrefixInvariance, prefix_invariance, without_mask
 from mechlib.stream.entries import residual_entries
 from mechlib.stream.generation import Cache, Continuation, continue_text, extend, multiply_adds
@@ -35,11 +36,13 @@ __all__ = [
     "Continuation",
     "Lens",
     "LensResult",
+    "LogitAttribution",
     "PrefixInvariance",
     "PromptEffect",
     "TunedLens",
     "compare_prompts",
     "continue_text",
+    "direct_logit_attribution",
     "empty_prompt",
     "extend",
     "fit_tuned_lens",

@@ -44,12 +44,12 @@ def entries_of(
     mask = None if mask is None else mask[sequences]
     hooks = [(hook_name(model, entry), catch) for entry in range(model.cfg.n_layers + 1)]
     logits = run_reading(model, tokens[sequences], hooks, mask)
-    _require_direct_readout(logits, unembed(model, caught[-1][:1, first_token(mask), None]))
+    require_direct_readout(logits, unembed(model, caught[-1][:1, first_token(mask), None]))
     entries = torch.stack(caught)
     return entries if mask is None else entries.masked_fill_(~mask[..., None], torch.nan)
 
 
-def _require_direct_readout(own: Tensor, ours: Tensor) -> None:
+def require_direct_readout(own: Tensor, ours: Tensor) -> None:
     """Refuse models that do more to the last entry than norm and unembedding; rounding is far below the tolerance.
 
     Logits that are not finite have to be so in both. One wait for the device, as every pass of a loop comes here.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -13,6 +14,10 @@ Hook = Callable[..., Tensor | None]
 
 OF_LIBRARIES = ("transformer_lens", "transformers")
 """Where the hooks are from that a model sets on itself when it runs."""
+
+Sublayer = Literal["attn", "mlp"]
+NORM_BEHIND: dict[Sublayer, str] = {"attn": "ln1_post", "mlp": "ln2_post"}
+"""The norms of what attention and MLP put out, where a kind of model has them."""
 
 
 def hook_name(model: TransformerBridge, entry: int) -> str:
@@ -53,6 +58,21 @@ def mlp_output_hooks(model: TransformerBridge) -> list[str]:
         ValueError: if a layer of the model has no MLP.
     """
     return _every_layer(model, "hook_mlp_out", "no MLP")
+
+
+def position_hook(model: TransformerBridge) -> str | None:
+    """The hook at what learned positions add to the stream, ``[batch, pos, d_model]``; ``None`` if there are none."""
+    return "hook_pos_embed" if "pos_embed" in dict(model.named_children()) else None
+
+
+def output_hooks(model: TransformerBridge, sublayer: Sublayer) -> list[list[str]]:
+    """The hooks at what attention or MLP adds to the stream, ``[batch, pos, d_model]``, of every layer.
+
+    One; where a norm stands behind it two, at what goes into the norm first; none where the layer has no such part.
+    """
+    there, points = model.hook_dict, (f"{NORM_BEHIND[sublayer]}.hook_in", f"hook_{sublayer}_out")
+    layers = ([f"blocks.{layer}.{point}" for point in points] for layer in range(model.cfg.n_layers))
+    return [[name for name in names if name in there] for names in layers]
 
 
 def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:

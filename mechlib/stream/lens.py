@@ -10,7 +10,7 @@ dropped: memory does not grow with ``n_layers * d_vocab``. Only :func:`layer_log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from mechlib.bridge import TransformerBridge
 from mechlib.places import entry_names
 from mechlib.stream.entries import Mask, entries_of
 from mechlib.stream.inputs import Positions, checked_ids, checked_mask, checked_positions, checked_tokens
-from mechlib.stream.running import at_rest, few_sequences, slices
+from mechlib.stream.running import among_pads, at_rest, few_rows, few_sequences
 from mechlib.stream.summary import FIELDS, OF_TARGETS, summary
 from mechlib.stream.unembedding import at_least_single, require_own_readout, unembed
 
@@ -30,9 +30,6 @@ __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens"]
 
 Targets = Int[Tensor, "*target batch pos"] | int | None
 Lens = Callable[[Float[Tensor, "entry *rest d_model"]], Float[Tensor, "entry *rest d_model"]]
-
-ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
-"""Rows whose distributions exist together. On a CPU, few enough for them to stay in its cache."""
 
 
 @dataclass(frozen=True)
@@ -166,25 +163,15 @@ def readings(
             entries = _translated(lens, entries_of(model, tokens, mask, sequences))
             entries = entries[:, :, selected].flatten(1, 2)[:, read]
             wanted = several[:, sequences][:, :, selected].flatten(1)[:, read]
-            parts += [summary(model, entries[:, rows], wanted[:, rows], fields, top_k) for rows in _few_rows(entries)]
+            parts += [summary(model, entries[:, rows], wanted[:, rows], fields, top_k) for rows in few_rows(entries[0])]
     whole = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
     if mask is not None:
-        whole = {name: _among_pads(values, mask[:, selected].flatten()) for name, values in whole.items()}
+        whole = {name: among_pads(values, mask[:, selected].flatten()) for name, values in whole.items()}
     whole = {name: values.unflatten(1, (len(tokens), len(selected))) for name, values in whole.items()}
     nowhere = whole.pop("nowhere")
     for name in OF_TARGETS & whole.keys():
         whole[name] = whole[name].movedim(-1, 0) if getattr(targets, "ndim", 0) == 3 else whole[name][..., 0]
     return LensResult(entry_names(model.cfg.n_layers), selected, **whole), nowhere
-
-
-def _among_pads(
-    values: Shaped[Tensor, "entry token *rest"], read: Bool[Tensor, " row"]
-) -> Shaped[Tensor, "entry row *rest"]:
-    """The values of the rows that were read, in their places, between rows of NaN, -1 for ids and ranks, or false."""
-    nothing = torch.nan if values.is_floating_point() else 0 if values.dtype == torch.bool else -1
-    every = values.new_full((len(values), len(read), *values.shape[2:]), nothing)
-    every[:, read] = values
-    return every
 
 
 def layer_log_probs(
@@ -208,7 +195,7 @@ def layer_log_probs(
         for sequences in few_sequences(tokens):
             entries = _translated(lens, entries_of(model, tokens, mask, sequences)).flatten(1, 2)
             into = result[:, sequences].view(*entries.shape[:2], -1)
-            for rows in _few_rows(entries):
+            for rows in few_rows(entries[0]):
                 for entry in range(len(entries)):
                     into[entry, rows] = unembed(model, entries[entry, rows]).log_softmax(-1)
     return result
@@ -221,10 +208,6 @@ def _translated(lens: Lens | None, entries: Tensor) -> Tensor:
     if translated.shape != entries.shape:
         raise ValueError(f"the lens turned entries of shape {tuple(entries.shape)} into {tuple(translated.shape)}")
     return translated
-
-
-def _few_rows(entries: Float[Tensor, "entry row d_model"]) -> Iterator[slice]:
-    return slices(entries.shape[1], ROWS_AT_ONCE.get(entries.device.type, ROWS_AT_ONCE["cuda"]))
 
 
 def _checked_fields(fields: Collection[str] | None, *, with_targets: bool) -> frozenset[str]:

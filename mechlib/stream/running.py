@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
@@ -14,6 +14,8 @@ from mechlib.stream.hooks import Hook, hook_name
 
 TOKENS_AT_ONCE = 512
 """Tokens of one forward pass: whole sequences, at least one."""
+ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
+"""Rows whose distributions exist together. On a CPU, few enough for them to stay in its cache."""
 
 
 @contextmanager
@@ -78,6 +80,21 @@ def few_sequences(tokens: Int[Tensor, "batch pos"], at_once: int | None = None) 
     return slices(len(tokens), max(1, (at_once or TOKENS_AT_ONCE) // tokens.shape[1]))
 
 
+def few_rows(rows: Shaped[Tensor, "row ..."]) -> Iterator[slice]:
+    """Slices of the rows whose logits are made together (``ROWS_AT_ONCE``)."""
+    return slices(len(rows), ROWS_AT_ONCE.get(rows.device.type, ROWS_AT_ONCE["cuda"]))
+
+
 def slices(n: int, step: int) -> Iterator[slice]:
     """``range(n)`` in pieces of ``step``; the last may be shorter."""
     return (slice(start, start + step) for start in range(0, n, step))
+
+
+def among_pads(
+    values: Shaped[Tensor, "entry token *rest"], read: Bool[Tensor, " row"]
+) -> Shaped[Tensor, "entry row *rest"]:
+    """The values of the rows that were read, in their places, between rows of NaN, -1 for ids and ranks, or false."""
+    nothing = torch.nan if values.is_floating_point() else 0 if values.dtype == torch.bool else -1
+    every = values.new_full((len(values), len(read), *values.shape[2:]), nothing)
+    every[:, read] = values
+    return every

@@ -32,12 +32,28 @@ def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"])
 
 
 def unembed(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
-    rows = residual.reshape(1, -1, residual.shape[-1])
-    normed = model.ln_final(rows)
-    if hasattr(model, "project_out"):  # an OPT whose embedding is narrower than its stream
-        normed = model.project_out(normed)
-    logits = model.adapter.apply_output_logits_transform(model.unembed(normed))
-    return logits.to(at_least_single(logits.dtype)).reshape(*residual.shape[:-1], -1)
+    logits = transformed(model, raw_logits(model, final_norm(model, residual)))
+    return logits.to(at_least_single(logits.dtype))
+
+
+def final_norm(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_model"]:
+    return model.ln_final(residual.reshape(1, -1, residual.shape[-1])).reshape(residual.shape)
+
+
+def raw_logits(model: TransformerBridge, normed: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
+    """The logits before the model multiplies or caps them: affine in ``normed``."""
+    rows = projected(model, normed.reshape(1, -1, normed.shape[-1]))
+    return model.unembed(rows).reshape(*normed.shape[:-1], -1)
+
+
+def projected(model: TransformerBridge, normed: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest width"]:
+    """What the unembedding takes: less in an OPT whose embedding is narrower than its stream."""
+    return model.project_out(normed) if hasattr(model, "project_out") else normed
+
+
+def transformed(model: TransformerBridge, logits: Float[Tensor, "*rest"]) -> Float[Tensor, "*rest"]:
+    """What the model makes of its logits, each by itself: a multiple of them, or a value below a cap."""
+    return model.adapter.apply_output_logits_transform(logits)
 
 
 def require_own_readout(model: TransformerBridge) -> None:

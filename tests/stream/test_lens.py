@@ -35,7 +35,7 @@ def targets() -> Tensor:
 def several_chunks(monkeypatch):
     """Chunks so small that every test crosses their borders."""
     monkeypatch.setattr(running, "TOKENS_AT_ONCE", 2 * POS)
-    monkeypatch.setattr(lens_module, "ROWS_AT_ONCE", {"cpu": 7, "cuda": 7})
+    monkeypatch.setattr(running, "ROWS_AT_ONCE", {"cpu": 7, "cuda": 7})
 
 
 def exact_log_probs(model: TransformerBridge, tokens: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from mechlib.bridge import Shape, TransformerBridge, from_transformers
 from mechlib.causal import ablate, run_with_edit
 from mechlib.heads import KINDS, head_scores, pattern_mask
 from mechlib.heads import scores as scores_module
-from mechlib.stream import inputs, lens, running
+from mechlib.stream import inputs, running
 from tests.models import random_native
 
 SHAPE = Shape(n_layers=2, d_model=16, n_heads=4, d_head=4, d_mlp=20, n_ctx=14, d_vocab=83)
@@ -84,7 +84,7 @@ def several_chunks(monkeypatch):
     """Chunks so small that every test crosses their borders."""
     monkeypatch.setattr(running, "TOKENS_AT_ONCE", 26)
     monkeypatch.setattr(scores_module, "TOKENS_AT_ONCE", 26)
-    monkeypatch.setattr(lens, "ROWS_AT_ONCE", {"cpu": 7, "cuda": 7})
+    monkeypatch.setattr(running, "ROWS_AT_ONCE", {"cpu": 7, "cuda": 7})
 
 
 def outputs_alone(model, alone, layer, head) -> torch.Tensor:

@@ -51,6 +51,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.layer_log_probs: [lambda m: stream.layer_log_probs(m, TOKENS)],
     stream.residual_entries: [lambda m: stream.residual_entries(m, TOKENS)],
     stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=2, rows=4, progress=False)],
+    stream.fit_jacobian_lens: [lambda m: stream.fit_jacobian_lens(m, TOKENS, skip=5, progress=False)],
     stream.direct_logit_attribution: [
         lambda m: stream.direct_logit_attribution(m, TOKENS, 3, against=5, by="component"),
         lambda m: stream.direct_logit_attribution(m, TOKENS, 3, measure="log_prob", norm="recomputed"),
@@ -118,6 +119,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: patched_run(m, site="heads"),
         lambda m: causal.activation_patching(m, TOKENS, TOKENS.flip(1), fails),
     ],
+    stream.fit_jacobian_lens: [lambda m: stream.fit_jacobian_lens(m, TOKENS, skip=8)],
     stream.direct_logit_attribution: [lambda m: stream.direct_logit_attribution(m, TOO_LONG, 3)],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),

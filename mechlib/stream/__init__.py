@@ -26,6 +26,7 @@ from mechlib.stream.attribution import LogitAttribution, direct_logit_attributio
 from mechlib.stream.columns import PrefixInvariance, prefix_invariance, without_mask
 from mechlib.stream.entries import residual_entries
 from mechlib.stream.generation import Cache, Continuation, continue_text, extend, multiply_adds
+from mechlib.stream.jacobian_lens import JacobianLens, fit_jacobian_lens
 from mechlib.stream.lens import Lens, LensResult, layer_log_probs, logit_lens
 from mechlib.stream.prompts import PromptEffect, compare_prompts, empty_prompt, prediction
 from mechlib.stream.tuned_lens import TunedLens, fit_tuned_lens
@@ -34,6 +35,7 @@ from mechlib.stream.unembedding import read_out
 __all__ = [
     "Cache",
     "Continuation",
+    "JacobianLens",
     "Lens",
     "LensResult",
     "LogitAttribution",
@@ -45,6 +47,7 @@ __all__ = [
     "direct_logit_attribution",
     "empty_prompt",
     "extend",
+    "fit_jacobian_lens",
     "fit_tuned_lens",
     "layer_log_probs",
     "logit_lens",

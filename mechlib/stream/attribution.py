@@ -16,7 +16,7 @@ Who puts ``'__`` ahead of ``None`` here, by 8.2 nats:
 ...     print(f"{label} {share:+.1f}")
 head 0.2 +2.8
 head 0.0 +2.8
-head 1.3 +2.7
+head 1.3 +2.6
 >>> print(f"{found.sum().item():.1f} {found.total.item():.1f}")
 8.2 8.2
 """

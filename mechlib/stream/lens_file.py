@@ -1,4 +1,4 @@
-"""A tuned lens as a file: tensors in the format of safetensors, and with them the model that they belong to."""
+"""A fitted lens as a file: tensors in the format of safetensors, and with them the model that they belong to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Int
@@ -21,8 +21,6 @@ from mechlib.stream.entries import Mask
 
 __all__ = ["Origin", "read", "refuse_other_model", "write"]
 
-KEY = "mechlib.TunedLens"
-"""Of the metadata, which are one JSON text."""
 VERSION = 1
 
 
@@ -38,14 +36,10 @@ class Origin:
     """The sha256 of the token ids at the positions that are no pads, row by row."""
     n_tokens: int
     """How many they are."""
-    steps: int
-    rows: int
-    learning_rate: float
-    seed: int
 
     @classmethod
-    def of(cls, model: TransformerBridge, tokens: Int[Tensor, "batch pos"], attention_mask: Mask, **how: Any) -> Origin:
-        """That of a lens fitted to the model on these tokens, with the settings of ``fit_tuned_lens``."""
+    def of(cls, model: TransformerBridge, tokens: Int[Tensor, "batch pos"], attention_mask: Mask, **how: Any) -> Self:
+        """That of a lens fitted to the model on these tokens, with the settings of its kind of lens."""
         mask = torch.ones_like(tokens) if attention_mask is None else torch.as_tensor(attention_mask)
         rows = [row[kept] for row, kept in zip(tokens.cpu(), mask.cpu().bool(), strict=True)]
         digest = hashlib.sha256()
@@ -54,16 +48,16 @@ class Origin:
         return cls(_name(model), weights_digest(model), digest.hexdigest(), sum(map(len, rows)), **how)
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], origin: Origin) -> None:
-    """Write the file, whole or not at all."""
+def write(path: Path, kind: str, tensors: Mapping[str, Tensor], origin: Origin) -> None:
+    """Write the file of a ``kind`` of lens, whole or not at all. The metadata are one JSON text."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = {"version": VERSION, "origin": asdict(origin), "sha256": _digest(held, asdict(origin))}
     with written_whole(path) as stream:
-        stream.write(save(held, {KEY: json.dumps(facts, sort_keys=True)}))
+        stream.write(save(held, {_key(kind): json.dumps(facts, sort_keys=True)}))
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], Origin]:
-    """What was written.
+def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the facts of the origin that were written.
 
     Raises:
         ValueError: if the file is damaged, cut short, of another format or of a later version; it is named.
@@ -73,12 +67,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], Origin]:
     try:
         with safe_open(path, "pt") as file:
             metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(metadata.get(KEY, "null"))
+        facts = json.loads(metadata.get(_key(kind), "null"))
     except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged, or no file of safetensors ({error}); nothing was loaded") from error
     if not isinstance(facts, dict) or "version" not in facts:
         held = ", ".join(sorted(tensors)[:3]) or "nothing"
-        raise ValueError(f"{path} is a file of safetensors that TunedLens.save did not write: it holds {held}")
+        raise ValueError(f"{path} is a file of safetensors that {kind}.save did not write: it holds {held}")
     if facts["version"] != VERSION:
         raise ValueError(f"{path} has version {facts['version']} of the format; this mechlib reads version {VERSION}")
     if (found := _digest(tensors, facts.get("origin"))) != facts.get("sha256"):
@@ -87,7 +81,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Origin]:
             f"{path} is damaged: what it holds has sha256 {found[:12]}..., and {told[:12]}... was written; nothing was "
             "loaded"
         )
-    return tensors, Origin(**facts["origin"])
+    return tensors, facts["origin"]
 
 
 def refuse_other_model(path: Path, origin: Origin, model: TransformerBridge) -> None:
@@ -98,10 +92,14 @@ def refuse_other_model(path: Path, origin: Origin, model: TransformerBridge) -> 
     """
     if (found := weights_digest(model)) != origin.weights:
         raise ValueError(
-            f"{path} holds a tuned lens of {origin.model!r} with weights {origin.weights[:12]}..., and the model given "
+            f"{path} holds a lens of {origin.model!r} with weights {origin.weights[:12]}..., and the model given "
             f"is {_name(model)!r} with weights {found[:12]}...: a lens reads the weights that it was fitted to, at "
             "their step and in their precision"
         )
+
+
+def _key(kind: str) -> str:
+    return f"mechlib.{kind}"
 
 
 def _name(model: TransformerBridge) -> str:

@@ -10,33 +10,43 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import trange
 
-from mechlib.bridge import TransformerBridge, require_bridge
+from mechlib.bridge import TransformerBridge
 from mechlib.stream.entries import Mask, residual_entries
+from mechlib.stream.fitted_lens import FittedLens
 from mechlib.stream.inputs import checked_tokens
 from mechlib.stream.lens import LensResult, logit_lens, readings
-from mechlib.stream.lens_file import Origin, read, refuse_other_model, write
+from mechlib.stream.lens_file import Origin
 from mechlib.stream.unembedding import read_out
 
 __all__ = ["TunedLens", "fit_tuned_lens"]
 
-TENSORS = ("weight", "bias", "kl_before", "kl_after")
-"""The fields of a lens that are tensors."""
+
+@dataclass(frozen=True)
+class TunedOrigin(Origin):
+    """What a tuned lens was fitted to, and with which settings of :func:`fit_tuned_lens`."""
+
+    steps: int
+    rows: int
+    learning_rate: float
+    seed: int
 
 
 @dataclass(frozen=True)
-class TunedLens:
+class TunedLens(FittedLens):
     """One affine map for every residual stream entry but the last, which is left as it is, to the bit.
 
     Called on entries ``[entry, ..., d_model]`` it gives translated entries of the same shape, so it is an argument of
     ``logit_lens(..., lens=tuned)``.
     """
+
+    TENSORS = ("weight", "bias", "kl_before", "kl_after")
+    ORIGIN = TunedOrigin
 
     weight: Float[Tensor, "layer d_model d_model"]
     """``A``, ``[layer, out, in]``, for the entries before each of the ``n_layers`` layers; zero is the identity."""
@@ -46,49 +56,12 @@ class TunedLens:
     """KL(final || entry) of the logit lens on the training tokens, mean in nats, ``[layer]``."""
     kl_after: Float[Tensor, " layer"]
     """The same through this lens, ``[layer]``; never above ``kl_before``."""
-    origin: Origin | None = None
+    origin: TunedOrigin | None = None
     """What it was fitted to; None for a lens made by hand."""
 
-    def __call__(self, entries: Float[Tensor, "entry *rest d_model"]) -> Float[Tensor, "entry *rest d_model"]:
-        """The translated entries, in the precision of ``entries``; a half-precision stream is translated in single.
-
-        Raises:
-            ValueError: if ``entries`` has another number of entries or another ``d_model`` than the lens.
-        """
-        n_layers, d_model = self.bias.shape
-        if entries.dim() < 2 or (len(entries), entries.shape[-1]) != (n_layers + 1, d_model):
-            raise ValueError(
-                f"this lens takes entries of shape [{n_layers + 1}, ..., {d_model}], not {list(entries.shape)}"
-            )
-        return torch.cat([_affine(self.weight, self.bias, entries[:-1]), entries[-1:]])
-
-    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Write the lens to a file of safetensors, with its origin and a checksum; the file is whole or not there.
-
-        Raises:
-            FileExistsError: if there is a file of that name, unless ``overwrite``.
-            ValueError: if the lens was made by hand, so that there is no model to which it belongs.
-        """
-        if self.origin is None:
-            raise ValueError("this lens has no origin: it was not fitted by fit_tuned_lens, and belongs to no model")
-        if not overwrite and Path(path).exists():
-            raise FileExistsError(f"{path} is there already: overwrite=True replaces it")
-        write(Path(path), {name: getattr(self, name) for name in TENSORS}, self.origin)
-
-    @classmethod
-    def load(cls, path: Path | str, model: TransformerBridge) -> TunedLens:
-        """The lens that was saved, on the device of the model that it was fitted to.
-
-        Raises:
-            ValueError: if the model has other weights (the names and digests of both are given); or if the file is
-                damaged, cut short, or was not written by :meth:`save`.
-            OSError: if it cannot be opened.
-        """
-        require_bridge(model)
-        tensors, origin = read(Path(path))
-        refuse_other_model(Path(path), origin, model)
-        device = next(model.parameters()).device
-        return cls(**{name: tensors[name].to(device) for name in TENSORS}, origin=origin)
+    def translated(self, entries: Float[Tensor, "layer row d_model"]) -> Float[Tensor, "layer row d_model"]:
+        """``x + A x + b``."""
+        return _affine(self.weight, self.bias, entries)
 
 
 @torch.enable_grad()
@@ -141,7 +114,9 @@ def fit_tuned_lens(
         weight.grad, bias.grad = (gradient / rows for gradient in torch.autograd.grad(loss, (weight, bias)))
         optimiser.step()
         schedule.step()
-    origin = Origin.of(model, tokens, attention_mask, steps=steps, rows=rows, learning_rate=learning_rate, seed=seed)
+    origin = TunedOrigin.of(
+        model, tokens, attention_mask, steps=steps, rows=rows, learning_rate=learning_rate, seed=seed
+    )
     lens = TunedLens(weight.detach(), bias.detach(), before, before, origin)
     after = _mean_kl(readings(model, tokens, fields=["kl_to_final"], lens=lens, attention_mask=attention_mask)[0])
     return _kept_where_better(lens, after)
@@ -154,7 +129,7 @@ def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entri
     """
     with torch.no_grad():
         final = read_out(model, entries[-1]).softmax(-1)
-    log_probs = read_out(model, _affine(weight, bias, entries[:-1])).log_softmax(-1)
+    log_probs = read_out(model, _affine(weight, bias, entries[:-1]).to(entries.dtype)).log_softmax(-1)
     return -torch.einsum("rv,lrv->", final, log_probs.where(final > 0, 0.0))
 
 
@@ -181,8 +156,7 @@ def _mean_kl(result: LensResult) -> Float[Tensor, " layer"]:
     return kl[:-1].mean((1, 2)) if read.all() else kl[:-1, read].mean(1)
 
 
-def _affine(weight: Tensor, bias: Tensor, entries: Tensor) -> Tensor:
-    """``x + A x + b`` for every entry, ``[layer, ..., d_model]``."""
-    rows = entries.flatten(1, -2).to(torch.promote_types(entries.dtype, weight.dtype))
-    translated = torch.baddbmm(rows + bias[:, None], rows, weight.mT.to(rows.dtype))
-    return translated.to(entries.dtype).view_as(entries)
+def _affine(weight: Tensor, bias: Tensor, rows: Float[Tensor, "layer row d_model"]) -> Tensor:
+    """``x + A x + b`` for every entry, in single precision at least."""
+    rows = rows.to(torch.promote_types(rows.dtype, weight.dtype))
+    return torch.baddbmm(rows + bias[:, None], rows, weight.mT.to(rows.dtype))

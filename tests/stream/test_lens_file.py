@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mechlib.bridge import Shape, TransformerBridge, native, weights_digest
-from mechlib.stream import TunedLens, fit_tuned_lens, lens_file, logit_lens
+from mechlib.stream import JacobianLens, TunedLens, fit_jacobian_lens, fit_tuned_lens, logit_lens
+from mechlib.stream.tuned_lens import TunedOrigin
 from tests.models import random_weights
 
 SMALL = Shape(n_layers=2, d_model=16, n_heads=2, d_head=8, d_mlp=32, n_ctx=12, d_vocab=30)
@@ -49,10 +50,10 @@ def test_a_lens_says_what_it_was_fitted_to(lens, tokens):
     assert (origin.steps, origin.rows, origin.learning_rate, origin.seed) == (20, 256, 3e-3, 0)
     mask = torch.ones(12, 12, dtype=torch.bool)
     mask[3, 7:] = False
-    masked = lens_file.Origin.of(model(), tokens, mask, steps=1, rows=1, learning_rate=0.1, seed=0)
+    masked = TunedOrigin.of(model(), tokens, mask, steps=1, rows=1, learning_rate=0.1, seed=0)
     other = torch.where(mask, tokens, (tokens + 1) % 30)
     assert masked.n_tokens == 139 and masked.tokens != origin.tokens
-    assert masked.tokens == lens_file.Origin.of(model(), other, mask, steps=1, rows=1, learning_rate=0.1, seed=0).tokens
+    assert masked.tokens == TunedOrigin.of(model(), other, mask, steps=1, rows=1, learning_rate=0.1, seed=0).tokens
 
 
 def test_another_model_is_refused_by_both_names(path, lens):
@@ -91,7 +92,7 @@ def test_files_of_others_are_named(tmp_path, path):
     (tmp_path / "notes.txt").write_text("a lens, I think")
     with pytest.raises(ValueError, match=r"notes\.txt is damaged, or no file of safetensors"):
         TunedLens.load(tmp_path / "notes.txt", model())
-    save_file(load_file(path), tmp_path / "later.safetensors", {lens_file.KEY: json.dumps({"version": 2})})
+    save_file(load_file(path), tmp_path / "later.safetensors", {"mechlib.TunedLens": json.dumps({"version": 2})})
     with pytest.raises(ValueError, match="has version 2 of the format; this mechlib reads version 1"):
         TunedLens.load(tmp_path / "later.safetensors", model())
     with pytest.raises(FileNotFoundError):
@@ -104,6 +105,24 @@ def test_what_is_there_is_replaced_only_if_that_is_said(path, lens):
         lens.save(path)
     lens.save(path, overwrite=True)
     assert path.read_bytes() == before, "the same lens is the same bytes"
+
+
+def test_a_jacobian_lens_is_kept_in_the_same_way(tmp_path, tokens, path):
+    lens = fit_jacobian_lens(model(), tokens, skip=2, progress=False)
+    lens.save(tmp_path / "jacobian.safetensors")
+    found = JacobianLens.load(tmp_path / "jacobian.safetensors", model())
+    assert torch.equal(found.weight, lens.weight) and found.origin == lens.origin
+    assert (found.origin.model, found.origin.n_rows, found.origin.skip) == ("small", 12, 2)
+    with pytest.raises(ValueError, match="holds a lens of 'small'"):
+        JacobianLens.load(tmp_path / "jacobian.safetensors", model(seed=4))
+    with pytest.raises(
+        ValueError, match=r"small\.safetensors is a file of safetensors that JacobianLens\.save did not"
+    ):
+        JacobianLens.load(path, model())
+    with pytest.raises(
+        ValueError, match=r"jacobian\.safetensors is a file of safetensors that TunedLens\.save did not"
+    ):
+        TunedLens.load(tmp_path / "jacobian.safetensors", model())
 
 
 def test_a_lens_made_by_hand_belongs_to_no_model(tmp_path):

@@ -72,7 +72,7 @@ PROMPTS = {"icl/prompts.py: require_prompts": 1}
 """Whether the inputs are finite: once a call."""
 WAITS = {
     "lens": {
-        "stream/entries.py: _require_direct_readout": ROWS,  # once a pass: whether the lens fits the model
+        "stream/entries.py: require_direct_readout": ROWS,  # once a pass: whether the lens fits the model
         "stream/summary.py: summary": ROWS,  # once a pass of up to 1024 positions: whether a token is ruled out
         "stream/lens.py: logit_lens": 1,
     },

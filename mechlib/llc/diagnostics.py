@@ -14,6 +14,7 @@ from mechlib.llc.chains import diverged, drift
 from mechlib.llc.posterior import Start
 from mechlib.llc.precision import Precision
 from mechlib.llc.result import LLCResult, LLCWarning
+from mechlib.llc.soundness import SLOPE_LIMIT
 
 __all__ = [
     "CODES",
@@ -62,9 +63,6 @@ DRIFT_CHANCE = 1e-4
 
 ROUNDING_LIMIT, SWALLOWED_LIMIT = 0.5, 0.02
 """The most that rounding may do: move the estimate, in standard errors, and add to the noise of a step."""
-
-SLOPE_LIMIT = 0.2
-"""Slopes that autograd has wrong by a larger share are warned of."""
 
 
 @dataclass(frozen=True)
@@ -248,10 +246,12 @@ def about_precision(seen: Precision, nbeta: float, llc: float, std_error: float,
 def about_model(start: Start, layers: Sequence[str]) -> Found:
     """What is wrong with the loss, and ``eval_mode`` for the layers that :func:`mode_layers` found."""
     if start.sound.slope_error > SLOPE_LIMIT:
+        along = ", ".join(map(repr, start.sound.wrong[:3])) + (" ..." if len(start.sound.wrong) > 3 else "")
         yield (
             "wrong_gradient",
-            f"near w*, slopes of the loss differ by {start.sound.slope_error:.0%} from those that autograd claims: a "
-            "part of the loss is computed without gradients (.detach(), torch.no_grad(), a straight-through estimator)",
+            f"near w*, slopes of the loss differ by {start.sound.slope_error:.0%} from those that autograd claims"
+            f"{f', along {along}' if along else ''}: a part of the loss is computed without gradients (.detach(), "
+            "torch.no_grad(), a straight-through estimator)",
         )
     if start.sound.coupled:
         norms = ", ".join(start.sound.batch_norms[:3]) or "something that is computed over the batch"

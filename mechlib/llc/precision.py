@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 
 from mechlib.llc.surface import Batch, Surface
 
-__all__ = ["Doubled", "Precision", "in_double", "precision"]
+__all__ = ["Doubled", "Precision", "gradient_in_double", "in_double", "precision"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Doubled(TorchDispatchMode):
     """Inside, every operation takes, makes and gives double precision where it is written for less.
 
     So a model and a loss of any kind are computed in double precision as they stand, with the tensors that they hold.
-    What is written into a tensor from outside is rounded as ever. For use without gradients.
+    What is written into a tensor from outside is rounded as ever.
     """
 
     def __torch_dispatch__(
@@ -71,6 +71,18 @@ def in_double(surface: Surface, row: Float[Tensor, " param"], batch: Batch) -> F
     try:
         with torch.no_grad(), Doubled():
             return surface.per_sample(row.double(), batch)
+    except Exception:  # whatever cannot be computed in another precision
+        return None
+
+
+def gradient_in_double(
+    surface: Surface, row: Float[Tensor, " param"], batch: Batch
+) -> Float64[Tensor, " param"] | None:
+    """The gradient of the mean loss at one point in double precision; None where it cannot be had so."""
+    try:
+        with torch.enable_grad(), Doubled():
+            w = row.detach().double().requires_grad_()
+            return torch.autograd.grad(surface.per_sample(w, batch).mean(), w, materialize_grads=True)[0]
     except Exception:  # whatever cannot be computed in another precision
         return None
 

@@ -3,24 +3,32 @@
 A gradient can be lost where the loss is not: under ``torch.no_grad()``, behind ``.detach()``, or where a module makes
 new parameters of the weights it is handed (a slice of an ``nn.ParameterList`` does). The chains then drift as if those
 weights had no loss. A loss that calls another model than ``f`` moves with nothing. And a batch norm without running
-statistics gives a sample another loss in another batch. All of it is looked for before the chains start, a little away
-from w*, where a gradient may be zero by right, and on one batch.
+statistics gives a sample another loss in another batch. All of it is looked for before the chains start, on one batch
+and a little away from w*, where a gradient may be zero by right: in double precision, where a saturated unit has a
+small gradient and not none, and of a loss that throws torch's coins with the same coins each time.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from mechlib.llc.coins import own_coins
 from mechlib.llc.flat import FlatModel
-from mechlib.llc.precision import in_double
+from mechlib.llc.precision import gradient_in_double, in_double
 from mechlib.llc.surface import Batch, Surface, checked_losses
 
-__all__ = ["Soundness", "soundness"]
+__all__ = ["SLOPE_LIMIT", "Soundness", "soundness"]
+
+SLOPE_LIMIT = 0.05
+"""Slopes that autograd has wrong by a larger share are warned of."""
 
 AWAY, FAR = 0.01, (1.0, 10.0)
 """How far from w* it is looked, in units of each parameter's root mean square; and how far at last for any change."""
@@ -42,6 +50,8 @@ class Soundness:
     slope_error: float = 0.0
     """How far the slopes that autograd claims are from those of the loss, as a share of them: root mean square over
     random directions; 0 where it cannot be told."""
+    wrong: tuple[str, ...] = ()
+    """The parameters along which that is more than :data:`SLOPE_LIMIT`, if it is so along all together."""
     coupled: bool = False
     """Whether the mean loss of a batch is another than that of its parts."""
     batch_norms: tuple[str, ...] = ()
@@ -60,36 +70,95 @@ class _Calls:
 
 
 def soundness(surface: Surface, batch: Batch, *, whole: bool, random: bool) -> Soundness:
-    """Look at the loss and its gradient on one batch; costs two gradients and some 20 losses in double precision.
+    """Look at the loss and its gradient on one batch; costs some five gradients and 20 losses in double precision.
 
     Args:
         surface: of the strategy ``"serial"``.
         whole: whether the batch is all there is.
-        random: whether the loss throws coins: then numbers are not compared.
+        random: whether the loss throws coins: where they are not torch's own, numbers are not compared.
 
     Raises:
         ValueError: if the loss does not depend on the free weights; or does, but not in the eyes of autograd, for all
-            of them or for some parameters, which are named; or if it is the same on another batch.
+            of them or for all or some weights of a parameter, which is named; or if it is the same on another batch.
     """
     losses, calls = _watched(surface, batch)
     if not calls.called:
         raise ValueError(f"loss_fn never called f, so its loss is the same wherever the chains are. {RIGHT}")
     if not losses.requires_grad:
         _refuse(surface, batch, calls)
-    if random:
+    near = _Near(surface, batch)
+    if random and not near.repeats():
         return Soundness()
-    here = _moved(surface.flat, AWAY)
-    gradient = surface.loss_and_grad(here[None], batch)[1][0]
-    _refuse_lost_parts(surface, batch, here, gradient)
+    _refuse_lost_parts(near)
+    slope_error = near.slope_error(*_directions(surface.flat, DIRECTIONS))
     return Soundness(
-        slope_error=_slope_error(surface, here, gradient, batch),
-        coupled=_coupled(surface, here, batch, whole=whole),
+        slope_error=slope_error,
+        wrong=_wrong(near) if slope_error > SLOPE_LIMIT else (),
+        coupled=not random and _coupled(surface, near.here, batch, whole=whole),
         batch_norms=tuple(
             f"{type(module).__name__} {name!r} without running statistics"
             for name, module in surface.flat.structure.named_modules()
             if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is None
         ),
     )
+
+
+class _Near:
+    """The loss and its gradients near ``here``, a place a little away from w*; torch's coins are the same each time."""
+
+    def __init__(self, surface: Surface, batch: Batch):
+        self.surface, self.batch, self.flat = surface, batch, surface.flat
+        self.here = _moved(surface.flat, AWAY)
+        self._exact = self.losses(self.here.double())
+        with self._coins():
+            self._gradient: Float[Tensor, " param"] = surface.loss_and_grad(self.here[None], batch)[1][0]
+
+    def repeats(self) -> bool:
+        """Whether the losses here are the same when they are asked for once more."""
+        again = self.losses(self.here.double())
+        return self._exact is not None and again is not None and torch.equal(self._exact, again)
+
+    def losses(self, row: Float64[Tensor, " param"]) -> Float64[Tensor, " sample"] | None:
+        """Those of the samples in double precision; None where they cannot be had so."""
+        with self._coins():
+            return in_double(self.surface, row, self.batch)
+
+    def gradient(self, row: Float64[Tensor, " param"]) -> Float64[Tensor, " param"]:
+        """In double precision; where it cannot be had so, in that of the chains."""
+        with self._coins():
+            found = gradient_in_double(self.surface, row, self.batch)
+            return self.surface.loss_and_grad(row.to(self.here)[None], self.batch)[1][0] if found is None else found
+
+    def slope(self, along: Float64[Tensor, " param"]) -> float:
+        """That of the loss along a direction, from losses on both sides; NaN where they cannot be had."""
+        ahead, behind = (self.losses(self.here.double() + sign * STEP * along) for sign in (1, -1))
+        return math.nan if ahead is None or behind is None else float((ahead - behind).mean()) / (2 * STEP)
+
+    def felt(self, along: Float64[Tensor, " param"]) -> bool:
+        """Whether the loss has a slope along a direction of which autograd has nothing on either side.
+
+        Where there is a kink between the sides, it has something on one of them.
+        """
+        slope = self.slope(along)
+        if self._exact is None or not abs(slope) > UNIT * float(self._exact.abs().mean()) / (2 * STEP):
+            return False
+        sides = (self.gradient(self.here.double() + sign * STEP * along).double() for sign in (1, -1))
+        return abs(sum(float(side @ along) for side in sides) / 2) < 0.1 * abs(slope)
+
+    def slope_error(self, *directions: Float64[Tensor, " param"]) -> float:
+        """How far the slopes that the chains' gradient claims are from those of the loss, as a share of them."""
+        if self._exact is None:
+            return 0.0
+        true = torch.tensor([self.slope(along) for along in directions])
+        claimed = torch.tensor([float(self._gradient.double() @ along) for along in directions])
+        size = torch.maximum(true.norm(), claimed.norm())
+        with self._coins(), torch.no_grad():
+            rounded = (self.surface.per_sample(self.here, self.batch) - self._exact).norm()
+        sure = rounded <= 0.01 * self._exact.norm() and bool(torch.isfinite(size))
+        return float((true - claimed).norm() / size) if sure and size > LEAST * self._exact.abs().mean() else 0.0
+
+    def _coins(self) -> AbstractContextManager[None]:
+        return own_coins(0, self.flat.device)
 
 
 def _watched(surface: Surface, batch: Batch) -> tuple[Float64[Tensor, " sample"], _Calls]:
@@ -129,56 +198,30 @@ def _is_idle(surface: Surface, here: Float[Tensor, " param"], batch: Batch) -> b
     return all(torch.equal(first, other) for other in others)
 
 
-def _refuse_lost_parts(
-    surface: Surface, batch: Batch, here: Float[Tensor, " param"], gradient: Float[Tensor, " param"]
-) -> None:
-    """Whether parameters whose gradient is zero throughout are felt by the loss all the same."""
-    flat = surface.flat
-    still = [i for i, part in enumerate(gradient.split(flat.sizes)) if not bool(part.any())]
-    if not still:
+def _refuse_lost_parts(near: _Near) -> None:
+    """Whether weights whose gradient is zero are felt by the loss all the same."""
+    flat = near.flat
+    still: Bool[Tensor, " param"] = near.gradient(near.here.double()) == 0
+    if not bool(still.any()):
         return
-    if len(still) == len(flat.names) and _is_idle(surface, here, batch):
+    if bool(still.all()) and _is_idle(near.surface, near.here, near.batch):
         raise ValueError(_idle(flat))
-    along = _directions(flat, 1)[0]
-    lost = [i for i in still if _lost(surface, batch, here, _only(flat, along, i), i)]
+    along = _directions(flat, 1)[0] * still
+    if not near.felt(along):
+        return
+    lost = [name for i, name in enumerate(flat.names) if near.felt(_only(flat, along, i))]
     if lost:
-        shown = ", ".join(repr(flat.names[i]) for i in lost[:3]) + (" ..." if len(lost) > 3 else "")
         raise ValueError(
-            f"the loss moves with {shown}, and autograd gives no gradient there: the weights are cut off on the way "
-            "(.detach(), .data, torch.no_grad(), a new nn.Parameter, or a slice of an nn.ParameterList: index it or "
-            "iterate over it instead). Mend that, or leave them out with params=[...]"
+            f"the loss moves with {_shown(lost)}, and autograd gives no gradient there: the weights, or some of them, "
+            "are cut off on the way (.detach(), .data, torch.no_grad(), a new nn.Parameter, or a slice of an "
+            "nn.ParameterList: index it or iterate over it instead). Mend that, or leave them out with params=[...]"
         )
 
 
-def _lost(surface: Surface, batch: Batch, here: Tensor, along: Float64[Tensor, " param"], piece: int) -> bool:
-    """Whether the loss has a slope along a direction in one parameter, and still no gradient a little along it."""
-    ahead, behind = (in_double(surface, here.double() + sign * STEP * along, batch) for sign in (1, -1))
-    if ahead is None or behind is None or not (ahead - behind).mean().abs() > UNIT * ahead.abs().mean():
-        return False
-    gradient = surface.loss_and_grad((here + STEP * along).to(here)[None], batch)[1][0]
-    return not bool(gradient.split(surface.flat.sizes)[piece].any())
-
-
-def _slope_error(
-    surface: Surface, here: Float[Tensor, " param"], gradient: Float[Tensor, " param"], batch: Batch
-) -> float:
-    exact = in_double(surface, here, batch)
-    if exact is None:
-        return 0.0
-    with torch.no_grad():
-        rounded = (surface.per_sample(here, batch) - exact).norm()
-    slopes = []
-    for along in _directions(surface.flat, DIRECTIONS):
-        ahead, behind = (in_double(surface, here.double() + sign * STEP * along, batch) for sign in (1, -1))
-        if ahead is None or behind is None:
-            return 0.0
-        slopes.append(torch.stack([(ahead - behind).mean() / (2 * STEP), gradient.double() @ along]))
-    true, claimed = torch.stack(slopes, 1)
-    size = torch.maximum(true.norm(), claimed.norm())
-    told = size > LEAST * exact.abs().mean() and bool(torch.isfinite(size)) and rounded <= 0.01 * exact.norm()
-    if not told:
-        return 0.0
-    return float((true - claimed).norm() / size)
+def _wrong(near: _Near) -> tuple[str, ...]:
+    """The parameters along which the slopes that autograd claims are not those of the loss."""
+    along, names = _directions(near.flat, 1)[0], near.flat.names
+    return tuple(name for i, name in enumerate(names) if near.slope_error(_only(near.flat, along, i)) > SLOPE_LIMIT)
 
 
 def _coupled(surface: Surface, here: Float[Tensor, " param"], batch: Batch, *, whole: bool) -> bool:
@@ -233,5 +276,9 @@ def _generator(flat: FlatModel, seed: int = 0) -> torch.Generator:
 
 
 def _idle(flat: FlatModel) -> str:
-    shown = ", ".join(map(repr, flat.names[:3])) + (" ..." if len(flat.names) > 3 else "")
-    return f"the loss does not depend on the free weights ({shown}): it is the same wherever they are. {RIGHT}"
+    names = _shown(flat.names)
+    return f"the loss does not depend on the free weights ({names}): it is the same wherever they are. {RIGHT}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (" ..." if len(names) > 3 else "")

@@ -70,6 +70,19 @@ class Branches(nn.Module):
         return out
 
 
+class Rows(nn.Module):
+    """A linear map that autograd has in some of its rows only, behind dropout that is always on if told."""
+
+    def __init__(self, coins: bool = False):
+        super().__init__()
+        self.first, self.last, self.coins = nn.Linear(3, 6), nn.Linear(6, 1), coins
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.cat([self.first.weight[:2].detach(), self.first.weight[2:]])
+        hidden = torch.tanh(F.linear(x, weight, self.first.bias))
+        return self.last(F.dropout(hidden, 0.2) if self.coins else hidden)
+
+
 class Quiet(nn.Module):
     """A model that runs without gradients whatever is asked."""
 
@@ -124,6 +137,8 @@ REFUSED = {
         "'ws.1', 'ws.2', and autograd gives no gradient there.*index it or iterate over it",
     ),
     "a detached branch": (Branches(a="plain", b="detached"), squares, "moves with 'b.weight', 'b.bias', and autograd"),
+    "detached rows": (seeded(Rows), squares, "moves with 'first.weight', and autograd gives no gradient there"),
+    "detached rows, coins": (seeded(lambda: Rows(coins=True)), squares, "moves with 'first.weight', and autograd"),
 }
 
 
@@ -169,7 +184,7 @@ def test_a_gradient_that_is_wrong_in_part_is_named_and_not_verified():
         model.b.bias.mul_(0.1)
     check = verify(model, squares, (X, Y), **QUICK)
     (said,) = [warning.message for warning in check.first.warnings if warning.code == "wrong_gradient"]
-    assert "slopes of the loss differ by" in said
+    assert "slopes of the loss differ by" in said and "along 'a.weight', 'a.bias':" in said
     assert check.verdict != "agree" and "wrong_gradient" in check.doubts
 
 
@@ -220,7 +235,19 @@ def everything_squared():
 
 
 TOKENS = torch.randint(10, (16, 7), generator=torch.Generator().manual_seed(4))  # two rows of the embedding unused
+
+
+def steep(activation: type[nn.Module]) -> nn.Module:
+    """Most units are saturated, to the last digit of single precision."""
+    model = seeded(lambda: nn.Sequential(nn.Linear(3, 6), activation(), nn.Linear(6, 1)))
+    with torch.no_grad():
+        model[0].weight.mul_(40.0)
+    return model
+
+
 HEALTHY = {
+    "saturated tanh": (steep(nn.Tanh), squares, (X, Y)),
+    "saturated sigmoid": (steep(nn.Sigmoid), squares, (X[:2], Y[:2])),
     "ReLU": (MODEL, squares, (X, Y)),
     "one sample": (MODEL, squares, (X[:1], Y[:1])),
     "two samples": (MODEL, squares, (X[:2], Y[:2])),
@@ -260,9 +287,19 @@ def test_piecewise_linear_networks_of_any_weights_pass(seed):
     assert found.slope_error < 0.01 and not found.coupled
 
 
-def test_a_loss_that_throws_coins_is_not_compared_but_still_asked_for_f():
-    surface = Surface(FlatModel(MODEL), lambda f, b: F.dropout(squares(f, b)), "serial")
-    assert soundness(surface, (X, Y), whole=True, random=True) == Soundness()
+def test_a_loss_that_throws_coins_is_compared_where_they_are_torchs():
+    coins = torch.Generator().manual_seed(0)
+    for chance in (torch.rand, lambda n: torch.rand(n, generator=coins)):
+        loss = lambda f, b, chance=chance: squares(f, b) * chance(len(b[0]))  # noqa: E731
+        for model, error in ((MODEL, 0.0), (seeded(lambda: Branches(a="both")), 0.5)):
+            found = soundness(Surface(FlatModel(model), loss, "serial"), (X, Y), whole=True, random=True)
+            if chance is torch.rand:
+                assert found.slope_error == pytest.approx(error, abs=0.1) and not found.coupled
+            else:
+                assert found == Soundness()
+
+
+def test_a_loss_that_throws_coins_is_asked_for_f():
     surface = Surface(FlatModel(MODEL), lambda f, b: F.dropout(squares(MODEL, b)), "serial")
     with pytest.raises(ValueError, match=NEVER):
         soundness(surface, (X, Y), whole=True, random=True)

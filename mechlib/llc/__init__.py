@@ -10,8 +10,9 @@ Works on any ``torch.nn.Module``; knows no model of the book.
 - What they are given: :mod:`arguments` and :mod:`data` check it, :mod:`streams` reads what is too large for memory, and
   :mod:`keys` say whether it is what it was.
 - What they are made of: :mod:`flat`, :mod:`surface` and :mod:`recording` evaluate many points of a model at once,
-  :mod:`posterior` reads the loss on minibatches, :mod:`samplers` are pure steps that move the points, :mod:`run` is the
-  loop around them, :mod:`observe` what is read at each draw, and :mod:`diagnostics` judge the traces.
+  :mod:`posterior` reads the loss on minibatches, :mod:`samplers` are pure steps that move the points, :mod:`tuning` and
+  :mod:`preconditioner` find how far, :mod:`run` is the loop around them, :mod:`observe` what is read at each draw, and
+  :mod:`diagnostics` judge the traces.
 """
 
 from mechlib.llc.curvature import CurvatureTrace, curvature_trace

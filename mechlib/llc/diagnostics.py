@@ -121,8 +121,7 @@ def _chains(result: LLCResult, seen: Circumstances) -> Found:
 
 
 def _step(result: LLCResult, seen: Circumstances) -> Found:
-    steepness = result.lr * (result.nbeta * result.curvature + result.gamma)
-    limit = STEP_LIMIT[result.sampler]
+    steepness, limit = result.steepness, STEP_LIMIT[result.sampler]
     if steepness > limit or result.virial - 3 * seen.virial_error > 1.1:
         yield (
             "step_too_large",
@@ -131,7 +130,8 @@ def _step(result: LLCResult, seen: Circumstances) -> Found:
             + ("" if seen.full_batch else " or larger batches"),
         )
     if result.virial + 3 * seen.virial_error < 0.9:
-        relaxed = "" if result.gamma == 0 else f"; flat directions take some {4 / (result.lr * result.gamma):.0f} steps"
+        known = result.gamma > 0 and result.precondition is None
+        relaxed = f"; flat directions take some {4 / (result.lr * result.gamma):.0f} steps" if known else ""
         yield (
             "not_equilibrated",
             f"the virial ratio is {result.virial:.3g} where 1 is right: the chains have not spread as far as the "

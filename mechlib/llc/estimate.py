@@ -21,8 +21,9 @@ from mechlib.llc.pilot import auto_lr, curvature_met
 from mechlib.llc.posterior import EvalLoss, Posterior, at_start
 from mechlib.llc.precision import Precision, precision
 from mechlib.llc.result import LLCResult, Unreliable
-from mechlib.llc.run import Settings, run_chains
+from mechlib.llc.run import run_chains
 from mechlib.llc.samplers import SAMPLERS, gaussian
+from mechlib.llc.settings import Settings
 from mechlib.llc.summary import summarise
 from mechlib.llc.surface import LossFn, Surface, faster
 
@@ -45,6 +46,7 @@ def estimate_llc(
     burnin: int = 500,
     batch_size: int | None = None,
     sampler: Literal["lm", "sgld", "mala"] = "lm",
+    precondition: Literal["jacobi"] | None = None,
     anchor: bool = True,
     params: Params = None,
     eval_data: Data = None,
@@ -79,6 +81,10 @@ def estimate_llc(
             ``burnin``).
         batch_size: samples per step, the same for all chains; None for that of a loader, and for all of other data.
         sampler: see :mod:`mechlib.llc.samplers`.
+        precondition: ``"jacobi"``, for ``lm``: a step for each weight, learned from the chains while burning in and the
+            same for all of them from then on (:mod:`mechlib.llc.preconditioner`). Worth its time where curvatures
+            differ from weight to weight, as in layers of unequal scale; ``result.spread`` says by how much they do. The
+            burn-in is of 80 steps at least, and ``lr`` multiplies it: 1 is a step for the mean of all directions.
         anchor: with minibatches, one more point frozen at w* on the same batches is baseline and control variate
             (:mod:`mechlib.llc.posterior`). Without it the baseline is the loss of w* on the first batch.
         params: the weights that are free, by name, glob or mask (:class:`mechlib.llc.flat.FlatModel`): the
@@ -107,7 +113,7 @@ def estimate_llc(
     samples = take(data, flat.device, flat.dtype)
     others = take(eval_data, flat.device, flat.dtype, "eval_data")
     nbeta = _default_nbeta(n_samples(samples.parts)) if nbeta is None else nbeta
-    settings = Settings(sampler, nbeta, gamma, lr, chains, draws, burnin, anchor, seed, progress, on_draw)
+    settings = Settings(sampler, nbeta, gamma, lr, chains, draws, burnin, anchor, seed, progress, precondition, on_draw)
     with own_coins(settings.seed, flat.device), explained(model):
         result, circumstances = _sample(flat, loss_fn, samples, others, batch_size, strategy, settings)
     circumstances = replace(circumstances, mode_layers=mode_layers(model))
@@ -147,17 +153,20 @@ def _sample(
         return Posterior(surface, stream, start, chains=settings.chains, anchor=settings.anchor)
 
     lr = settings.lr
-    if lr == "auto":
+    if lr == "auto" or settings.precondition is not None:
         lr = auto_lr(near_w_star(pilot_batches), settings.sampler, settings.nbeta, settings.gamma, probes)
     posterior = near_w_star(batches)
     drawn = run_chains(posterior, other, settings, lr, gaussian(noise), probes)
-    curvature, seen = math.nan, Precision(flat.dtype)
+    curvature, steepest, seen = math.nan, math.nan, Precision(flat.dtype)
     if drawn.steps:
         curvature = curvature_met(posterior, drawn.w, settings.nbeta, settings.gamma, probes)
+        steepest = settings.nbeta * curvature + settings.gamma
+    if drawn.steps and drawn.tuning.scale is not None:
+        steepest = drawn.tuning.steepness(drawn.w)
     if drawn.steps and not start.random:
         read = batches if other is None else other.batches
-        seen = precision(serial, drawn.w, float(drawn.lr), next(read.chunks(chunk)), read.samples)
-    return summarise(posterior, other, drawn, settings, curvature, seen)
+        seen = precision(serial, drawn.w, drawn.tuning.step, next(read.chunks(chunk)), read.samples)
+    return summarise(posterior, other, drawn, settings, curvature, steepest, seen)
 
 
 def _eval_loss(

@@ -12,7 +12,7 @@ from torch import Tensor
 from mechlib.llc.posterior import Posterior
 from mechlib.llc.samplers import Normals, adapt, mala
 
-__all__ = ["STEP", "auto_lr", "curvature_met", "top_curvature"]
+__all__ = ["STEP", "auto_lr", "curvature_met", "steepness_met", "top_curvature"]
 
 STEP = {"lm": 1.0, "sgld": 0.1, "mala": 1.0}
 """The step that ``lr="auto"`` takes, times the largest curvature of U that the pilot met."""
@@ -61,7 +61,32 @@ def curvature_met(
     Chains that are not finite are left out; 0 if none is.
     """
     rows = posterior.with_anchor(w)
-    found = top_curvature(posterior.gradient, rows, nbeta=nbeta, gamma=gamma, normals=normals)
+    return _largest(top_curvature(posterior.gradient, rows, nbeta=nbeta, gamma=gamma, normals=normals))
+
+
+def steepness_met(
+    posterior: Posterior,
+    w: Float[Tensor, "chain param"],
+    nbeta: float,
+    gamma: float,
+    normals: Normals,
+    scale: Float[Tensor, " param"] | None = None,
+) -> float:
+    """The largest curvature of U that is met, as :func:`curvature_met` has it; or of U over w / sqrt(scale).
+
+    That is the largest eigenvalue of G^(1/2) (nbeta H + gamma) G^(1/2), with G the diagonal matrix of ``scale``.
+    """
+    if scale is None:
+        return nbeta * curvature_met(posterior, w, nbeta, gamma, normals) + gamma
+    root = scale.sqrt()
+
+    def gradient(rows: Tensor) -> Tensor:
+        return root * (nbeta * posterior.gradient(root * rows) + gamma * root * rows)
+
+    return _largest(top_curvature(gradient, posterior.with_anchor(w) / root, nbeta=1.0, gamma=0.0, normals=normals))
+
+
+def _largest(found: Float[Tensor, " row"]) -> float:
     return float(found.nan_to_num(nan=0.0, posinf=0.0).max())
 
 
@@ -74,7 +99,7 @@ def auto_lr(posterior: Posterior, sampler: str, nbeta: float, gamma: float, norm
         ValueError: if the loss is flat wherever the run came and gamma is 0, so that no step is too large.
     """
     posterior.evaluate(posterior.w)
-    steepest = nbeta * curvature_met(posterior, posterior.w, nbeta, gamma, normals) + gamma
+    steepest = steepness_met(posterior, posterior.w, nbeta, gamma, normals)
     if steepest == 0:
         raise ValueError('lr="auto" found no curvature: the loss is flat around w*, and gamma is 0')
     lr = posterior.w.new_full((1, 1), STEP["mala"] / steepest)
@@ -84,5 +109,5 @@ def auto_lr(posterior: Posterior, sampler: str, nbeta: float, gamma: float, norm
         for _ in range(STEPS):
             state, info = target(lr=lr).step(state, posterior.evaluate_again, normals)
             lr = adapt(lr, info, rate=0.3)
-        steepest = max(steepest, nbeta * curvature_met(posterior, state.w, nbeta, gamma, normals) + gamma)
+        steepest = max(steepest, steepness_met(posterior, state.w, nbeta, gamma, normals))
     return STEP[sampler] / steepest

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from mechlib.llc.samplers import Scale
 from mechlib.llc.surface import Batch, Surface
 
 __all__ = ["Doubled", "Precision", "gradient_in_double", "in_double", "precision"]
@@ -88,7 +89,11 @@ def gradient_in_double(
 
 
 def precision(
-    surface: Surface, points: Float[Tensor, "chain param"], lr: float, batch: Batch, samples: int
+    surface: Surface,
+    points: Float[Tensor, "chain param"],
+    lr: Scale,
+    batch: Batch,
+    samples: int,
 ) -> Precision:
     """What rounding does at some of the points that are finite, with steps of ``lr``.
 
@@ -134,7 +139,7 @@ def _squared_mean(errors: Float64[Tensor, " sample"], samples: int) -> float:
     return max(mean - 4 * variance * (1 / seen - 1 / samples), 0) + variance / samples
 
 
-def _swallowed(w: Float[Tensor, "point param"], lr: float) -> float:
+def _swallowed(w: Float[Tensor, "point param"], lr: Scale) -> float:
     """The share of the noise of a step that is rounding of the weights, in the mean over weights.
 
     A step adds noise of variance ``lr``; writing down where it leads, in some three roundings, adds a quarter of the

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.llc.chains import arviz
+from mechlib.llc.preconditioner import WORTHWHILE
 
 if TYPE_CHECKING:
     from arviz import InferenceData
@@ -58,7 +59,8 @@ class LLCResult:
     nbeta: float
     """The inverse temperature times the number of samples, at which the chains ran."""
     lr: float
-    """The step eps, the variance of the noise of one step; for ``mala`` with ``lr="auto"`` after adaptation."""
+    """The step eps, the variance of the noise of one step; for ``mala`` with ``lr="auto"`` after adaptation. With a
+    preconditioner, what multiplies it."""
     gamma: float
     """The precision of the Gaussian prior around w*."""
     rhat: float
@@ -72,6 +74,9 @@ class LLCResult:
     """Chains whose loss stopped being finite or left the scale of the problem."""
     curvature: float
     """The largest eigenvalue of the Hessian of L met at the chains' last places; on a minibatch if that is used."""
+    steepness: float
+    """``lr`` times the largest eigenvalue of the Hessian of U met there, in the coordinates of the preconditioner if
+    there is one: what ``lm`` can bear is below 4."""
     gamma_sensitivity: float
     """``d log llc / d log gamma = -gamma Cov(nbeta L, |w - w*|^2) / (2 llc)``: 0 when gamma does not matter, -1 when
     the prior alone sets where the chains are. NaN with ``eval_data``."""
@@ -83,6 +88,10 @@ class LLCResult:
     """The number of free weights d."""
     sampler: str
     """A key of ``mechlib.llc.samplers.SAMPLERS``."""
+    precondition: str | None
+    """None, or ``"jacobi"``: a step for each weight."""
+    spread: float
+    """The longest of these steps over the shortest: below about ten they gain less than they cost. 1 without."""
     strategy: str
     """How the chains went through the model: ``"vmap"`` or ``"serial"``."""
     interrupted: bool
@@ -94,8 +103,12 @@ class LLCResult:
 
     def __str__(self) -> str:
         chains, draws = self.trace.shape
+        how = self.sampler
+        if self.precondition is not None:
+            worth = "" if self.spread >= WORTHWHILE else ", too little to gain by"
+            how += f", steps spread by {self.spread:.3g}{worth}"
         head = (
-            f"llc {self.llc:.4g} ± {self.std_error:.2g} ({chains} chains of {draws} draws with {self.sampler}, "
+            f"llc {self.llc:.4g} ± {self.std_error:.2g} ({chains} chains of {draws} draws with {how}, "
             f"nbeta {self.nbeta:.4g}, gamma {self.gamma:.3g}, lr {self.lr:.3g}, ESS {self.ess:.0f})"
         )
         return "\n".join([head, *(f"  {warning}" for warning in self.warnings)])

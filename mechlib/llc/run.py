@@ -8,72 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mechlib.llc.arguments import at_least_0, positive, seed_number, whole
-from mechlib.llc.observe import Observed, OnDraw, Reader, Series, Watch, together
-from mechlib.llc.pilot import STEP, curvature_met
+from mechlib.llc.observe import Observed, Reader, Series, Watch, together
 from mechlib.llc.posterior import EvalLoss, Posterior
-from mechlib.llc.samplers import SAMPLERS, Info, Normals, Sampler, State, adapt
+from mechlib.llc.samplers import Info, Normals, State
+from mechlib.llc.settings import Settings
+from mechlib.llc.tuning import Tuning
 
-__all__ = ["Drawn", "Settings", "run_chains"]
+__all__ = ["Drawn", "run_chains"]
 
 EVERY = 10
 """Moments of the position are taken at every so many draws."""
-
-LOOKS = 5
-"""How often the curvature is looked for while burning in."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to sample: the arguments of :func:`mechlib.llc.estimate.estimate_llc` that concern the chains.
-
-    Raises:
-        TypeError, ValueError: if one of them is out of its range.
-    """
-
-    sampler: str
-    nbeta: float
-    gamma: float
-    lr: float | Literal["auto"]
-    chains: int
-    draws: int
-    burnin: int
-    anchor: bool
-    seed: int
-    progress: bool
-    on_draw: OnDraw | None = None
-
-    def __post_init__(self) -> None:
-        checked = {
-            "nbeta": positive("nbeta", self.nbeta),
-            "gamma": at_least_0("gamma", self.gamma),
-            "lr": self.lr if self.adaptive else positive("lr", self.lr, "a positive number or 'auto'"),
-            "chains": whole("chains", self.chains, 1),
-            "draws": whole("draws", self.draws, 1),
-            "burnin": whole("burnin", self.burnin, 0),
-            "seed": seed_number(self.seed),
-        }
-        if not callable(self.on_draw) and self.on_draw is not None:
-            raise TypeError(f"on_draw is a function of a mechlib.llc.Draw, not {self.on_draw!r}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether the step is ``"auto"``."""
-        return isinstance(self.lr, str) and self.lr == "auto"
-
-    @property
-    def steps(self) -> int:
-        """Of each chain, burn-in and draws."""
-        return self.burnin + self.draws
 
 
 @dataclass(frozen=True)
@@ -94,7 +44,7 @@ class Drawn:
     """What ``on_draw`` returned."""
     w: Float[Tensor, "chain param"]
     """Where the chains are."""
-    lr: float | Float[Tensor, "1 1"]
+    tuning: Tuning
     """The step at the end."""
     steps: int
     """Steps made."""
@@ -106,13 +56,12 @@ def run_chains(
 ) -> Drawn:
     """Burn in and draw from where the posterior's points are; or as much as there was time for before Ctrl-C.
 
-    With ``lr="auto"`` the step goes on adapting while burning in: of ``mala`` to its acceptance, of the others down to
-    the curvature met on the way, which ``probes`` look for.
+    Args:
+        lr: the step at first; burning in may change it (:class:`mechlib.llc.tuning.Tuning`), with ``probes``.
     """
     series = _series(posterior, other, settings)
-    adapts = settings.burnin if settings.adaptive else 0
-    length = posterior.w.new_full((1, 1), lr) if settings.sampler == "mala" else lr
-    sampler, w, steps, interrupted = _sampler(posterior, settings, length), posterior.w, 0, False
+    tuning = Tuning(posterior, settings, lr, probes)
+    sampler, w, steps, interrupted = tuning.sampler(), posterior.w, 0, False
     try:
         state = sampler.init(w, posterior.evaluate, normals)
         for step in _bar(settings.steps, settings.progress):
@@ -120,36 +69,13 @@ def run_chains(
             for each in series:
                 each.note(step, state, info)
             w, steps = state.w, step + 1
-            if step < adapts:
-                length = _adapted(length, step, state, info, posterior, settings, probes)
-                sampler = _sampler(posterior, settings, length)
+            if tuning.after(step, state, info):
+                sampler = tuning.sampler()
     except KeyboardInterrupt:
         interrupted = True
     read, *watched, moments = (each.after(steps) for each in series)
     observed = together(watched[0]) if watched else None
-    return Drawn(**read, **moments, observed=observed, w=w, lr=length, steps=steps, interrupted=interrupted)
-
-
-def _adapted(
-    lr: float | Tensor,
-    step: int,
-    state: State,
-    info: Info,
-    posterior: Posterior,
-    settings: Settings,
-    probes: Normals,
-) -> float | Tensor:
-    """The step length after a step of the burn-in."""
-    if isinstance(lr, Tensor):
-        return adapt(lr, info, rate=0.3 if step < 0.7 * settings.burnin else 0.05)
-    if (step + 1) % math.ceil(settings.burnin / LOOKS):
-        return lr
-    met = curvature_met(posterior, state.w, settings.nbeta, settings.gamma, probes)
-    return min(lr, STEP[settings.sampler] / (settings.nbeta * met + settings.gamma))
-
-
-def _sampler(posterior: Posterior, settings: Settings, lr: float | Tensor) -> Sampler:
-    return SAMPLERS[settings.sampler](posterior.center, nbeta=settings.nbeta, gamma=settings.gamma, lr=lr)
+    return Drawn(**read, **moments, observed=observed, w=w, tuning=tuning, steps=steps, interrupted=interrupted)
 
 
 def _series(posterior: Posterior, other: EvalLoss | None, settings: Settings) -> list[Series]:

@@ -14,6 +14,9 @@ With ``U(w) = nbeta L(w) + gamma/2 |w - w*|^2``, step eps and standard normals x
   w' = w - eps/2 grad U + sqrt(eps) (xi + xi') / 2. Exact on quadratics for every stable step, eps a < 4.
 - :func:`mala` (Roberts & Tweedie 1996): the step of ``sgld`` as a proposal, accepted by Metropolis' rule. Exact for
   every loss, but needs the loss itself: no minibatches.
+
+A step for each weight is a diagonal preconditioner: eps a matrix, and sqrt(eps) its root. While it does not depend on
+the place, all that is said holds in the coordinates eps^(-1/2) w.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ __all__ = [
     "Info",
     "Normals",
     "Sampler",
+    "Scale",
     "State",
     "acceptance",
     "adapt",
@@ -47,8 +51,8 @@ posterior of a singular model has valleys so narrow that chains with that step h
 
 Evaluate = Callable[[Float[Tensor, "chain param"]], tuple[Float64[Tensor, " chain"], Float[Tensor, "chain param"]]]
 Normals = Callable[[Tensor], Tensor]
-Scale = float | Float[Tensor, "#chain 1"]
-"""One number for all chains, or one for each."""
+Scale = float | Float[Tensor, "#chain #param"]
+"""One number, or one for each chain; of steps, also one for each weight."""
 
 
 class State(NamedTuple):
@@ -188,9 +192,10 @@ SAMPLERS = {"lm": lm, "sgld": sgld, "mala": mala}
 
 def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[..., Tensor]:
     """w - eps/2 (nbeta grad + gamma (w - w*)), in new memory or in that of ``out``."""
+    back, down = lr * gamma / 2, -lr * nbeta / 2
 
     def drift(w: Tensor, grad: Tensor, out: State | None = None) -> Tensor:
-        return _add(torch.lerp(w, center, lr * gamma / 2, out=None if out is None else out.w), grad, -lr * nbeta / 2)
+        return _add(torch.lerp(w, center, back, out=None if out is None else out.w), grad, down)
 
     return drift
 

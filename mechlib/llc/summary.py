@@ -13,7 +13,8 @@ from mechlib.llc.diagnostics import Circumstances
 from mechlib.llc.posterior import EvalLoss, Posterior
 from mechlib.llc.precision import Precision
 from mechlib.llc.result import LLCResult
-from mechlib.llc.run import Drawn, Settings
+from mechlib.llc.run import Drawn
+from mechlib.llc.settings import Settings
 
 __all__ = ["summarise"]
 
@@ -24,6 +25,7 @@ def summarise(
     drawn: Drawn,
     settings: Settings,
     curvature: float,
+    steepest: float,
     precision: Precision,
 ) -> tuple[LLCResult, Circumstances]:
     """The result without its warnings, and what the rules of the warnings need besides."""
@@ -41,7 +43,8 @@ def summarise(
         sensitivity_error=sensitivity_error,
         precision=precision,
     )
-    return _result(posterior, other, drawn, settings, curvature, float(virial.mean()), sensitivity), circumstances
+    result = _result(posterior, other, drawn, settings, curvature, steepest, float(virial.mean()), sensitivity)
+    return result, circumstances
 
 
 def _result(
@@ -50,6 +53,7 @@ def _result(
     drawn: Drawn,
     settings: Settings,
     curvature: float,
+    steepest: float,
     virial: float,
     sensitivity: float,
 ) -> LLCResult:
@@ -63,18 +67,21 @@ def _result(
         burnin_trace=burnin_trace,
         init_loss=posterior.baseline() if other is None else other.loss,
         nbeta=settings.nbeta,
-        lr=float(drawn.lr),
+        lr=drawn.tuning.lr,
         gamma=settings.gamma,
         rhat=rhat(trace),
         ess=effective_draws(trace),
         virial=virial,
         n_diverged=int(diverged(losses, posterior.w.shape[1]).sum()),
         curvature=curvature,
+        steepness=drawn.tuning.lr * steepest,
         gamma_sensitivity=sensitivity,
         grad_norm=posterior.start.grad_norm,
         acceptance=float(drawn.accept[settings.burnin :].mean()),
         n_params=posterior.w.shape[1],
         sampler=settings.sampler,
+        precondition=settings.precondition,
+        spread=drawn.tuning.spread,
         strategy=posterior.surface.strategy,
         interrupted=drawn.interrupted,
         observed=drawn.observed,

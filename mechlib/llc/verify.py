@@ -91,6 +91,7 @@ def verify(
         "nbeta": first.nbeta,
         "gamma": first.gamma,
         "sampler": first.sampler,
+        "precondition": first.precondition,
         "chains": first.trace.shape[0],
         "draws": first.trace.shape[1],
         "burnin": burnin,

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mechlib import heads, stream, text, zoo
 from mechlib.bridge import TransformerBridge, shuffled
 from mechlib.causal import ablate
-from mechlib.heads.weights import FOLDABLE
+from mechlib.heads.matrices import FOLDABLE
 from tests.architectures import (
     D_VOCAB,
     FALCON,

@@ -17,6 +17,7 @@ Two heads of this model look back at what followed the present token before:
 
 from mechlib.heads.circuits import CompositionScores, composition_scores, copying_scores, ov_circuit, qk_circuit
 from mechlib.heads.finding import FoundHeads, find_heads
+from mechlib.heads.masks import weights
 from mechlib.heads.scores import HeadScores, head_scores
 from mechlib.patterns import KINDS, Kind, pattern_mask, repeated_tokens
 from mechlib.places import Head
@@ -36,4 +37,5 @@ __all__ = [
     "pattern_mask",
     "qk_circuit",
     "repeated_tokens",
+    "weights",
 ]

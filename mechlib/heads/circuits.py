@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.bridge import FactoredMatrix, TransformerBridge
-from mechlib.heads.weights import head_weights
+from mechlib.heads.matrices import head_weights
 from mechlib.places import require_head
 
 Composition = Literal["Q", "K", "V"]

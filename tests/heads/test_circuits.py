@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from mechlib.bridge import Shape, from_transformers, native
-from mechlib.heads import composition_scores, copying_scores, ov_circuit, qk_circuit
-from mechlib.heads import weights as weights_of_heads
+from mechlib.heads import composition_scores, copying_scores, matrices, ov_circuit, qk_circuit
 from tests.architectures import KINDS, build
 from tests.models import random_native, random_weights
 
@@ -191,7 +190,7 @@ class TestBadInput:
         ids=["copying", "composition", "qk", "ov"],
     )
     def test_a_kind_whose_norms_are_not_known(self, small, monkeypatch, call):
-        monkeypatch.setattr(weights_of_heads, "FOLDABLE", frozenset())
+        monkeypatch.setattr(matrices, "FOLDABLE", frozenset())
         with pytest.raises(ValueError, match="fold=True is not for a native, whose norms are not known here"):
             call(small)
         assert copying_scores(small, fold=False).shape == (3, 2)

@@ -49,7 +49,6 @@ ELSEWHERE = {
     "optimize_over_per_model_param": "params, a mask for each weight",
     "optimizer_kwargs": "lr, nbeta and gamma (localization), each an argument",
     "pbar": "progress",
-    "preconditioner": "precondition",
     "sampling_method": "sampler: 'lm', 'sgld' or 'mala'",
     "show_progress": "progress",
     "steps_bw_draws": "nothing here: every step is a draw, and result.ess says what they are worth",

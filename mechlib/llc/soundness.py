@@ -34,6 +34,8 @@ AWAY, FAR = 0.01, (1.0, 10.0)
 """How far from w* it is looked, in units of each parameter's root mean square; and how far at last for any change."""
 STEP, DIRECTIONS = 1e-5, 4
 """Half the length over which losses are compared, in the same units, and in how many directions."""
+LONG_STEP = 1e-3
+"""The same for a slope that may be rounding."""
 UNIT, LEAST = 1e-13, 1e-8
 """The smallest change of a loss in double precision, and the smallest slope, as shares of it, that say anything."""
 
@@ -129,18 +131,21 @@ class _Near:
             found = gradient_in_double(self.surface, row, self.batch)
             return self.surface.loss_and_grad(row.to(self.here)[None], self.batch)[1][0] if found is None else found
 
-    def slope(self, along: Float64[Tensor, " param"]) -> float:
+    def slope(self, along: Float64[Tensor, " param"], step: float = STEP) -> float:
         """That of the loss along a direction, from losses on both sides; NaN where they cannot be had."""
-        ahead, behind = (self.losses(self.here.double() + sign * STEP * along) for sign in (1, -1))
-        return math.nan if ahead is None or behind is None else float((ahead - behind).mean()) / (2 * STEP)
+        ahead, behind = (self.losses(self.here.double() + sign * step * along) for sign in (1, -1))
+        return math.nan if ahead is None or behind is None else float((ahead - behind).mean()) / (2 * step)
 
     def felt(self, along: Float64[Tensor, " param"]) -> bool:
         """Whether the loss has a slope along a direction of which autograd has nothing on either side.
 
-        Where there is a kink between the sides, it has something on one of them.
+        Where there is a kink between the sides, it has something on one of them. A slope of rounding is none over a
+        longer step.
         """
         slope = self.slope(along)
         if self._exact is None or not abs(slope) > UNIT * float(self._exact.abs().mean()) / (2 * STEP):
+            return False
+        if not abs(self.slope(along, LONG_STEP) - slope) < 0.2 * abs(slope):
             return False
         sides = (self.gradient(self.here.double() + sign * STEP * along).double() for sign in (1, -1))
         return abs(sum(float(side @ along) for side in sides) / 2) < 0.1 * abs(slope)

@@ -276,6 +276,23 @@ def test_a_healthy_loss_passes(name):
     assert found.slope_error < 0.01 and not found.coupled
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_weight_that_the_loss_does_not_feel_is_not_lost(seed):
+    """The bias of keys: the softmax takes it out again, and slopes and gradients along it are rounding."""
+    model = seeded(Tokens).eval()
+    with torch.no_grad():
+        model.block.self_attn.in_proj_bias.normal_(generator=torch.Generator().manual_seed(seed))
+        target = model(TOKENS).log_softmax(-1)
+    mask = torch.arange(24).view(3, 8)[1:2].expand(3, 8) == torch.arange(24).view(3, 8)
+
+    def divergence(f, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return (batch[1].exp() * (batch[1] - f(batch[0]).log_softmax(-1))).sum(-1)
+
+    flat = FlatModel(model, {"block.self_attn.in_proj_bias": mask.flatten(), "out.bias": torch.arange(12) < 3})
+    found = soundness(Surface(flat, divergence, "serial"), (TOKENS, target), whole=True, random=False)
+    assert flat.size == 11 and found.slope_error < 0.01
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_piecewise_linear_networks_of_any_weights_pass(seed):
     with torch.random.fork_rng(devices=[]):

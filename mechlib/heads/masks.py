@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.places import Head, require_head
+
+OUTPUTS = {"Linear": 0, "Conv1D": 1}
+"""The axis of a weight along which outputs lie, by kind of linear map: torch's, and GPT-2's of ``transformers``."""
 
 Place = Head | tuple[int, str] | str
 """A head ``(layer, head)``, a component of a layer ``(layer, "mlp")``, or one of the model, ``"embed"``."""
@@ -58,32 +63,31 @@ def _at(model: TransformerBridge, place: Place) -> Masked:
 
 
 def _head(model: TransformerBridge, layer: int, head: int) -> Masked:
-    attention = model.blocks[layer].attn
-    maps = [getattr(getattr(attention, name, None), "original_component", None) for name in ("q", "k", "v", "o")]
-    axes = [_output_axis(linear) for linear in maps]
-    if None in axes:
-        raise ValueError(
-            f"heads of {model.cfg.model_name!r} have no weights of their own: its attention is not made of four linear "
-            f"maps, but of {', '.join(type(linear).__name__ for linear in maps)}"
-        )
-    width = maps[0].weight.shape[axes[0]] // model.cfg.n_heads
+    (query, of_query), *rest = _linear_maps(model, layer)
+    n_heads, out = model.cfg.n_heads, rest[-1][0]
+    width = query.weight.shape[of_query] // n_heads
     masked = []
-    for linear, output, reads in zip(maps, axes, (False, False, False, True), strict=True):
-        axis = 1 - output if reads else output
-        heads = linear.weight.shape[axis] // width
+    for linear, output in ((query, of_query), *rest):
+        axis = 1 - output if linear is out else output
         own = torch.zeros(linear.weight.shape[axis], dtype=torch.bool, device=linear.weight.device)
-        own.view(heads, width)[head * heads // model.cfg.n_heads] = True
+        groups = own.view(-1, width)
+        groups[head * len(groups) // n_heads] = True
         masked.append((linear.weight, own.unsqueeze(1 - axis).expand_as(linear.weight).clone()))
-        if linear.bias is not None and not reads:
+        if linear.bias is not None and linear is not out:
             masked.append((linear.bias, own))
     return masked
 
 
-def _output_axis(linear: nn.Module | None) -> int | None:
-    """The axis of the weight along which the outputs of a linear map lie; None for what is none."""
-    if isinstance(linear, nn.Linear):
-        return 0
-    return 1 if type(linear).__name__ == "Conv1D" else None  # GPT-2's, of transformers
+def _linear_maps(model: TransformerBridge, layer: int) -> list[tuple[Any, int]]:
+    """Query, key, value and out of a layer, each with the axis of its weight along which its outputs lie."""
+    parts = (getattr(model.blocks[layer].attn, name, None) for name in ("q", "k", "v", "o"))
+    maps = [getattr(part, "original_component", None) for part in parts]
+    if not all(type(linear).__name__ in OUTPUTS for linear in maps):
+        raise ValueError(
+            f"heads of {model.cfg.model_name!r} have no weights of their own: its attention is not made of four linear "
+            f"maps, but of {', '.join(type(linear).__name__ for linear in maps)}"
+        )
+    return [(linear, OUTPUTS[type(linear).__name__]) for linear in maps]
 
 
 def _component(model: TransformerBridge, owner: nn.Module, name: str) -> Masked:

@@ -5,7 +5,8 @@ Works on any ``torch.nn.Module``; knows no model of the book.
 - What is true: :mod:`exact` for closed forms, :mod:`quadrature` for three dimensions and fewer, :mod:`volume` for the
   volume of near-optimal weights, :mod:`evidence` for free energies and what they prefer.
 - What is estimated: :func:`estimate_llc` at one inverse temperature, :func:`ladder` over several and in the limit,
-  :func:`curvature_trace` for comparison, :func:`coefficients` for many models at once.
+  :func:`curvature_trace` for comparison, :func:`coefficients` for many models at once; and, of the same draws,
+  :func:`susceptibilities` of components to samples and any other :func:`covariance`.
 - Whether to believe it: the warnings of every result, and :func:`verify`.
 - What they are given: :mod:`arguments` and :mod:`data` check it, :mod:`streams` reads what is too large for memory, and
   :mod:`keys` say whether it is what it was.
@@ -29,10 +30,12 @@ from mechlib.llc.ladder import LadderResult, ladder
 from mechlib.llc.observe import Draw
 from mechlib.llc.quadrature import Quadrature, quadrature
 from mechlib.llc.result import LLCResult, LLCWarning, Unreliable
+from mechlib.llc.susceptibility import Covariance, Susceptibilities, covariance, losses_of, susceptibilities
 from mechlib.llc.sweeps import Failure, coefficients
 from mechlib.llc.verify import Verification, verify
 
 __all__ = [
+    "Covariance",
     "CurvatureTrace",
     "Draw",
     "Failure",
@@ -41,17 +44,21 @@ __all__ = [
     "LadderResult",
     "LearningCoefficient",
     "Quadrature",
+    "Susceptibilities",
     "Unreliable",
     "Verification",
     "coefficients",
+    "covariance",
     "curvature_trace",
     "deep_linear",
     "estimate_llc",
     "ladder",
+    "losses_of",
     "normal_crossing",
     "quadratic_expectation",
     "quadrature",
     "reduced_rank",
     "regular",
+    "susceptibilities",
     "verify",
 ]

@@ -27,9 +27,24 @@ def edited_run(model: TransformerBridge, entry: int) -> None:
     own_run(lambda: causal.run_with_edit(model, TOKENS, entry, lambda residual: 2 * residual))
 
 
+DIFFERENCE = causal.logit_difference(1, 2)
+
+
 def patched_run(model: TransformerBridge, **options: object) -> None:
-    metric = causal.logit_difference(1, 2)
-    causal.activation_patching(model, TOKENS, TOKENS.flip(1), metric, **{"progress": False, "positions": 3} | options)
+    options = {"progress": False, "positions": 3} | options
+    causal.activation_patching(model, TOKENS, TOKENS.flip(1), DIFFERENCE, **options)
+
+
+def sent(model: TransformerBridge, **options: object) -> None:
+    causal.path_patching(model, TOKENS, TOKENS.flip(1), DIFFERENCE, progress=False, **options)
+
+
+PAIRS = torch.randint(SHAPE.d_vocab, (2, 6, 5), generator=torch.Generator().manual_seed(2))
+
+
+def interchanged(model: TransformerBridge, **options: object) -> None:
+    answers, classes = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([4, 9])
+    causal.interchange(model, *PAIRS, answers, classes, **{"entry": 1, "rank": 2, "epochs": 1, "placebos": 1} | options)
 
 
 def own_run(run: Callable[[], object]) -> None:
@@ -58,6 +73,12 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     ],
     causal.run_with_edit: [lambda m: edited_run(m, 1)],
     causal.activation_patching: [lambda m: patched_run(m, site="pattern"), lambda m: patched_run(m, source="mean")],
+    causal.attribution_patching: [
+        lambda m, site=site: causal.attribution_patching(m, TOKENS, TOKENS.flip(1), DIFFERENCE, site=site)
+        for site in ("residual", "pattern")
+    ],
+    causal.path_patching: [lambda m: sent(m), lambda m: sent(m, receivers=[(1, 0)], inputs="k")],
+    causal.interchange: [interchanged],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2, cached=False)],
     stream.prediction: [lambda m: stream.prediction(m, TOKENS)],
@@ -78,6 +99,7 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
     stream.read_out: [lambda m: stream.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
+    bridge.untrained: [lambda m: bridge.untrained(m, seed=0)],
     bridge.attention_scales: [bridge.attention_scales],
     bridge.kind_of: [bridge.kind_of],
     stream.multiply_adds: [lambda m: stream.multiply_adds(m, 1, 3)],
@@ -121,6 +143,12 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     ],
     stream.fit_jacobian_lens: [lambda m: stream.fit_jacobian_lens(m, TOKENS, skip=8)],
     stream.direct_logit_attribution: [lambda m: stream.direct_logit_attribution(m, TOO_LONG, 3)],
+    causal.attribution_patching: [lambda m: causal.attribution_patching(m, TOKENS, TOKENS.flip(1), fails)],
+    causal.path_patching: [
+        lambda m: sent(m, receivers=[(2, 0)]),
+        lambda m: causal.path_patching(m, TOKENS, TOKENS.flip(1), fails, receivers=[(1, 0)], progress=False),
+    ],
+    causal.interchange: [lambda m: interchanged(m, rank=50), lambda m: interchanged(m, lr=-1.0)],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),
         lambda m: own_run(lambda: causal.run_with_edit(m, TOKENS, 1, fails)),
@@ -193,6 +221,7 @@ def test_every_public_function_is_called_here():
         bridge.attention_scales,
         bridge.kind_of,
         bridge.shuffled,
+        bridge.untrained,
     }
 
 

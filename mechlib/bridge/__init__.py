@@ -9,7 +9,7 @@ function of the library that reads such a model raises ``TypeError`` when it is 
 from transformer_lens import FactoredMatrix
 from transformer_lens.model_bridge import TransformerBridge
 
-from mechlib.bridge.control import shuffled
+from mechlib.bridge.control import shuffled, untrained
 from mechlib.bridge.native import NativeBridge, Shape, native
 from mechlib.bridge.pretrained import around, from_transformers
 from mechlib.bridge.properties import (
@@ -35,5 +35,6 @@ __all__ = [
     "resolve_device",
     "shuffled",
     "tensors_digest",
+    "untrained",
     "weights_digest",
 ]

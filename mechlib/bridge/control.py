@@ -1,4 +1,4 @@
-"""The control with random weights for any statistic of a model."""
+"""The controls with random weights: for any statistic of a model, and for a method that is applied to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.component_setup import _wire_symbolic_hooks
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
+from transformer_lens.model_bridge.sources import boot_native
+from transformers import AutoModelForCausalLM
 
-from mechlib.bridge.properties import require_bridge
+from mechlib.bridge.pretrained import around
+from mechlib.bridge.properties import kind_of, require_bridge
 
 
 def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
@@ -37,6 +40,30 @@ def shuffled(model: TransformerBridge, *, seed: int) -> TransformerBridge:
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     return control
+
+
+def untrained(model: TransformerBridge, *, seed: int) -> TransformerBridge:
+    """A model of the same sizes and options whose weights are as training starts with them: the control for a method.
+
+    What a method finds in it comes from the architecture and the method. Weights are drawn by the model's own library,
+    and are in the precision and on the device of ``model``, which is left as it was. Unlike :func:`shuffled` it keeps
+    none of the values that were learned. Norms that were folded into other weights are there again.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        control = _fresh(model, seed)
+    return control.to(model.W_U.device, model.W_U.dtype, print_details=False).eval()
+
+
+def _fresh(model: TransformerBridge, seed: int) -> TransformerBridge:
+    if kind_of(model) == "native":
+        sizes = copy.deepcopy(model.cfg)
+        sizes.init_weights, sizes.seed = True, seed
+        return boot_native(sizes, model_name=model.cfg.model_name)
+    config = copy.deepcopy(model.original_model.config)
+    original = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    original.config.architectures = [type(original).__name__]
+    return around(original, name=model.cfg.model_name, tokenizer=model.tokenizer)
 
 
 def _rewire(mlp: nn.Module | None) -> None:

@@ -25,17 +25,24 @@ True
 """
 
 from mechlib.causal.ablation import ablate
+from mechlib.causal.attribution import attribution_patching
 from mechlib.causal.edit import run_with_edit
+from mechlib.causal.interchange import InterchangeResult, interchange
 from mechlib.causal.metrics import kl_from, logit_difference, target_log_prob
 from mechlib.causal.patching import activation_patching
+from mechlib.causal.paths import path_patching
 from mechlib.causal.results import PatchingResult
 
 __all__ = [
+    "InterchangeResult",
     "PatchingResult",
     "ablate",
     "activation_patching",
+    "attribution_patching",
+    "interchange",
     "kl_from",
     "logit_difference",
+    "path_patching",
     "run_with_edit",
     "target_log_prob",
 ]

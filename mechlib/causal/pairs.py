@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
@@ -35,6 +35,23 @@ class Pair:
     answers: Int[Tensor, " row"] | None
     """The position of each row at which the metric reads; ``None`` for all."""
 
+    def padded_behind(self) -> tuple[Pair, Int[Tensor, " row"]]:
+        """The pair with all pads behind the tokens, and by how many places each row was turned to the left.
+
+        A pad before the first token sees nothing, which many models compute as NaN and hand on to gradients.
+        """
+        if self.mask is None:
+            return self, torch.zeros(len(self.tokens), dtype=torch.long, device=self.tokens.device)
+        turns = self.mask.long().argmax(1)
+        turned = replace(
+            self,
+            tokens=turned_left(self.tokens, turns),
+            giver=None if self.giver is None else turned_left(self.giver, turns),
+            mask=turned_left(self.mask, turns),
+            answers=None if self.answers is None else self.answers - turns,
+        )
+        return turned, turns
+
     def logits(
         self,
         model: TransformerBridge,
@@ -55,6 +72,12 @@ class Pair:
 
         logits = run(model, tokens[rows], [*hooks, ("unembed.hook_in", at_answers)], mask)[:, 0]
         return logits.to(at_least_single(logits.dtype))
+
+
+def turned_left(rows: Shaped[Tensor, "row pos"], turns: Int[Tensor, " row"]) -> Shaped[Tensor, "row pos"]:
+    """Each row turned by its number of places, what leaves it on the left entering on the right."""
+    n_pos = rows.shape[1]
+    return rows.gather(1, (torch.arange(n_pos, device=rows.device) + turns[:, None]) % n_pos)
 
 
 def checked_pair(

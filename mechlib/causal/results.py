@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
+from mechlib.stats import Table, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +87,23 @@ class PatchingResult:
         order = size.flatten().argsort(descending=True, stable=True)[: min(k, int((size >= 0).sum()))]
         places = torch.stack(torch.unravel_index(order, size.shape), 1).tolist()
         return [dict(zip(self.axes[1:], place, strict=True)) for place in places]
+
+    def beside(self, exact: PatchingResult) -> Table:
+        """The mean effects of an attribution and of exact patching, where both have one, largest estimate first.
+
+        Raises:
+            ValueError: if they are not of the same places.
+        """
+        if (self.axes, self.labels) != (exact.axes, exact.labels):
+            raise ValueError(f"a comparison is of the same places; their axes are {self.axes} and {exact.axes}")
+        estimated, patched = self.mean(), exact.mean()
+        rows: dict[object, list[float]] = {}
+        for cell in self.largest(estimated.numel()):
+            place = tuple(cell.values())
+            if not patched[place].isnan():
+                name = ", ".join(f"{axis} {self.labels[axis][number]}" for axis, number in cell.items())
+                rows[name] = [estimated[place].item(), patched[place].item()]
+        return table(rows, ["to first order", "exact"], head=f"place: {self.metric}")
 
     def plot(self, shown: Shown = "effect", *, ax: Axes | None = None) -> Axes:
         """A heat map of the mean over rows: positions, or heads where there are none, from left to right."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,6 +17,8 @@ from mechlib.stream.hooks import head_output_hooks, hook_name, mlp_output_hooks,
 from mechlib.stream.running import at_rest, run_reading
 
 SiteName = Literal["residual", "head", "pattern", "mlp"]
+Unit = int | Head | Mapping[str, int]
+"""An entry, a layer or a head, by its number or numbers, or by the names of the axes as results name it."""
 Index = tuple[Tensor, ...]
 
 
@@ -36,9 +38,8 @@ class Site:
 
     def labels(self, model: TransformerBridge) -> dict[str, tuple[str, ...]]:
         """What stands along each axis of the units."""
-        if not self.of_heads:
-            names = entry_names(model.cfg.n_layers)
-            return {self.axes[0]: names if self.name == "residual" else names[1:]}
+        if self.name == "residual":
+            return {"entry": entry_names(model.cfg.n_layers)}
         return {axis: tuple(map(str, range(n))) for axis, n in zip(self.axes, self.shape(model), strict=True)}
 
     def shape(self, model: TransformerBridge) -> tuple[int, ...]:
@@ -46,7 +47,7 @@ class Site:
         n_points = model.cfg.n_layers + (self.name == "residual")
         return (n_points, model.cfg.n_heads) if self.of_heads else (n_points,)
 
-    def units(self, model: TransformerBridge, only: Iterable[int | Head] | None) -> Int[Tensor, "unit axis"]:
+    def units(self, model: TransformerBridge, only: Iterable[Unit] | None) -> Int[Tensor, "unit axis"]:
         """All units, or the given ones, ``[unit, axis]`` in ascending order.
 
         Raises:
@@ -56,15 +57,20 @@ class Site:
         shape = self.shape(model)
         if only is None:
             return torch.cartesian_prod(*map(torch.arange, shape)).reshape(-1, len(shape))
-        given = [unit if isinstance(unit, tuple) else (unit,) for unit in only]
+        given = [self._numbers(unit) for unit in only]
         for unit in given:
             self._require(unit, shape)
         if not given:
             raise ValueError(f"only= names none of the places; leave it out for all {self.name} patches")
         return torch.tensor(sorted(set(given)))
 
+    def _numbers(self, unit: Unit) -> tuple:
+        if isinstance(unit, Mapping):
+            return tuple(unit.get(axis) for axis in self.axes)
+        return unit if isinstance(unit, tuple) else (unit,)
+
     def _require(self, unit: tuple, shape: tuple[int, ...]) -> None:
-        what = "pairs (layer, head)" if self.of_heads else f"numbers of {self.axes[0]}s"
+        what = "pairs (layer, head)" if self.of_heads else f"numbers, each of one {self.axes[0]}"
         if len(unit) != len(shape) or not all(isinstance(i, int) for i in unit):
             raise TypeError(f"only= holds {what} for the site {self.name!r}, not {unit!r}")
         if self.of_heads:

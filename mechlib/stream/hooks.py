@@ -12,6 +12,8 @@ from mechlib.bridge import TransformerBridge, require_bridge
 
 Hook = Callable[..., Tensor | None]
 
+InputKind = Literal["q", "k", "v"]
+
 OF_LIBRARIES = ("transformer_lens", "transformers")
 """Where the hooks are from that a model sets on itself when it runs."""
 
@@ -51,13 +53,25 @@ def head_output_hooks(model: TransformerBridge) -> list[str]:
     return _every_layer(model, "attn.hook_z", "no attention heads")
 
 
-def mlp_output_hooks(model: TransformerBridge) -> list[str]:
-    """The hooks at what the MLPs add to the stream, ``[batch, pos, d_model]``, one for every layer.
+def mlp_output_hooks(model: TransformerBridge, *, every: bool = True) -> list[str]:
+    """The hooks at what the MLPs put out, ``[batch, pos, d_model]``, one for every layer.
 
     Raises:
-        ValueError: if a layer of the model has no MLP.
+        ValueError: if a layer of the model has no MLP; with ``every=False`` it has no hook then.
     """
-    return _every_layer(model, "hook_mlp_out", "no MLP")
+    if every:
+        return _every_layer(model, "hook_mlp_out", "no MLP")
+    there = model.hook_dict
+    return [name for name in _names(model, "hook_mlp_out") if name in there]
+
+
+def head_input_hooks(model: TransformerBridge, kind: InputKind) -> list[str]:
+    """The hooks at queries, or at keys or values, which heads may share: ``[batch, pos, head or group, d_head]``.
+
+    Raises:
+        ValueError: if a layer of the model has no such hook.
+    """
+    return _every_layer(model, f"attn.hook_{kind}", f"no {kind} of single heads")
 
 
 def position_hook(model: TransformerBridge) -> str | None:
@@ -76,11 +90,15 @@ def output_hooks(model: TransformerBridge, sublayer: Sublayer) -> list[list[str]
 
 
 def _every_layer(model: TransformerBridge, point: str, what: str) -> list[str]:
-    names = [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
+    names = _names(model, point)
     there = model.hook_dict
     if without := [layer for layer, name in enumerate(names) if name not in there]:
         raise ValueError(f"the model has {what} in layers {without}: there is no hook {names[without[0]]}")
     return names
+
+
+def _names(model: TransformerBridge, point: str) -> list[str]:
+    return [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
 
 
 def hooked_points(model: TransformerBridge, *parts: str) -> list[str]:

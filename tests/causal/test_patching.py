@@ -243,7 +243,7 @@ class TestResult:
     def test_axes_labels_and_choices(self, own):
         result = patch(own, site="mlp", positions=slice(-2, None), only=[1])
         assert result.axes == ("row", "layer", "pos") and result.values.shape == (3, SHAPE.n_layers, 2)
-        assert result.labels == {"layer": ("layer 0", "layer 1", "layer 2"), "pos": ("5", "6")}
+        assert result.labels == {"layer": ("0", "1", "2"), "pos": ("5", "6")}
         assert result.values[:, [0, 2]].isnan().all() and not result.values[:, 1].isnan().any()
         assert result.largest(9) == sorted(
             ({"layer": 1, "pos": i} for i in range(2)), key=lambda c: -abs(float(result.mean()[1, c["pos"]]))
@@ -295,7 +295,7 @@ class TestResult:
         ({"at": 1.0}, TypeError, "an integer, or None for all; not 1.0"),
         ({"positions": 7}, ValueError, "7 is out of range; there are 7 positions"),
         ({"only": [4]}, ValueError, "there is no entry 4: they are 0 to 3"),
-        ({"only": [(1, 0)]}, TypeError, r"numbers of entrys for the site 'residual', not \(1, 0\)"),
+        ({"only": [(1, 0)]}, TypeError, r"numbers, each of one entry for the site 'residual', not \(1, 0\)"),
         ({"only": [3], "site": "head"}, TypeError, r"pairs \(layer, head\) for the site 'head', not \(3,\)"),
         ({"only": [(0, 2)], "site": "head"}, ValueError, "there is no head 2 in layer 0"),
         ({"only": []}, ValueError, "names none of the places"),

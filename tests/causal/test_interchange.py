@@ -1,0 +1,109 @@
+"""Interchange: what must come out where everything or nothing is exchanged, and controls that are controls."""
+
+import pytest
+import torch
+
+from mechlib.bridge import untrained
+from mechlib.causal import interchange
+from mechlib.causal.interchange import ARBITRARY, LEARNED, NOTHING, PLACEBO, UNTRAINED, WHOLE
+from tests.causal.models import bridge_and_reference
+from tests.models import ATTENTION_ONLY, random_native
+
+BASE, SOURCE = torch.randint(83, (2, 40, 6), generator=torch.Generator().manual_seed(4))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_native(ATTENTION_ONLY)
+
+
+@pytest.fixture(scope="module")
+def classes(model):
+    """Three tokens that are about as likely as each other, so that the prompts decide between them."""
+    with torch.no_grad():
+        likely = model(torch.cat([BASE, SOURCE]))[:, -1].mean(0).sort()
+    first = (likely.values[2:] - likely.values[:-2]).argmin()
+    return likely.indices[first : first + 3]
+
+
+@pytest.fixture(scope="module")
+def own_answers(model, classes):
+    """What the model answers on each prompt."""
+    with torch.no_grad():
+        return [model(run)[:, -1, classes].argmax(-1) for run in (BASE, SOURCE)]
+
+
+@pytest.fixture(scope="module")
+def run(model, classes):
+    def run(targets, **options):
+        return interchange(model, BASE, SOURCE, targets, classes, **{"entry": 2, "rank": 24, "epochs": 1} | options)
+
+    return run
+
+
+def test_the_whole_of_the_last_entry_is_the_source_and_a_basis_of_all_of_it_too(run, own_answers):
+    base, source = own_answers
+    result = run(source, placebos=3)
+    assert result.held_out[WHOLE] == result.held_out[LEARNED] == result.fitted[LEARNED] == 1
+    assert result.placebos.tolist() == [1, 1, 1] and result.held_out[PLACEBO] == 1
+    assert result.held_out[NOTHING] == pytest.approx((base == source)[20:].double().mean())
+    assert 0.1 < result.held_out[NOTHING] < 0.9 and result.chance == 1 / 3
+    torch.testing.assert_close(result.basis.T @ result.basis, torch.eye(24), atol=1e-4, rtol=0)
+    rows = result.table().rows
+    assert set(rows) == {LEARNED, WHOLE, NOTHING, PLACEBO, ARBITRARY, UNTRAINED}
+    assert rows[NOTHING][0] == "" and rows[LEARNED] == ("1.00", "1.00")
+
+
+def test_another_position_of_the_last_entry_does_nothing(run, own_answers):
+    result = run(own_answers[1], at=2, placebos=1, rank=2)
+    assert result.held_out[WHOLE] == result.held_out[LEARNED] == result.held_out[NOTHING] == result.held_out[PLACEBO]
+
+
+def test_a_few_dimensions_are_learned_and_random_ones_are_worse(run, own_answers):
+    """Three logits hang on three directions, up to the norm."""
+    result = run(own_answers[1], rank=3, epochs=40, lr=3e-2, held_out=0.25)
+    assert result.held_out[LEARNED] > result.held_out[PLACEBO] + 0.2
+    assert result.fitted[LEARNED] > result.fitted[ARBITRARY] + 0.2
+    assert result.losses[-1] < result.losses[0] and len(result.losses) == 40
+
+
+def test_the_seed_decides(run, own_answers):
+    first, again, other = (run(own_answers[1], rank=2, placebos=2, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.basis, again.basis) and first.held_out == again.held_out
+    assert not torch.equal(first.basis, other.basis)
+
+
+@pytest.mark.parametrize("name", ["native", "llama grouped"])
+def test_an_untrained_model_has_the_sizes_and_nothing_else(name):
+    model = random_native() if name == "native" else bridge_and_reference(name)[0]
+    control, again = (untrained(model, seed=3) for _ in range(2))
+    tokens = BASE[:2] % model.cfg.d_vocab
+    assert {k: v.shape for k, v in control.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+    assert torch.equal(control(tokens), again(tokens)) and control.W_U.dtype == model.W_U.dtype
+    assert (untrained(model, seed=4)(tokens) - control(tokens)).abs().max() > 1e-4
+    assert control.W_E.std() < 0.6 * model.W_E.std()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"entry": 3}, ValueError, "entry 3 is out of range"),
+        ({"rank": 25}, ValueError, r"rank is from 1 to 24 \(d_model\), not 25"),
+        ({"epochs": 0}, ValueError, "at least 1, not 0 and 10"),
+        ({"at": 6}, ValueError, "6 is out of range; there are 6 positions"),
+        ({"source_at": [0, 1]}, ValueError, r"one position each, not -1 and \[0, 1\]"),
+        ({"held_out": 0}, ValueError, "of 40 pairs leaves 40 to learn from"),
+        ({"held_out": 1}, ValueError, "leaves 0 to learn from"),
+        ({"source": SOURCE[:, :4]}, ValueError, r"their shapes are \(40, 6\) and \(40, 4\)"),
+        ({"classes": torch.tensor([3, 3])}, ValueError, r"at least two different token ids, \[class\], not \[3, 3\]"),
+        ({"classes": torch.tensor([3, 83])}, ValueError, "classes hold 83"),
+        ({"targets": torch.zeros(39, dtype=torch.long)}, ValueError, r"each of the 40 pairs; their shape is \(39,\)"),
+        ({"targets": torch.full((40,), 2)}, ValueError, "targets hold 2"),
+        ({"targets": torch.zeros(40)}, TypeError, "float32"),
+    ],
+)
+def test_bad_input(model, options, error, message):
+    given = {"base": BASE, "source": SOURCE, "targets": torch.zeros(40, dtype=torch.long), "classes": [3, 30]}
+    given["classes"] = torch.tensor(given["classes"])
+    with pytest.raises(error, match=message):
+        interchange(model, **given | {"entry": 1, "rank": 2} | options)

@@ -97,6 +97,7 @@ READINGS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.ov_circuit: [lambda m, fold=fold: heads.ov_circuit(m, 1, 0, fold=fold).AB for fold in (True, False)],
     heads.copying_scores: [heads.copying_scores],
     heads.composition_scores: [lambda m, kind=kind: heads.composition_scores(m, kind) for kind in "QKV"],
+    heads.weights: [lambda m: heads.weights(m, (0, 1), (1, "attn"), "embed")],
     stream.read_out: [lambda m: stream.read_out(m, torch.ones(2, getattr(m, "cfg", SHAPE).d_model))],
     bridge.shuffled: [lambda m: bridge.shuffled(m, seed=0)],
     bridge.untrained: [lambda m: bridge.untrained(m, seed=0)],
@@ -121,6 +122,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     heads.qk_circuit: [lambda m: heads.qk_circuit(m, 2, 0)],
     heads.ov_circuit: [lambda m: heads.ov_circuit(m, 0, 2)],
     heads.composition_scores: [lambda m: heads.composition_scores(m, "O")],
+    heads.weights: [heads.weights, lambda m: heads.weights(m, (2, 0))],
     stream.logit_lens: [
         lambda m: stream.logit_lens(m, TOO_LONG),
         lambda m: stream.logit_lens(m, TOKENS, lens=fails),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.places import Head, require_head
+from mechlib.stream.running import at_rest
 
 OUTPUTS = {"Linear": 0, "Conv1D": 1}
 """The axis of a weight along which outputs lie, by kind of linear map: torch's, and GPT-2's of ``transformers``."""
@@ -106,11 +107,11 @@ def _used(model: TransformerBridge, parameters: list[nn.Parameter]) -> list[nn.P
     try:
         for parameter in parameters:
             parameter.requires_grad_(True)
-        with torch.enable_grad():
+        with at_rest(model), torch.enable_grad():
             gradients = torch.autograd.grad(model(tokens).sum(), parameters, allow_unused=True)
     finally:
         for parameter, flag in zip(parameters, flags, strict=True):
             parameter.requires_grad_(flag)
-        with torch.no_grad():
+        with at_rest(model):
             model(tokens)  # what modules keep of a run has no graph then
     return [p for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None]

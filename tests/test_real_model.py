@@ -62,8 +62,8 @@ def test_the_lens_reads_every_entry_as_the_models_own_end_does(smollm2, theirs, 
 
 
 def test_what_the_lens_holds_at_once_does_not_grow_with_the_entries(smollm2, largest_tensor):
-    """Nothing is larger than the unembedding itself; all distributions would be five times its size."""
-    tokens = torch.randint(49_152, (1, 96), generator=torch.Generator().manual_seed(0))
+    """Nothing is larger than the unembedding itself; all distributions would be more than twice its size."""
+    tokens = torch.randint(49_152, (1, 48), generator=torch.Generator().manual_seed(0))
     assert largest_tensor(lambda: stream.logit_lens(smollm2, tokens, fields=["entropy"])) <= 576 * 49_152
 
 

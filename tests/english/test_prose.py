@@ -3,8 +3,6 @@
 import ast
 import re
 
-import pytest
-
 from mechlib import english, text
 
 
@@ -27,10 +25,9 @@ def test_single_tokens_are_those_that_the_tokenizer_has(smollm2):
     assert english.single_tokens(("store", "brontosaurus"), encode) == ("store",)
 
 
-@pytest.mark.parametrize("split", ["train", "held_out"])
-def test_docstrings_are_those_of_the_files(split):
-    documents = {document.path: document.text for document in text.files(split)}
-    prose = text.docstrings(split)
+def test_docstrings_are_those_of_the_files():
+    documents = {document.path: document.text for document in text.files("held_out")}
+    prose = text.docstrings("held_out")
     assert set(documents) >= {document.path for document in prose} and len(prose) > 0.5 * len(documents)
     for document in prose[:20]:
         tree = ast.parse(documents[document.path])

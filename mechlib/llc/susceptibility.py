@@ -107,7 +107,8 @@ class Susceptibilities:
     std_error: Float64[Tensor, "component sample"]
     """Its standard error."""
     results: Mapping[str, LLCResult]
-    """The restricted estimates by component, in the order of the rows; ``observed`` are the losses of the samples."""
+    """The restricted estimates by component, in the order of the rows. In ``observed`` are ``"loss"``, that of all the
+    data, and ``"samples"``, those of the samples."""
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -137,8 +138,9 @@ def susceptibilities(
         model, loss_fn, data: as for :func:`mechlib.llc.estimate_llc`.
         components: by name, the weights that are free: what ``params`` of ``estimate_llc`` may be.
         samples: the samples asked about, of the structure of ``data``; None for the data themselves, and then the mean
-            of a row is zero up to its error.
-        options: the other arguments of ``estimate_llc``; with ``eval_data``, L is the loss on these.
+            of a row is zero.
+        options: the other arguments of ``estimate_llc``. With minibatches too, the losses that are compared are read on
+            all the data at every draw: the noise of a minibatch would count as variance of L.
 
     Raises:
         TypeError, ValueError: as ``estimate_llc`` does; if there is no component, or ``on_draw`` or ``params`` is among
@@ -149,7 +151,7 @@ def susceptibilities(
     taken = {"on_draw", "params"} & options.keys()
     if taken:
         raise ValueError(f"{' and '.join(sorted(taken))} of the chains is set here, by the components")
-    read = losses_of(loss_fn, data if samples is None else samples)
+    read = _reader(loss_fn, data, samples)
     results = {
         name: estimate_llc(model, loss_fn, data, params=params, on_draw=read, **options)
         for name, params in components.items()
@@ -160,7 +162,18 @@ def susceptibilities(
     )
 
 
+def _reader(loss_fn: LossFn, data: Data, samples: Data) -> OnDraw:
+    of_data = losses_of(loss_fn, data)
+    of_samples = None if samples is None else losses_of(loss_fn, samples)
+
+    def read(draw: Draw) -> dict[str, Tensor]:
+        every = of_data(draw)
+        return {"loss": every.mean(), "samples": every if of_samples is None else of_samples(draw)}
+
+    return read
+
+
 def _of_losses(result: LLCResult) -> Covariance:
-    assert isinstance(result.observed, Tensor)
-    loss = result.trace.double().cpu() / result.nbeta
-    return covariance(loss, loss[..., None] - result.observed.cpu())
+    assert isinstance(result.observed, dict)
+    loss, samples = result.observed["loss"], result.observed["samples"]
+    return covariance(loss, loss[..., None] - samples)

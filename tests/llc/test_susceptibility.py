@@ -95,17 +95,17 @@ def test_what_is_not_of_the_same_draws(shapes):
 
 
 @pytest.mark.filterwarnings("ignore::mechlib.llc.Unreliable")
-@pytest.mark.parametrize("batch_size", [None, 20])
-def test_on_a_quadratic_they_are_the_closed_form(batch_size):
+@pytest.mark.parametrize(("batch_size", "lr"), [(None, 0.04), (30, 0.02)])
+def test_on_a_quadratic_they_are_the_closed_form(batch_size, lr):
     components = {"first": mask([0, 1]), "all": None}
     found = susceptibilities(
         PROBLEM.model, PROBLEM.loss, PROBLEM.data, components, samples=tuple(part[:12] for part in PROBLEM.data),
-        chains=8, draws=800, burnin=100, batch_size=batch_size, lr=0.04, **QUICK,
+        chains=8, draws=800, burnin=100, batch_size=batch_size, lr=lr, **QUICK,
     )  # fmt: skip
     right = torch.stack([exact([0, 1])[:12], exact([*range(D)])[:12]])
     assert found.components == ("first", "all") and found.value.shape == found.std_error.shape == (2, 12)
-    assert bool(((found.value - right).abs() < ERRORS * found.std_error + 0.03 * right.abs().max()).all())
-    assert float((found.std_error / right.abs().amax(1, keepdim=True)).mean()) < 0.2
+    assert bool(((found.value - right).abs() < ERRORS * found.std_error + 0.02 * right.abs().max()).all())
+    assert float((found.std_error / right.abs().amax(1, keepdim=True)).mean()) < 0.25
     assert found.results["first"].n_params == 2 and "first: " in str(found)
 
 

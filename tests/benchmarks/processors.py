@@ -32,9 +32,11 @@ from tests.benchmarks import machine
 
 CAPABILITIES = ("default", "avx2", "avx512")
 THREADS = (1, 2)
+EXACT = ("tests/checks", "tests/questions")
+"""What only passes or fails: half a million comparisons of answers, of which none is near a bound."""
 SUITE = (
-    *("tests/llc", "tests/icl", "tests/stream", "tests/heads", "tests/causal", "tests/probes", "tests/zoo"),
-    *("tests/checks", "tests/questions", "tests/test_*.py"),
+    *("tests/llc", "tests/icl", "tests/stream", "tests/heads", "tests/causal", "tests/probes", "tests/stats"),
+    *("tests/bridge", "tests/training", "tests/zoo", "tests/test_*.py", *EXACT),
 )
 """What computes; the folders beside them grade, write and serve, and their numbers are not sampled."""
 FOLDER = checkout.root() / "build" / "processors"
@@ -66,10 +68,11 @@ class Setting:
         return FOLDER / f"{self.capability}-{self.threads}-{self.offset}" / f"{name}.json"
 
 
-def run_tests(what: str, setting: Setting) -> None:
-    """Run the tests that ``what`` names, arguments of pytest, and leave their record."""
+def run_tests(what: str, setting: Setting, *, explained: bool) -> None:
+    """Run the tests that ``what`` names, arguments of pytest, and leave their record; compared numbers if explained."""
     paths = [str(p) for arg in what.split() for p in (sorted(checkout.root().glob(arg)) if "*" in arg else [arg])]
-    plugin = ["-p", "tests.benchmarks.margins", "-o", "enable_assertion_pass_hook=true", "-p", "no:cacheprovider"]
+    hook = f"enable_assertion_pass_hook={str(explained and what not in EXACT).lower()}"
+    plugin = ["-p", "tests.benchmarks.margins", "-o", hook, "-p", "no:cacheprovider"]
     record = ["--record", str(setting.file(what)), "--seed-offset", str(setting.offset)]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *plugin, *record, *paths]
     done = subprocess.run(command, env=setting.environment, cwd=checkout.root(), capture_output=True, text=True)
@@ -103,13 +106,16 @@ def run_chapter(what: str, setting: Setting) -> None:
     print(*found["differs"] or ["all as the text says"], sep="\n")
 
 
-def run(units: Sequence[str], settings: Sequence[Setting]) -> None:
+def run(units: Sequence[str], settings: Sequence[Setting], *, explained: bool) -> None:
     """Run what has not been run."""
     for setting, what in product(settings, units):
         if setting.file(what).exists():
             continue
         print(f"{setting}: {what}", flush=True)
-        (run_chapter if what.endswith(".ipynb") else run_tests)(what, setting)
+        if what.endswith(".ipynb"):
+            run_chapter(what, setting)
+        else:
+            run_tests(what, setting, explained=explained)
 
 
 def records(units: Sequence[str]) -> Iterator[tuple[str, Setting, dict]]:
@@ -174,11 +180,13 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=THREADS)
     parser.add_argument("--offsets", nargs="+", type=int, default=[0])
     parser.add_argument("--within", type=float, default=4.0, help="standard deviations from a bound that are listed")
+    parser.add_argument("--outcomes", action="store_true", help="of tests, not what they compare: in half the time")
     parser.add_argument("--table", action="store_true", help="run nothing")
     given = parser.parse_args()
     print(machine.description())
     if not given.table:
-        run(given.units, [Setting(*s) for s in product(given.capabilities, given.threads, given.offsets)])
+        settings = [Setting(*s) for s in product(given.capabilities, given.threads, given.offsets)]
+        run(given.units, settings, explained=not given.outcomes)
     print(f"\n{failures(given.units)}\n\n{scatter(given.units, given.within)}")
 
 

@@ -36,7 +36,10 @@ def made(tree: ast.AST) -> Iterator[str]:
 
 def read(tree: ast.AST) -> Iterator[str]:
     """The private names that a test imports, takes from an object, or names in a string, as ``setattr`` is told."""
+    pieces = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
+        if id(node) in pieces:
+            continue  # of a string with fields: no whole name
         if isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.Attribute):

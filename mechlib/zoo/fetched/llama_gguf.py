@@ -68,7 +68,7 @@ def convert(file: Path, folder: Path) -> None:
     tokens = _read(reader, "tokenizer.ggml.tokens")
     marks = {mark: tokens[number] for mark, number in _marks(reader, "token").items()}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_tokenizer(reader),
+        tokenizer_object=_its_tokenizer(reader),
         **marks,
         add_bos_token=bool(_read(reader, "tokenizer.ggml.add_bos_token", False)),
         chat_template=_read(reader, "tokenizer.chat_template", None),
@@ -139,7 +139,7 @@ def _weight(tensor: ReaderTensor, reader: GGUFReader) -> Tensor:
     return values.unflatten(0, (n_heads, -1, 2)).transpose(1, 2).flatten(0, 2).contiguous()
 
 
-def _tokenizer(reader: GGUFReader) -> Tokenizer:
+def _its_tokenizer(reader: GGUFReader) -> Tokenizer:
     from tokenizers import AddedToken, Tokenizer, decoders, models
 
     tokens = _read(reader, "tokenizer.ggml.tokens")

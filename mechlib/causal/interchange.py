@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge, untrained
@@ -64,7 +64,7 @@ class InterchangeResult:
     fitted: Mapping[str, float]
     """Of the pairs that it was learned from: the subspace, the one for arbitrary labels, and that of the model with
     random weights."""
-    placebos: Float[Tensor, " placebo"]
+    placebos: Float64[Tensor, " placebo"]
     """The share of held-out pairs for each random subspace, ``[placebo]``; ``held_out`` has their mean."""
     basis: Float[Tensor, "d_model rank"]
     """Of the learned subspace, orthonormal, ``[d_model, rank]``."""
@@ -142,7 +142,7 @@ def interchange(
         right, right_of_other = (_shares_of(each, point, pairs) for each in (model, other))
     moved, every = SubspaceInterchange(learned.basis), torch.eye(model.cfg.d_model)
     random = [NormMatchedPlacebo(moved, random_basis(model.cfg.d_model, rank, seed + i)) for i in range(placebos)]
-    shares = torch.tensor([right(placebo, pairs.targets)[1] for placebo in random])
+    shares = torch.tensor([right(placebo, pairs.targets)[1] for placebo in random], dtype=torch.float64)
     both = {
         LEARNED: right(moved, pairs.targets),
         WHOLE: right(SubspaceInterchange(every), pairs.targets),

@@ -3,13 +3,14 @@
 Entry ``l`` of the residual stream is sent through an affine map before it is read, ``x + A_l x + b_l``, trained on
 the KL divergence of the reading from the model's final distribution (Belrose et al., "Eliciting Latent Predictions
 from Transformers with the Tuned Lens", 2023, arXiv:2303.08112). The maps start at the identity, which is the logit
-lens, and the last entry keeps it.
+lens, or at least squares, and the last entry keeps it.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -19,12 +20,15 @@ from tqdm.auto import trange
 from mechlib.bridge import TransformerBridge
 from mechlib.stream.entries import Mask, residual_entries
 from mechlib.stream.fitted_lens import FittedLens
-from mechlib.stream.inputs import checked_tokens
+from mechlib.stream.inputs import checked_mask, checked_tokens
+from mechlib.stream.least_squares import least_squares_maps
 from mechlib.stream.lens import LensResult, logit_lens, readings
 from mechlib.stream.lens_file import Origin
 from mechlib.stream.unembedding import read_out
 
 __all__ = ["TunedLens", "fit_tuned_lens"]
+
+Start = Literal["identity", "least-squares"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class TunedOrigin(Origin):
     rows: int
     learning_rate: float
     seed: int
+    start: str = "identity"
+    ridge: float | None = None
+    """Of least squares, where the fit starts from that."""
 
 
 @dataclass(frozen=True)
@@ -64,47 +71,99 @@ class TunedLens(FittedLens):
         return _affine(self.weight, self.bias, entries)
 
 
-@torch.enable_grad()
 def fit_tuned_lens(
     model: TransformerBridge,
     tokens: Int[Tensor, "batch pos"],
     *,
+    start: Start = "identity",
+    ridge: float = 1e-3,
     steps: int = 250,
     rows: int = 256,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    judged: int | None = None,
     progress: bool = True,
     attention_mask: Mask = None,
 ) -> TunedLens:
     """Train a :class:`TunedLens` on KL(final || entry) over all positions of ``tokens`` that are no pads.
 
-    Adam from the identity, with a learning rate that falls linearly to zero. The maps are in single precision at least,
-    also those of a model in half precision, whose own norm and unembedding then round what they make of them. An entry
-    that training has not brought closer to the final distribution keeps the identity, so the lens is never worse than
-    the logit lens on ``tokens``; on other text it can be, if ``tokens`` are few. A warning says when all of them keep
-    it. The model gets no gradient and is left as it was.
+    Adam with a learning rate that falls linearly to zero, from the identity or from the maps that are best in least
+    squares: those minimise the mean of ``|x + A x + b - y|^2 / |y|^2`` for the last entry ``y``, and on a model of many
+    layers and tokens, whose unembedding makes every update dear, they may be all that is wanted (``steps=0``). The maps
+    are in single precision at least, also those of a model in half precision, whose own norm and unembedding then round
+    what they make of them. An entry that is not closer to the final distribution through its map keeps the identity, so
+    the lens is never worse than the logit lens on ``tokens``; on other text it can be, if ``tokens`` are few. A warning
+    says when all of them keep it. The model gets no gradient and is left as it was.
 
     Args:
-        steps: number of updates.
+        start: ``"identity"`` or ``"least-squares"``.
+        ridge: how far least squares is drawn to the identity, in units of the mean variance of a component.
+        steps: number of updates; with ``start="least-squares"`` there may be none.
         rows: residual stream vectors of one update, drawn with replacement from the positions of ``tokens``.
         learning_rate: of the first update.
         seed: of the draw; the same seed on the same machine gives the same lens.
+        judged: how many rows of ``tokens``, from the first, ``kl_before`` and ``kl_after`` are means over, by which a
+            map is kept; all of them when left out.
         progress: show a bar.
         attention_mask: for rows of unequal length, as for ``logit_lens``.
 
     Raises:
-        ValueError: if ``steps`` or ``rows`` is below 1; and for ``tokens`` as in ``logit_lens``.
+        ValueError: if ``steps`` or ``rows`` is below 1; if ``start`` is another, ``ridge`` is negative or ``judged`` no
+            number of rows; and for ``tokens`` as in ``logit_lens``.
     """
-    if steps < 1 or rows < 1:
-        raise ValueError(f"steps and rows are at least 1, not steps={steps}, rows={rows}")
+    if start not in get_args(Start):
+        raise ValueError(f"start is one of {', '.join(get_args(Start))}, not {start!r}")
+    if steps < (start == "identity") or rows < 1 or not ridge >= 0:
+        raise ValueError(
+            f"steps and rows are at least 1, or steps 0 with start='least-squares', and ridge is at least 0: not "
+            f"steps={steps}, rows={rows}, ridge={ridge}"
+        )
     tokens = checked_tokens(model, tokens)
-    before = _mean_kl(logit_lens(model, tokens, fields=["kl_to_final"], attention_mask=attention_mask))
-    entries = residual_entries(model, tokens, attention_mask=attention_mask).flatten(1, 2)
-    if attention_mask is not None:
-        entries = entries[:, torch.as_tensor(attention_mask).to(entries.device, torch.bool).flatten()]
-    n_layers, d_model = len(before), entries.shape[-1]
-    weight = before.new_zeros(n_layers, d_model, d_model, requires_grad=True)
-    bias = before.new_zeros(n_layers, d_model, requires_grad=True)
+    mask = checked_mask(attention_mask, tokens)
+    if judged is not None and not 1 <= judged <= len(tokens):
+        raise ValueError(f"judged is a number of the {len(tokens)} rows of tokens, not {judged}")
+    some, of_some = tokens[:judged], None if mask is None else mask[:judged]
+    before = _mean_kl(logit_lens(model, some, fields=["kl_to_final"], attention_mask=of_some))
+    n_layers, d_model = len(before), model.cfg.d_model
+    weight, bias = before.new_zeros(n_layers, d_model, d_model), before.new_zeros(n_layers, d_model)
+    if start == "least-squares":
+        weight, bias = (tensor.to(before) for tensor in least_squares_maps(model, tokens, mask, ridge=ridge))
+    if steps:
+        entries = residual_entries(model, tokens, attention_mask=mask).flatten(1, 2)
+        entries = entries if mask is None else entries[:, mask.flatten()]
+        weight, bias = _trained(
+            model,
+            entries,
+            weight,
+            bias,
+            steps=steps,
+            rows=rows,
+            learning_rate=learning_rate,
+            seed=seed,
+            progress=progress,
+        )
+    settings = {"steps": steps, "rows": rows, "learning_rate": learning_rate, "seed": seed, "start": start}
+    origin = TunedOrigin.of(model, tokens, mask, **settings, ridge=ridge if start == "least-squares" else None)
+    lens = TunedLens(weight, bias, before, before, origin)
+    after = _mean_kl(readings(model, some, fields=["kl_to_final"], lens=lens, attention_mask=of_some)[0])
+    return _kept_where_better(lens, after)
+
+
+@torch.enable_grad()
+def _trained(
+    model: TransformerBridge,
+    entries: Float[Tensor, "entry row d_model"],
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    steps: int,
+    rows: int,
+    learning_rate: float,
+    seed: int,
+    progress: bool,
+) -> tuple[Tensor, Tensor]:
+    """The maps after ``steps`` updates by Adam, each on ``rows`` rows of ``entries`` that are drawn."""
+    weight, bias = weight.requires_grad_(), bias.requires_grad_()
     optimiser = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
     generator = torch.Generator().manual_seed(seed)
@@ -114,12 +173,7 @@ def fit_tuned_lens(
         weight.grad, bias.grad = (gradient / rows for gradient in torch.autograd.grad(loss, (weight, bias)))
         optimiser.step()
         schedule.step()
-    origin = TunedOrigin.of(
-        model, tokens, attention_mask, steps=steps, rows=rows, learning_rate=learning_rate, seed=seed
-    )
-    lens = TunedLens(weight.detach(), bias.detach(), before, before, origin)
-    after = _mean_kl(readings(model, tokens, fields=["kl_to_final"], lens=lens, attention_mask=attention_mask)[0])
-    return _kept_where_better(lens, after)
+    return weight.detach(), bias.detach()
 
 
 def _cross_entropy(model: TransformerBridge, weight: Tensor, bias: Tensor, entries: Tensor) -> Float[Tensor, ""]:
@@ -139,7 +193,7 @@ def _kept_where_better(lens: TunedLens, after: Float[Tensor, " layer"]) -> Tuned
         warnings.warn(
             "training brought no entry closer to the final distribution: this lens is the identity, and reads what the "
             "logit lens reads",
-            stacklevel=4,
+            stacklevel=3,
         )
     return replace(
         lens,

@@ -2,12 +2,14 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mechlib.bridge import Shape, TransformerBridge, native
-from mechlib.stream import TunedLens, fit_tuned_lens, logit_lens, residual_entries
+from mechlib.stream import TunedLens, fit_tuned_lens, logit_lens, residual_entries, running
+from mechlib.stream.least_squares import least_squares_maps
 from mechlib.zoo.decoder import Decoder
 from tests.models import random_native
 
@@ -189,10 +191,69 @@ class TestFit:
             assert parameter.grad is None
 
 
+class TestLeastSquares:
+    def test_an_affine_layer_is_found_without_training(self, affine_model, every_token):
+        tuned = fit_tuned_lens(affine_model, every_token, start="least-squares", ridge=1e-9, steps=0, progress=False)
+        assert tuned.kl_after < 1e-5 * tuned.kl_before
+
+    @pytest.mark.parametrize("side", [None, "left", "right"])
+    def test_the_maps_are_those_of_numpy(self, model, tokens, side, monkeypatch):
+        """Rows divided by the length of the last entry, and one more for every component of the penalty."""
+        monkeypatch.setattr(running, "TOKENS_AT_ONCE", 30)
+        mask = torch.ones_like(tokens, dtype=torch.bool)
+        if side is not None:
+            mask[1, :5] = mask[4, :1] = False
+            mask = mask.flip(1) if side == "right" else mask
+        maps, biases = least_squares_maps(model, tokens, None if side is None else mask, ridge=0.1)
+        entries = residual_entries(model, tokens, attention_mask=mask)[:, mask].double()
+        shares = 1 / entries[-1].square().mean(-1)
+        shares = shares / shares.sum()
+        for layer, (found, bias) in enumerate(zip(maps, biases, strict=True)):
+            x = entries[layer]
+            centred = x - (shares[:, None] * x).sum(0)
+            variance = (shares[:, None] * centred.square()).sum(0).mean()
+            penalty = torch.cat([(0.1 * variance).sqrt() * torch.eye(16, dtype=torch.float64), torch.zeros(16, 1)], 1)
+            design = torch.cat([torch.cat([x, torch.ones_like(x[:, :1])], 1) * shares[:, None].sqrt(), penalty])
+            wanted = torch.cat([(entries[-1] - x) * shares[:, None].sqrt(), torch.zeros(16, 16)])
+            solution = torch.from_numpy(np.linalg.lstsq(design.numpy(), wanted.numpy(), rcond=None)[0])
+            torch.testing.assert_close(found.T, solution[:-1], atol=1e-9, rtol=0)
+            torch.testing.assert_close(bias, solution[-1], atol=1e-9, rtol=0)
+
+    def test_it_is_kept_on_text_that_it_was_not_fitted_to(self, model):
+        drawn = torch.randint(SMALL.d_vocab, (60, SMALL.n_ctx), generator=torch.Generator().manual_seed(4))
+        tuned = fit_tuned_lens(model, drawn[:50], start="least-squares", steps=0, progress=False)
+        plain, ours = (logit_lens(model, drawn[50:], lens=lens).kl_to_final.mean((1, 2)) for lens in (None, tuned))
+        assert (ours[:-1] < 0.3 * plain[:-1]).all()
+        trained = fit_tuned_lens(model, drawn[:50], start="least-squares", steps=20, rows=64, progress=False)
+        assert (trained.kl_after < tuned.kl_after).any() and (trained.kl_after < trained.kl_before).all()
+
+    def test_all_of_the_penalty_is_the_identity(self, model, tokens):
+        tuned = fit_tuned_lens(model, tokens, start="least-squares", ridge=1e9, steps=0, progress=False)
+        assert tuned.weight.abs().max() < 1e-6
+
+    def test_some_rows_judge(self, model, tokens):
+        tuned = fit_tuned_lens(model, tokens, start="least-squares", steps=0, judged=3, progress=False)
+        for lens, recorded in ((None, tuned.kl_before), (tuned, tuned.kl_after)):
+            kl = logit_lens(model, tokens[:3], lens=lens).kl_to_final[:-1].mean((1, 2))
+            torch.testing.assert_close(recorded, kl, atol=1e-6, rtol=1e-5)
+
+
 class TestBadInput:
     @pytest.mark.parametrize("bad", [{"steps": 0}, {"rows": 0}])
     def test_steps_and_rows(self, model, tokens, bad):
         with pytest.raises(ValueError, match=rf"at least 1.*{next(iter(bad))}=0"):
+            fit_tuned_lens(model, tokens, **bad, progress=False)
+
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            ({"start": "ridge"}, "start is one of identity, least-squares, not 'ridge'"),
+            ({"ridge": -1.0}, r"ridge is at least 0: not .*ridge=-1\.0"),
+            ({"judged": 13}, "judged is a number of the 12 rows of tokens, not 13"),
+        ],
+    )
+    def test_settings(self, model, tokens, bad, message):
+        with pytest.raises(ValueError, match=message):
             fit_tuned_lens(model, tokens, **bad, progress=False)
 
     def test_tokens(self, model):

@@ -81,10 +81,10 @@ class Surface:
         entries, gradient = self.entries_and_grad(w, batch)
         return means(entries), gradient
 
-    def _entries(self, batch: Batch, w: Float[Tensor, "*chain param"]) -> Float[Tensor, "*chain ..."]:
+    def _entries(self, batch: Batch, w: Float[Tensor, "*chain param"]) -> Float[Tensor, "*shape"]:
         return self._at(batch, self._leaves(w), together=w.ndim == 2)
 
-    def _at(self, batch: Batch, leaves: list[Tensor], together: bool) -> Float[Tensor, "*chain ..."]:
+    def _at(self, batch: Batch, leaves: list[Tensor], together: bool) -> Float[Tensor, "*shape"]:
         def one(*leaves: Tensor) -> Tensor:
             losses = self.loss_fn(self.flat.at(leaves), batch)
             return losses.to(torch.promote_types(losses.dtype, torch.float32))
@@ -97,7 +97,7 @@ class Surface:
     @torch.enable_grad()
     def _gradients(
         self, batch: Batch, w: Float[Tensor, "*chain param"], into: Float[Tensor, "*chain param"]
-    ) -> Float[Tensor, "*chain ..."]:
+    ) -> Float[Tensor, "*shape"]:
         leaves = [leaf.detach().requires_grad_() for leaf in self._leaves(w)]
         entries = self._at(batch, leaves, together=w.ndim == 2)
         share = torch.full_like(entries, w.shape[:-1].numel() / entries.numel())

@@ -42,9 +42,10 @@ __all__ = ["Covariance", "Susceptibilities", "covariance", "losses_of", "suscept
 class Covariance:
     """Covariances over the draws of all chains, with errors."""
 
-    value: Float64[Tensor, "*first *second"]
-    """The covariance of every entry of the first with every entry of the second."""
-    std_error: Float64[Tensor, "*first *second"]
+    value: Float64[Tensor, "*both"]
+    """The covariance of every entry of the first with every entry of the second: the axes of the first, then those of
+    the second."""
+    std_error: Float64[Tensor, "*both"]
     """Its standard error, from the effective sample size of the product of the two deviations."""
 
 

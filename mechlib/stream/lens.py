@@ -59,7 +59,7 @@ class LensResult:
     """Number of tokens with a strictly larger logit than the target, ``[entry, batch, pos]`` or
     ``[target, entry, batch, pos]``: 0 for the first guess, and tied tokens share the smallest rank."""
 
-    def numbers(self, field: str) -> Shaped[Tensor, "*target entry batch pos *k"]:
+    def numbers(self, field: str) -> Shaped[Tensor, "*shape"]:
         """A field of numbers by its name.
 
         Raises:

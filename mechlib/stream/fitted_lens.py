@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,7 +15,7 @@ from mechlib.bridge import TransformerBridge, require_bridge
 from mechlib.stream.lens_file import Origin, read, refuse_other_model, write
 
 
-class FittedLens:
+class FittedLens(ABC):
     """A linear or affine map for every residual stream entry but the last, which is left as it is, to the bit.
 
     Called on entries ``[entry, ..., d_model]`` it gives translated entries of the same shape, so it is an argument of
@@ -28,9 +29,9 @@ class FittedLens:
     weight: Float[Tensor, "layer d_model d_model"]
     origin: Origin | None
 
+    @abstractmethod
     def translated(self, entries: Float[Tensor, "layer row d_model"]) -> Float[Tensor, "layer row d_model"]:
         """What the maps make of the entries that they are for."""
-        raise NotImplementedError
 
     def __call__(self, entries: Float[Tensor, "entry *rest d_model"]) -> Float[Tensor, "entry *rest d_model"]:
         """The translated entries, in the precision of ``entries``; a half-precision stream is translated in single.

@@ -84,7 +84,8 @@ def rmsprop(
             being a function of the place through the last gradient. None leaves it out, as devinterp does.
 
     Raises:
-        ValueError: if ``alpha`` is not from 0 to 1, or ``share`` is neither.
+        ValueError: if ``alpha`` is not from 0 to 1, or ``share`` is neither; by ``init``, if one chain is to share with
+            others.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is from 0 to 1, not {alpha!r}")
@@ -92,6 +93,8 @@ def rmsprop(
         raise ValueError(f"share is 'own' or 'others', not {share!r}")
 
     def init(w: Tensor, evaluate: Evaluate) -> Running:
+        if share == "others" and len(w) < 2:
+            raise ValueError("share='others' takes v of the other chains: run at least 2, not 1")
         start = torch.as_tensor(square, dtype=w.dtype, device=w.device)
         return Running(w, *evaluate(w), square=start.expand_as(w).clone())
 

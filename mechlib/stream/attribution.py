@@ -104,7 +104,10 @@ class LogitAttribution:
         return self.shares[heads].unflatten(0, (len(layers), -1))
 
     def plot(self, most: int = 12, ax: Axes | None = None) -> Axes:
-        """Bars for the ``most`` parts of the largest mean share in size, with two standard errors over rows."""
+        """Bars for the ``most`` parts of the largest mean share in size, with two standard errors over rows.
+
+        The positions of a row are not independent, so each row counts as one, with the mean over its positions.
+        """
         import matplotlib.pyplot as plt
 
         means = self.sorted()
@@ -112,7 +115,7 @@ class LogitAttribution:
         chosen = [label for label in means if label in largest]
         ax = plt.subplots(figsize=(5.3, 1.0 + 0.3 * len(chosen)))[1] if ax is None else ax
         for row, label in enumerate(chosen):
-            shares = self[label].flatten()
+            shares = self[label].nanmean(1)
             shares = shares[~shares.isnan()]
             error = 2 * shares.std().item() / len(shares) ** 0.5 if len(shares) > 1 else None
             ax.barh(row, means[label], xerr=error, color="0.35" if means[label] > 0 else "0.7", ecolor="0.1", capsize=3)

@@ -17,7 +17,7 @@ from mechlib.zoo import files
 from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs
 from mechlib.zoo.kinds.kind import Batches, Meter, TrainedKind
 from mechlib.zoo.recipe import Recipe
-from mechlib.zoo.shelf import SHIPPED, card
+from mechlib.zoo.shelf import SHIPPED, shipped
 
 LOG = "metrics.jsonl"
 """The file in a run's folder that training adds lines to."""
@@ -60,7 +60,7 @@ def install(trained: Card) -> Path:
         shutil.copyfile(trained.folder / file, fresh / file)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
-    card.cache_clear()
+    shipped.cache_clear()
     return target
 
 

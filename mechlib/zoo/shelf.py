@@ -13,6 +13,9 @@ from mechlib.zoo.recipe import unknown_model
 
 SHIPPED = Path(__file__).parent / "weights"
 
+shipped = cache(read_card)
+"""The card in a folder that does not change, read once; what is in the user's cache may."""
+
 
 def names(kind: str | None = None) -> tuple[str, ...]:
     """The models that ship with the book, in alphabetical order; those of one kind, where a kind is given.
@@ -24,7 +27,6 @@ def names(kind: str | None = None) -> tuple[str, ...]:
     return found if kind is None else tuple(n for n in found if card(n).kind == kind_named(kind).word)
 
 
-@cache
 def card(name: str) -> Card:
     """The card of a model that ships or has been fetched.
 
@@ -33,7 +35,7 @@ def card(name: str) -> Card:
         OSError: for a model that has not been fetched, with the command that does it.
     """
     if name in names():
-        return read_card(SHIPPED / name)
+        return shipped(SHIPPED / name)
     if name not in SOURCES:
         raise ValueError(unknown_model(name, [*names(), *SOURCES]))
     if (found := card_of(SOURCES[name])) is None:

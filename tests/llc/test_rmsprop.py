@@ -71,3 +71,9 @@ def test_a_shorter_step_is_worse():
 def test_what_is_refused(options, match):
     with pytest.raises(ValueError, match=match):
         energies(lr=1e-3, steps=1, **options)
+
+
+def test_one_chain_has_no_others():
+    sampler = rmsprop(torch.zeros(2), nbeta=NBETA, gamma=0.0, lr=1e-3, share="others")
+    with pytest.raises(ValueError, match="at least 2"):
+        sampler.init(torch.zeros(1, 2), lambda w: (w.sum(1).double(), w))

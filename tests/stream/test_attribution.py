@@ -329,6 +329,16 @@ class TestResult:
         assert "logit difference, nats" in ax.get_xlabel()
         plt.close(ax.figure)
 
+    def test_a_row_counts_once_in_the_error_of_a_bar(self, small, tokens, answers):
+        """However many of its positions are read."""
+        found = direct_logit_attribution(small, tokens, answers[0], by="layer", positions=None)
+        ax = found.plot(most=1)
+        (label,) = [tick.get_text() for tick in ax.get_yticklabels()]
+        ((left, right),) = ax.containers[0].lines[2][0].get_segments()
+        of_rows = found[label].mean(1)
+        assert (right - left)[0] / 2 == pytest.approx(2 * of_rows.std().item() / BATCH**0.5, rel=1e-4)
+        plt.close(ax.figure)
+
 
 def test_memory_does_not_grow_with_the_number_of_parts(small, tokens, largest_tensor):
     """Never are the additions of all parts there together."""

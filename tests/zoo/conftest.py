@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechlib import text, zoo
+from mechlib import text
 from mechlib.training import Loop
 from mechlib.training import loop as module
 from mechlib.zoo import release, shelf
@@ -21,9 +21,7 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(release, "SHIPPED", tmp_path / "shipped")
-    zoo.card.cache_clear()
-    yield tmp_path
-    zoo.card.cache_clear()
+    return tmp_path
 
 
 @pytest.fixture

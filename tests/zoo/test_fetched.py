@@ -160,9 +160,7 @@ def source(packed, tmp_path, monkeypatch):
     monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
-    zoo.card.cache_clear()
-    yield source
-    zoo.card.cache_clear()
+    return source
 
 
 @pytest.fixture

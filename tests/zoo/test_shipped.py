@@ -129,9 +129,7 @@ def copied(tmp_path, monkeypatch):
     shutil.copytree(shelf.SHIPPED / "twin-tied-s0", tmp_path / "twin-tied-s0")
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path)
     monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
-    zoo.card.cache_clear()
-    yield next((tmp_path / "twin-tied-s0").glob("*.safetensors"))
-    zoo.card.cache_clear()
+    return next((tmp_path / "twin-tied-s0").glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])

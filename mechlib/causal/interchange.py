@@ -27,7 +27,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,8 @@ from mechlib.stats import Table, table
 from mechlib.stream.hooks import hook_name
 from mechlib.stream.inputs import checked_ids, checked_positions, checked_tokens
 from mechlib.stream.running import at_rest
+
+Places = int | Sequence[int] | Int[Tensor, " pair"]
 
 LEARNED, WHOLE, NOTHING = "learned subspace", "whole vector", "nothing exchanged"
 PLACEBO, ARBITRARY, UNTRAINED = "random subspace, as far", "arbitrary labels", "random weights"
@@ -91,8 +93,9 @@ def interchange(
     *,
     entry: int,
     rank: int,
-    at: int = -1,
-    source_at: int | None = None,
+    at: Places = -1,
+    source_at: Places | None = None,
+    answer_at: Places = -1,
     held_out: float = 0.5,
     epochs: int = 20,
     lr: float = 1e-2,
@@ -101,19 +104,21 @@ def interchange(
 ) -> InterchangeResult:
     """Learn a subspace of one entry whose exchange gives the wanted answers, and set it beside its controls.
 
-    The answer is the largest logit among ``classes`` after the last token. Through the interchange interventions of
-    TransformerLens, whose optimiser and controls these are. The controls are learned from the same pairs with the same
-    rank and number of steps. Arbitrary labels are one class for every source prompt, drawn for each one: on pairs held
-    out they can be right only where a source occurs in both parts.
+    The answer is the largest logit among ``classes`` after the token at ``answer_at``. Through the interchange
+    interventions of TransformerLens, whose optimiser and controls these are. The controls are learned from the same
+    pairs with the same rank and number of steps. Arbitrary labels are one class for every source prompt, drawn for each
+    one: on pairs held out they can be right only where a source occurs in both parts.
 
     The model's weights, modes and hooks are left as they were; the model with random weights has no hooks of a caller.
 
     Args:
-        base, source: token ids of one length without pads, one pair to a row.
+        base, source: token ids, one pair to a row. Shorter prompts are filled up behind with any token, which a causal
+            model never sees from the positions that are named.
         targets: for each pair the number of the class that is to be answered.
         classes: the token id of each class.
         entry: of the residual stream, at position ``at`` of the base and ``source_at`` (``at`` when left out) of the
-            source.
+            source: one position for all pairs, or one for each of them.
+        answer_at: the position of the base whose logits are read, the last when left out; in the same forms.
         rank: dimensions of the subspace, from 1 to ``d_model``.
         held_out: share of the pairs, the last ones, that nothing is learned from.
         epochs: passes over the others, in batches of up to 128 pairs; ``lr`` is the rate of Adam.
@@ -122,11 +127,12 @@ def interchange(
 
     Raises:
         TypeError: if tokens, targets or classes are no integers.
-        ValueError: if prompts do not fit the model or each other; if there are not at least two classes, or one target
-            of them for each pair; if a position, entry or rank is out of range; if no pair is left to learn from, or
+        ValueError: if prompts do not fit the model or are not as many; if there are not at least two classes, or one
+            target of them for each pair; if a position, entry or rank is out of range; if no pair is left to learn from, or
             none to be held out; if ``epochs`` or ``placebos`` is below 1.
     """
-    pairs = _checked(model, base, source, targets, classes, at, source_at, held_out)
+    places = {"at": at, "source_at": at if source_at is None else source_at, "answer_at": answer_at}
+    pairs = _checked(model, base, source, targets, classes, places, held_out)
     if not 1 <= rank <= model.cfg.d_model:
         raise ValueError(f"rank is from 1 to {model.cfg.d_model} (d_model), not {rank}")
     if epochs < 1 or placebos < 1:
@@ -168,15 +174,31 @@ class _Pairs:
     classes: Int[Tensor, " class"]
     at: Int[Tensor, " pair"]
     source_at: Int[Tensor, " pair"]
+    answer_at: Int[Tensor, " pair"]
     n_fitted: int
 
+    @property
+    def base_inputs(self) -> Int[Tensor, "pair input"]:
+        """The tokens, and last the position where the answer is read: a run takes some of the rows."""
+        return torch.cat([self.base, self.answer_at[:, None]], 1)
+
+    @property
+    def source_inputs(self) -> Int[Tensor, "pair input"]:
+        """The tokens, and a position where nothing is read."""
+        return torch.cat([self.source, torch.zeros_like(self.source[:, :1])], 1)
+
     def answers(self, model: TransformerBridge) -> Callable[[Tensor], Float[Tensor, "pair class"]]:
-        """The logits of the classes after the last token."""
+        """The logits of the classes, of such inputs."""
 
-        def last(residual: Tensor, hook: object) -> Tensor:
-            return residual[:, -1:]
+        def read(inputs: Int[Tensor, "pair input"]) -> Float[Tensor, "pair class"]:
+            tokens, place = inputs[:, :-1], inputs[:, -1]
 
-        return lambda tokens: model.run_with_hooks(tokens, fwd_hooks=[("unembed.hook_in", last)])[:, -1, self.classes]
+            def at_place(residual: Tensor, hook: object) -> Tensor:
+                return residual[torch.arange(len(residual), device=residual.device), place][:, None]
+
+            return model.run_with_hooks(tokens, fwd_hooks=[("unembed.hook_in", at_place)])[:, 0, self.classes]
+
+        return read
 
 
 @dataclass(frozen=True)
@@ -195,8 +217,8 @@ class _Fit:
             return fit_das(
                 model,
                 self.point,
-                pairs.base[part],
-                pairs.source[part],
+                pairs.base_inputs[part],
+                pairs.source_inputs[part],
                 targets[part],
                 pairs.answers(model),
                 rank=self.rank,
@@ -214,11 +236,11 @@ def _shares_of(
     """``shares(step, targets)``: how often a step gives the target, of the pairs fitted and of those held out."""
     answers = pairs.answers(model)
     with at_rest(model):
-        sources = collect_activations(model, point, pairs.source, answers, positions=pairs.source_at)
+        sources = collect_activations(model, point, pairs.source_inputs, answers, positions=pairs.source_at)
 
     def shares(step: Callable[[Tensor, Tensor], Tensor], targets: Int[Tensor, " pair"]) -> tuple[float, float]:
         with at_rest(model):
-            logits = intervened_logits(model, point, step, pairs.base, sources, answers, positions=pairs.at)
+            logits = intervened_logits(model, point, step, pairs.base_inputs, sources, answers, positions=pairs.at)
         right = (logits.argmax(-1) == targets.cpu()).double()
         return right[: pairs.n_fitted].mean().item(), right[pairs.n_fitted :].mean().item()
 
@@ -231,12 +253,11 @@ def _checked(
     source: Tensor,
     targets: Tensor,
     classes: Tensor,
-    at: int,
-    source_at: int | None,
+    places: Mapping[str, Places],
     held_out: float,
 ) -> _Pairs:
     base, source = checked_tokens(model, base), checked_tokens(model, source)
-    if base.shape != source.shape:
+    if len(base) != len(source):
         raise ValueError(
             f"base and source prompts belong together row by row; their shapes are {tuple(base.shape)} and "
             f"{tuple(source.shape)}"
@@ -254,8 +275,13 @@ def _checked(
         raise ValueError(
             f"held_out={held_out} of {len(base)} pairs leaves {n_fitted} to learn from: some are wanted for both"
         )
-    places = [checked_positions(place, base.shape[1]) for place in (at, at if source_at is None else source_at)]
-    if any(len(place) != 1 for place in places):
-        raise ValueError(f"at and source_at are one position each, not {at} and {source_at}")
-    own, other = (place.expand(len(base)) for place in places)
-    return _Pairs(base, source, wanted, ids, own, other, n_fitted)
+    of_pairs = {name: _of_pairs(name, given, source if "source" in name else base) for name, given in places.items()}
+    return _Pairs(base, source, wanted, ids, **of_pairs, n_fitted=n_fitted)
+
+
+def _of_pairs(name: str, given: Places, tokens: Int[Tensor, "pair pos"]) -> Int[Tensor, " pair"]:
+    """A position of every row."""
+    found = checked_positions(given, tokens.shape[1]).to(tokens.device)
+    if len(found) not in (1, len(tokens)) or isinstance(given, slice) or given is None:
+        raise ValueError(f"{name} is one position, or one for each of the {len(tokens)} pairs, not {given!r}")
+    return found.expand(len(tokens))

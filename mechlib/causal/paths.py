@@ -1,7 +1,7 @@
 """Path patching: whether one head or MLP matters for what another head reads, or straight for the logits.
 
-The output of a head or an MLP is replaced, and everything that stands between it and the receivers is frozen at what it was, so that
-the change runs along the paths between the two alone (Wang et al. 2023, "Interpretability in the Wild",
+The output of a head or an MLP is replaced, and everything that stands between it and the receivers is frozen at what it
+was, so that the change runs along the paths between the two alone (Wang et al. 2023, "Interpretability in the Wild",
 arXiv:2211.00593; Goldowsky-Dill et al. 2023, arXiv:2304.05969). What the receivers then read is put into a run in which
 nothing else is touched and everything behind them follows.
 

@@ -59,6 +59,29 @@ def test_another_position_of_the_last_entry_does_nothing(run, own_answers):
     assert result.held_out[WHOLE] == result.held_out[LEARNED] == result.held_out[NOTHING] == result.held_out[PLACEBO]
 
 
+def test_prompts_of_unequal_length_are_filled_up_behind_and_are_as_they_are_alone(model, classes):
+    """What stands behind the named positions changes nothing, and the pairs of one length give what they give alone."""
+    lengths = torch.tensor([4, 6]).repeat(20)
+    other = torch.randint(83, BASE.shape, generator=torch.Generator().manual_seed(7))
+    filled = torch.where(torch.arange(6) < lengths[:, None], BASE, other)
+    shorter = SOURCE[:, :5]
+    targets = torch.arange(40) % 3
+    given = {"entry": 1, "rank": 3, "epochs": 2, "placebos": 1, "source_at": 3}
+    ends = {"at": lengths - 2, "answer_at": (lengths - 1).tolist()}
+    results = [interchange(model, base, shorter, targets, classes, **given, **ends) for base in (BASE, filled)]
+    torch.testing.assert_close(results[0].basis, results[1].basis, atol=1e-5, rtol=0)
+    assert results[0].held_out == results[1].held_out and results[0].losses == pytest.approx(results[1].losses)
+
+
+def test_each_pair_is_answered_where_it_ends(model, classes):
+    lengths = torch.tensor([3, 6, 5, 4]).repeat(10)
+    with torch.no_grad():
+        answers = [model(run[None, :n])[0, -1, classes].argmax() for run, n in zip(SOURCE, lengths, strict=True)]
+    last = {"at": lengths - 1, "answer_at": lengths - 1}
+    result = interchange(model, BASE, SOURCE, torch.stack(answers), classes, entry=2, rank=2, epochs=1, **last)
+    assert result.held_out[WHOLE] == 1 and result.held_out[NOTHING] < 0.9
+
+
 def test_a_few_dimensions_are_learned_and_random_ones_are_worse(run, own_answers):
     """Three logits hang on three directions, up to the norm."""
     result = run(own_answers[1], rank=3, epochs=40, lr=3e-2, held_out=0.25)
@@ -91,10 +114,17 @@ def test_an_untrained_model_has_the_sizes_and_nothing_else(name):
         ({"rank": 25}, ValueError, r"rank is from 1 to 24 \(d_model\), not 25"),
         ({"epochs": 0}, ValueError, "at least 1, not 0 and 10"),
         ({"at": 6}, ValueError, "6 is out of range; there are 6 positions"),
-        ({"source_at": [0, 1]}, ValueError, r"one position each, not -1 and \[0, 1\]"),
+        (
+            {"source_at": [0, 1]},
+            ValueError,
+            r"source_at is one position, or one for each of .* not \[0, 1\]",
+        ),
+        ({"answer_at": [0] * 39}, ValueError, "answer_at is one position, or one for each of the 40 pairs"),
+        ({"answer_at": 1.0}, TypeError, "positions are integers"),
+        ({"source": SOURCE[:, :4], "source_at": 4}, ValueError, "4 is out of range; there are 4 positions"),
         ({"held_out": 0}, ValueError, "of 40 pairs leaves 40 to learn from"),
         ({"held_out": 1}, ValueError, "leaves 0 to learn from"),
-        ({"source": SOURCE[:, :4]}, ValueError, r"their shapes are \(40, 6\) and \(40, 4\)"),
+        ({"source": SOURCE[:4]}, ValueError, r"their shapes are \(40, 6\) and \(4, 6\)"),
         ({"classes": torch.tensor([3, 3])}, ValueError, r"at least two different token ids, \[class\], not \[3, 3\]"),
         ({"classes": torch.tensor([3, 83])}, ValueError, "classes hold 83"),
         ({"targets": torch.zeros(39, dtype=torch.long)}, ValueError, r"each of the 40 pairs; their shape is \(39,\)"),

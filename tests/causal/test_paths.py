@@ -54,6 +54,20 @@ def test_behind_the_last_heads_there_are_mlps_alone(name):
     assert not frozen.values.isnan().any() and frozen.title == "paths to logits: clean into corrupt"
 
 
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "opt", "falcon"])
+def test_behind_the_last_mlp_there_is_nothing(name):
+    model, _ = bridge_and_reference(name)
+    whole = activation_patching(
+        model, CLEAN, CORRUPT, METRIC, site="mlp", only=[LAST], by_position=False, progress=False
+    )
+    for through_mlps in (False, True):
+        straight = paths(model, site="mlp", through_mlps=through_mlps)
+        assert_equal(straight.values[:, LAST], whole.values[:, LAST])
+    assert straight.axes == ("row", "layer") and straight.values.shape == (3, N_LAYERS)
+    assert straight.title == "paths from MLPs to logits: clean into corrupt"
+    assert (straight.values - paths(model, site="mlp").values)[:, 0].abs().max() > 1e-4
+
+
 def test_without_mlps_the_last_heads_have_no_other_path(attention_only):
     assert_equal(paths(attention_only).values[:, 1], outputs(attention_only).values[:, 1])
 
@@ -72,6 +86,18 @@ def test_without_a_final_norm_the_direct_path_is_a_product():
             written = torch.einsum("rhd,hdm->rhm", new - old, reference.matrices(layer)[3])
             expected = torch.einsum("rhm,rm->rh", written, towards) * expected_at
             assert_equal(result.effect[:, layer], expected)
+
+
+def test_without_a_final_norm_the_direct_path_of_an_mlp_is_a_product():
+    model, reference = bridge_and_reference("opt without final norm")
+    names = [f"blocks.{layer}.hook_mlp_out" for layer in range(N_LAYERS)]
+    with torch.no_grad():
+        new, old = (model.run_with_cache(run, names_filter=names.__contains__)[1] for run in (CLEAN, CORRUPT))
+    unembed = reference.stored_embedding()[1]
+    towards = (unembed[:, RIGHT] - unembed[:, WRONG]).T
+    result = paths(model, site="mlp")
+    for layer, name in enumerate(names):
+        assert_equal(result.effect[:, layer], ((new[name] - old[name])[:, -1] * towards).sum(-1))
 
 
 def without_norm_and_mlps():
@@ -176,8 +202,19 @@ def test_rows_with_pads_are_as_they_are_alone(attention_only, receivers, side):
         ({"receivers": [(0, 1)]}, "no path leads from the senders to the receivers: none is below layer 0"),
         ({"receivers": [(1, 1)], "senders": [(1, 0)]}, "none is below layer 1"),
         ({"senders": [(0, 4)]}, "there is no head 4 in layer 0"),
+        ({"site": "residual"}, "site is one of head, mlp, whose outputs run along paths, not 'residual'"),
+        ({"site": "mlp"}, "the model has no MLP in layers"),
     ],
 )
 def test_bad_input(attention_only, options, message):
     with pytest.raises(ValueError, match=message):
         paths(attention_only, **options)
+
+
+def test_senders_that_no_path_leads_from_are_refused_for_mlps_too(gpt2):
+    with pytest.raises(ValueError, match="none is below layer 1"):
+        paths(gpt2, site="mlp", senders=[1, 2], receivers=[(1, 0)])
+    with pytest.raises(TypeError, match="numbers, each of one layer"):
+        paths(gpt2, site="mlp", senders=[(0, 1)])
+    found = paths(gpt2, site="mlp", receivers=[(1, 0)])
+    assert found.values[:, 1:].isnan().all() and found.largest(5) == [{"layer": 0}]

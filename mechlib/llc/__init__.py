@@ -16,6 +16,7 @@ Works on any ``torch.nn.Module``; knows no model of the book.
   :mod:`diagnostics` judge the traces.
 """
 
+from mechlib.llc.calibrate import calibrate
 from mechlib.llc.curvature import CurvatureTrace, curvature_trace
 from mechlib.llc.estimate import estimate_llc
 from mechlib.llc.exact import (
@@ -28,6 +29,7 @@ from mechlib.llc.exact import (
 )
 from mechlib.llc.ladder import LadderResult, ladder
 from mechlib.llc.observe import Draw
+from mechlib.llc.plateau import Calibration
 from mechlib.llc.quadrature import Quadrature, quadrature
 from mechlib.llc.result import LLCResult, LLCWarning, Unreliable
 from mechlib.llc.susceptibility import Covariance, Susceptibilities, covariance, losses_of, susceptibilities
@@ -35,6 +37,7 @@ from mechlib.llc.sweeps import Failure, coefficients
 from mechlib.llc.verify import Verification, verify
 
 __all__ = [
+    "Calibration",
     "Covariance",
     "CurvatureTrace",
     "Draw",
@@ -47,6 +50,7 @@ __all__ = [
     "Susceptibilities",
     "Unreliable",
     "Verification",
+    "calibrate",
     "coefficients",
     "covariance",
     "curvature_trace",

@@ -15,7 +15,17 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["at_least_0", "check_loss", "explained", "named_as_here", "number", "positive", "seed_number", "whole"]
+__all__ = [
+    "at_least_0",
+    "check_loss",
+    "explained",
+    "named_as_here",
+    "number",
+    "positive",
+    "seed_number",
+    "usual_nbeta",
+    "whole",
+]
 
 ELSEWHERE = {
     "batchsize": "batch_size",
@@ -192,6 +202,17 @@ def check_loss(loss_fn: Any) -> None:
         signature.bind(None, None)
     except TypeError:
         raise TypeError(f"{CALLED}; this one takes {signature}") from None
+
+
+def usual_nbeta(samples: int) -> float:
+    """n / log n.
+
+    Raises:
+        ValueError: if there is one sample.
+    """
+    if samples < 2:
+        raise ValueError(f"nbeta has the default n / log n only for n > 1 samples, and there is {samples}: pass nbeta")
+    return samples / math.log(samples)
 
 
 @contextmanager

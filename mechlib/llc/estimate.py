@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mechlib.llc.arguments import check_loss, explained, named_as_here
+from mechlib.llc.arguments import check_loss, explained, named_as_here, usual_nbeta
 from mechlib.llc.batches import Batches, n_samples
 from mechlib.llc.coins import own_coins
 from mechlib.llc.data import Data, Samples, take
@@ -18,18 +18,18 @@ from mechlib.llc.diagnostics import Circumstances, find_warnings, mode_layers
 from mechlib.llc.flat import FlatModel, Params
 from mechlib.llc.observe import OnDraw
 from mechlib.llc.pilot import auto_lr, curvature_met
-from mechlib.llc.posterior import EvalLoss, Posterior, at_start
-from mechlib.llc.precision import Precision, precision
+from mechlib.llc.posterior import EvalLoss
+from mechlib.llc.precision import Precision
+from mechlib.llc.preparation import STRATEGIES, Prepared
 from mechlib.llc.result import LLCResult, Unreliable
 from mechlib.llc.run import run_chains
-from mechlib.llc.samplers import SAMPLERS, gaussian
+from mechlib.llc.samplers import SAMPLERS
 from mechlib.llc.settings import Settings
-from mechlib.llc.summary import summarise
-from mechlib.llc.surface import LossFn, Surface, faster
+from mechlib.llc.summary import Ending, summarise
+from mechlib.llc.surface import LossFn
+from mechlib.llc.tuning import Tuning
 
 __all__ = ["estimate_llc"]
-
-STRATEGIES = ("auto", "vmap", "serial")
 
 
 @named_as_here
@@ -112,7 +112,7 @@ def estimate_llc(
     flat = FlatModel(model, params, device)
     samples = take(data, flat.device, flat.dtype)
     others = take(eval_data, flat.device, flat.dtype, "eval_data")
-    nbeta = _default_nbeta(n_samples(samples.parts)) if nbeta is None else nbeta
+    nbeta = usual_nbeta(n_samples(samples.parts)) if nbeta is None else nbeta
     settings = Settings(sampler, nbeta, gamma, lr, chains, draws, burnin, anchor, seed, progress, precondition, on_draw)
     with own_coins(settings.seed, flat.device), explained(model):
         result, circumstances = _sample(flat, loss_fn, samples, others, batch_size, strategy, settings)
@@ -133,58 +133,37 @@ def _sample(
     settings: Settings,
 ) -> tuple[LLCResult, Circumstances]:
     """Look at w*, choose strategy and step where that is wanted, run the chains, and sum up."""
-    noise, pilot_noise, order, pilot_order, other_order = (
-        torch.Generator(flat.device).manual_seed(5 * settings.seed + i) for i in range(5)
-    )
-    probes = gaussian(pilot_noise)
-    loss_fn, size = data.loss(loss_fn), data.size(batch_size)
-    batches, pilot_batches = Batches(data.parts, size, order), Batches(data.parts, size, pilot_order)
-    if settings.sampler == "mala" and not batches.full:
-        raise ValueError(f"mala needs the loss over all the data: batch_size=None, not {size}")
-    chunk = batches.size * (1 if batches.full else settings.chains)
-    serial = Surface(flat, loss_fn, "serial")
-    start = at_start(serial, batches, chunk)
-    rows = flat.w_star.repeat(settings.chains + (settings.anchor and not batches.full), 1)
-    auto = strategy == "auto"
-    surface = faster(flat, loss_fn, rows, next(pilot_batches)) if auto else Surface(flat, loss_fn, strategy)
-    other = _eval_loss(surface, data, other_data, size, other_order)
-
-    def near_w_star(stream: Batches) -> Posterior:
-        return Posterior(surface, stream, start, chains=settings.chains, anchor=settings.anchor)
-
-    lr = settings.lr
+    ready = Prepared.of(
+        flat, loss_fn, data, batch_size=batch_size, strategy=strategy,
+        chains=settings.chains, anchor=settings.anchor, seed=settings.seed,
+    )  # fmt: skip
+    if settings.sampler == "mala" and not ready.batches.full:
+        raise ValueError(f"mala needs the loss over all the data: batch_size=None, not {ready.size}")
+    other, lr = _eval_loss(ready, data, other_data), settings.lr
     if lr == "auto" or settings.precondition is not None:
-        lr = auto_lr(near_w_star(pilot_batches), settings.sampler, settings.nbeta, settings.gamma, probes)
-    posterior = near_w_star(batches)
-    drawn = run_chains(posterior, other, settings, lr, gaussian(noise), probes)
+        pilot = ready.posterior(settings.chains, pilot=True)
+        lr = auto_lr(pilot, settings.sampler, settings.nbeta, settings.gamma, ready.probes)
+    posterior = ready.posterior(settings.chains)
+    tuning = Tuning(posterior, settings, lr, ready.probes)
+    drawn = run_chains(posterior, other, settings, tuning, ready.noise)
     curvature, steepest, seen = math.nan, math.nan, Precision(flat.dtype)
     if drawn.steps:
-        curvature = curvature_met(posterior, drawn.w, settings.nbeta, settings.gamma, probes)
+        curvature = curvature_met(posterior, drawn.w, settings.nbeta, settings.gamma, ready.probes)
         steepest = settings.nbeta * curvature + settings.gamma
-    if drawn.steps and drawn.tuning.scale is not None:
-        steepest = drawn.tuning.steepness(drawn.w)
-    if drawn.steps and not start.random:
-        read = batches if other is None else other.batches
-        seen = precision(serial, drawn.w, drawn.tuning.step, next(read.chunks(chunk)), read.samples)
-    return summarise(posterior, other, drawn, settings, curvature, steepest, seen)
+        seen = ready.precision(drawn.w, tuning.step, ready.batches if other is None else other.batches)
+    if drawn.steps and tuning.scale is not None:
+        steepest = tuning.steepness(drawn.w)
+    return summarise(posterior, other, drawn, settings, Ending(tuning.lr, tuning.spread, curvature, steepest, seen))
 
 
-def _eval_loss(
-    surface: Surface, data: Samples, others: Samples, size: int | None, generator: torch.Generator
-) -> EvalLoss | None:
-    """The loss on ``eval_data``, in batches of their own size or else of ``size``; None where there are none."""
+def _eval_loss(ready: Prepared, data: Samples, others: Samples) -> EvalLoss | None:
+    """The loss on ``eval_data``, in batches of their own size or of the chains'; None where there are none."""
     if others.parts is None:
         return None
     data.refuse_other_structure(others)
-    size = others.size(size)
+    size = others.size(ready.size)
     size = None if size is None else min(size, n_samples(others.parts))
-    return EvalLoss(surface, Batches(others.parts, size, generator))
-
-
-def _default_nbeta(samples: int) -> float:
-    if samples < 2:
-        raise ValueError(f"nbeta has the default n / log n only for n > 1 samples, and there is {samples}: pass nbeta")
-    return samples / math.log(samples)
+    return EvalLoss(ready.surface, Batches(others.parts, size, ready.others))
 
 
 def _check_choices(sampler: str, strategy: str) -> None:

@@ -26,7 +26,7 @@ def top_curvature(
     w: Float[Tensor, "row param"],
     *,
     nbeta: float,
-    gamma: float,
+    gamma: float | Float[Tensor, " row"],
     normals: Normals,
     iterations: int = 12,
 ) -> Float[Tensor, " row"]:
@@ -42,7 +42,7 @@ def top_curvature(
         iterations: two gradients each.
     """
     direction = torch.nn.functional.normalize(normals(torch.empty_like(w)), dim=1)
-    curvature = torch.full_like(w[:, 0], gamma / nbeta + 1.0)
+    curvature = torch.zeros_like(w[:, 0]) + (gamma / nbeta + 1.0)
     for _ in range(iterations):
         length = 0.5 * (nbeta * curvature + gamma).rsqrt()
         shift = length[:, None] * direction

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -16,11 +17,10 @@ from tqdm.auto import tqdm
 
 from mechlib.llc.observe import Observed, Reader, Series, Watch, together
 from mechlib.llc.posterior import EvalLoss, Posterior
-from mechlib.llc.samplers import Info, Normals, State
+from mechlib.llc.samplers import Info, Normals, Sampler, State
 from mechlib.llc.settings import Settings
-from mechlib.llc.tuning import Tuning
 
-__all__ = ["Drawn", "run_chains"]
+__all__ = ["Drawn", "Steps", "run_chains"]
 
 EVERY = 10
 """Moments of the position are taken at every so many draws."""
@@ -44,23 +44,34 @@ class Drawn:
     """What ``on_draw`` returned."""
     w: Float[Tensor, "chain param"]
     """Where the chains are."""
-    tuning: Tuning
-    """The step at the end."""
     steps: int
     """Steps made."""
     interrupted: bool
 
+    def of(self, rows: slice) -> Drawn:
+        """What some of the chains read; of ``observed`` nothing."""
+        read = ("losses", "pull", "spread", "loss_again", "accept")
+        parts = {name: getattr(self, name)[:, rows] for name in read}
+        return replace(self, **parts, observed=None, w=self.w[rows])
+
+
+class Steps(Protocol):
+    """What decides how the chains move: :class:`mechlib.llc.tuning.Tuning` and :class:`mechlib.llc.grid.Grid`."""
+
+    def sampler(self) -> Sampler:
+        """The sampler to go on with."""
+        ...
+
+    def after(self, step: int, state: State, info: Info) -> bool:
+        """Whether that is another after a step, counted from the first of the burn-in."""
+        ...
+
 
 def run_chains(
-    posterior: Posterior, other: EvalLoss | None, settings: Settings, lr: float, normals: Normals, probes: Normals
+    posterior: Posterior, other: EvalLoss | None, settings: Settings, tuning: Steps, normals: Normals
 ) -> Drawn:
-    """Burn in and draw from where the posterior's points are; or as much as there was time for before Ctrl-C.
-
-    Args:
-        lr: the step at first; burning in may change it (:class:`mechlib.llc.tuning.Tuning`), with ``probes``.
-    """
+    """Burn in and draw from where the posterior's points are; or as much as there was time for before Ctrl-C."""
     series = _series(posterior, other, settings)
-    tuning = Tuning(posterior, settings, lr, probes)
     sampler, w, steps, interrupted = tuning.sampler(), posterior.w, 0, False
     try:
         state = sampler.init(w, posterior.evaluate, normals)
@@ -75,7 +86,7 @@ def run_chains(
         interrupted = True
     read, *watched, moments = (each.after(steps) for each in series)
     observed = together(watched[0]) if watched else None
-    return Drawn(**read, **moments, observed=observed, w=w, tuning=tuning, steps=steps, interrupted=interrupted)
+    return Drawn(**read, **moments, observed=observed, w=w, steps=steps, interrupted=interrupted)
 
 
 def _series(posterior: Posterior, other: EvalLoss | None, settings: Settings) -> list[Series]:

@@ -109,7 +109,7 @@ def gaussian(generator: torch.Generator) -> Normals:
     return normals
 
 
-def sgld(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Scale) -> Sampler:
+def sgld(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: Scale, lr: Scale) -> Sampler:
     """Stochastic gradient Langevin dynamics; with the whole of the data, the unadjusted Langevin algorithm."""
     drift = _drift(center, nbeta, gamma, lr)
 
@@ -124,7 +124,7 @@ def sgld(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Sca
     return Sampler(init, step)
 
 
-def lm(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: float, lr: Scale) -> Sampler:
+def lm(center: Float[Tensor, " param"], *, nbeta: Scale, gamma: Scale, lr: Scale) -> Sampler:
     """Leimkuhler and Matthews's scheme: as cheap as :func:`sgld`, and without its error on quadratics."""
     drift = _drift(center, nbeta, gamma, lr)
 
@@ -190,7 +190,7 @@ def acceptance(info: Info) -> Float[Tensor, " chain"]:
 SAMPLERS = {"lm": lm, "sgld": sgld, "mala": mala}
 
 
-def _drift(center: Tensor, nbeta: Scale, gamma: float, lr: Scale) -> Callable[..., Tensor]:
+def _drift(center: Tensor, nbeta: Scale, gamma: Scale, lr: Scale) -> Callable[..., Tensor]:
     """w - eps/2 (nbeta grad + gamma (w - w*)), in new memory or in that of ``out``."""
     back, down = lr * gamma / 2, -lr * nbeta / 2
 

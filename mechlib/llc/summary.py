@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,17 +17,27 @@ from mechlib.llc.result import LLCResult
 from mechlib.llc.run import Drawn
 from mechlib.llc.settings import Settings
 
-__all__ = ["summarise"]
+__all__ = ["Ending", "summarise"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The step at the end of a run, and how steep it is where the chains are."""
+
+    lr: float
+    """The step, which a preconditioner multiplies."""
+    spread: float
+    """The largest entry of the preconditioner over the smallest; 1 without one."""
+    curvature: float
+    """The largest eigenvalue of the Hessian of L."""
+    steepest: float
+    """The largest eigenvalue of the Hessian of U, in the coordinates of the preconditioner."""
+    precision: Precision
+    """What rounding does there."""
 
 
 def summarise(
-    posterior: Posterior,
-    other: EvalLoss | None,
-    drawn: Drawn,
-    settings: Settings,
-    curvature: float,
-    steepest: float,
-    precision: Precision,
+    posterior: Posterior, other: EvalLoss | None, drawn: Drawn, settings: Settings, end: Ending
 ) -> tuple[LLCResult, Circumstances]:
     """The result without its warnings, and what the rules of the warnings need besides."""
     loss, pull, spread = _moments(drawn, settings)
@@ -41,9 +52,9 @@ def summarise(
         full_batch=batches.full,
         virial_error=float(virial.std() / len(virial) ** 0.5) if len(virial) > 1 else 0.0,
         sensitivity_error=sensitivity_error,
-        precision=precision,
+        precision=end.precision,
     )
-    result = _result(posterior, other, drawn, settings, curvature, steepest, float(virial.mean()), sensitivity)
+    result = _result(posterior, other, drawn, settings, end, float(virial.mean()), sensitivity)
     return result, circumstances
 
 
@@ -52,8 +63,7 @@ def _result(
     other: EvalLoss | None,
     drawn: Drawn,
     settings: Settings,
-    curvature: float,
-    steepest: float,
+    end: Ending,
     virial: float,
     sensitivity: float,
 ) -> LLCResult:
@@ -67,21 +77,21 @@ def _result(
         burnin_trace=burnin_trace,
         init_loss=posterior.baseline() if other is None else other.loss,
         nbeta=settings.nbeta,
-        lr=drawn.tuning.lr,
+        lr=end.lr,
         gamma=settings.gamma,
         rhat=rhat(trace),
         ess=effective_draws(trace),
         virial=virial,
         n_diverged=int(diverged(losses, posterior.w.shape[1]).sum()),
-        curvature=curvature,
-        steepness=drawn.tuning.lr * steepest,
+        curvature=end.curvature,
+        steepness=end.lr * end.steepest,
         gamma_sensitivity=sensitivity,
         grad_norm=posterior.start.grad_norm,
         acceptance=float(drawn.accept[settings.burnin :].mean()),
         n_params=posterior.w.shape[1],
         sampler=settings.sampler,
         precondition=settings.precondition,
-        spread=drawn.tuning.spread,
+        spread=end.spread,
         strategy=posterior.surface.strategy,
         interrupted=drawn.interrupted,
         observed=drawn.observed,

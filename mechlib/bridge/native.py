@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import boot_native
@@ -141,8 +141,20 @@ def native(
     with torch.no_grad():
         for key, parameter in own.items():
             parameter.copy_(complete[key])
+    if shape.tied:
+        _tie(bridge, own["tok_embed.weight"], own["head.weight"])
     return bridge
 
 
-def native_parameters(bridge: TransformerBridge) -> dict[str, Tensor]:
-    return {name.replace("._original_component", ""): p for name, p in bridge.named_parameters()}
+def native_parameters(bridge: TransformerBridge) -> dict[str, nn.Parameter]:
+    """The parameters by TransformerLens's native names; one that is tied stands under both of its names."""
+    own = {name.replace("._original_component", ""): p for name, p in bridge.named_parameters()}
+    return {"head.weight": own["tok_embed.weight"]} | own
+
+
+def _tie(bridge: TransformerBridge, embedding: nn.Parameter, unembedding: nn.Parameter) -> None:
+    """Make one parameter of two that are equal, so that what moves or counts weights meets it once."""
+    if torch.equal(embedding, unembedding):
+        for module in bridge.modules():
+            if getattr(module, "weight", None) is unembedding:
+                module.weight = embedding

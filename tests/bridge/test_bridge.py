@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 import transformers
 
 from mechlib import bridge
+from mechlib.bridge.native import native_parameters
 from mechlib.zoo.decoder import Decoder
 
 SHAPE = bridge.Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=40, n_ctx=17, d_vocab=53)
@@ -34,6 +37,33 @@ def test_a_missing_unembedding_is_the_embedding():
     del state["head.weight"]
     model = bridge.native(SHAPE, state, device="cpu")
     torch.testing.assert_close(model.W_U, model.W_E.T)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, ATTENTION_ONLY, UNTIED])
+def test_a_tied_weight_is_one_and_stays_one(shape):
+    model = bridge.native(shape, perturbed(shape).state_dict(), device="cpu")
+    for each in (model, copy.deepcopy(model), model.to(torch.float64, print_details=False)):
+        assert sum(p.numel() for p in each.parameters()) == shape.parameters
+    with torch.no_grad():
+        model.W_E.add_(1)
+    assert torch.equal(model.W_U, model.W_E.T) == shape.tied
+    assert set(native_parameters(model)) == set(perturbed(shape).state_dict())
+
+
+def test_a_tied_model_that_is_folded_computes_the_same_function():
+    model = bridge.native(SHAPE, perturbed(SHAPE).state_dict(), device="cpu")
+    tokens = torch.randint(SHAPE.d_vocab, (3, 9), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        before = model(tokens).log_softmax(-1)
+        model.enable_compatibility_mode(disable_warnings=True)
+        torch.testing.assert_close(model(tokens).log_softmax(-1), before, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_differ_are_not_tied():
+    state = perturbed(SHAPE).state_dict()
+    state["head.weight"] = state["head.weight"] + 1
+    model = bridge.native(SHAPE, state, device="cpu")
+    torch.testing.assert_close(model.W_U, model.W_E.T + 1)
 
 
 def test_an_untied_unembedding_has_weights_of_its_own():

@@ -14,7 +14,8 @@ from mechlib.llc.chains import effective_draws
 from mechlib.llc.flat import FlatModel
 from mechlib.zoo.decoder import Decoder
 from tests.architectures import D_MODEL, D_VOCAB, KINDS, build
-from tests.models import random_native, random_weights
+from tests.models import SHAPE as UNTRAINED
+from tests.models import random_native, random_weights, untrained
 
 TOKENS = torch.randint(D_VOCAB, (2, 6), generator=torch.Generator().manual_seed(0))
 LAYER, HEAD = 1, 2
@@ -88,6 +89,13 @@ def test_tied_weights_count_once(tmp_path):
     model = from_transformers(str(tmp_path), device="cpu")
     assert FlatModel(model, weights(model, "embed", "unembed")).size == D_VOCAB * D_MODEL
     assert FlatModel(model, weights(model, (0, 1), (0, 1))).size == FlatModel(model, weights(model, (0, 1))).size
+
+
+def test_tied_weights_of_a_small_model_count_once():
+    model = untrained()
+    for which in (["embed"], ["unembed"], ["embed", "unembed"]):
+        assert FlatModel(model, weights(model, *which)).size == model.cfg.d_vocab * model.cfg.d_model
+    assert FlatModel(model).size == UNTRAINED.parameters
 
 
 def test_the_model_is_left_as_it_was():

@@ -67,10 +67,10 @@ def calibrate(
     """The estimate over gamma, whether it stands still anywhere, and the settings to use.
 
     An estimate can be believed, as the expectation at its own gamma, if it is the same at a quarter of the step within
-    5 % or two standard errors, its virial ratio is within 0.1 of 1, and it drifts by less than 10 %, with an error
-    below 4 %. Where it stands still, changing by less than 10 % a decade, gamma does not matter. Elsewhere there is
-    none to be advised for a coefficient: what is right is said in words, and the settings are those of the smallest
-    gamma that can be believed.
+    5 % or two standard errors, its virial ratio is within 0.1 of 1, R-hat is below 1.05, and it drifts by less than
+    10 %, with an error below 4 %. Where it stands still, changing by less than 10 % a decade, gamma does not matter.
+    Where it stands still nowhere there is no coefficient to be had of it: the result says so, and its settings are
+    those of the smallest gamma that can be believed.
 
     Args:
         model, loss_fn, data, nbeta, chains, batch_size, anchor, params, strategy, device, seed, progress: as for

@@ -18,6 +18,7 @@ from mechlib.llc.soundness import SLOPE_LIMIT
 
 __all__ = [
     "CODES",
+    "RHAT_LIMIT",
     "Circumstances",
     "Found",
     "about_minimum",
@@ -53,6 +54,9 @@ CODES = {
 STEP_LIMIT = {"lm": 2.0, "sgld": 0.4, "mala": math.inf}
 """Largest step times curvature that is not warned of. ``sgld`` is off by 11 % there in the stiffest direction; ``lm``
 is right on quadratics up to 4, but few losses are quadratic so far out."""
+
+RHAT_LIMIT = 1.05
+"""The largest R-hat that is not warned of."""
 
 GAMMA_LIMIT = 0.5
 """Largest fall of log llc per unit of log gamma that is not warned of: what a quadratic shows where the prior is as
@@ -151,8 +155,11 @@ def _draws(result: LLCResult, seen: Circumstances) -> Found:
             f"{result.trace.numel()} draws are worth {result.ess:.0f} independent ones, and the standard error is "
             f"{result.std_error / size:.0%} of the estimate; 100 and 10 % are the least",
         )
-    if result.rhat > 1.05:
-        yield "chains_disagree", f"R-hat is {result.rhat:.3f}, above 1.05: more burn-in, or chains stuck in places"
+    if result.rhat > RHAT_LIMIT:
+        yield (
+            "chains_disagree",
+            f"R-hat is {result.rhat:.3f}, above {RHAT_LIMIT}: more burn-in, or chains stuck in places",
+        )
     early, late, error = drift(result.trace)
     chains = len(result.trace)
     limit = student_t.isf(DRIFT_CHANCE / 2, chains - 1) if chains >= 4 else 5.0

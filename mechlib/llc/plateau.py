@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mechlib.llc.chains import drift
+from mechlib.llc.diagnostics import RHAT_LIMIT
 from mechlib.llc.result import LLCResult, LLCWarning
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ FAULTS = {
     "negative": "the estimate is not positive: w* is no minimum",
     "noise": f"the standard error is above {NOISE:.0%} of the estimate",
     "time": "at a quarter of the step, and so of the time, the estimate is lower",
-    "step": "at a quarter of the step the estimate is higher: the step is too long for the sampler or the minibatches",
+    "step": "at a quarter of the step the estimate is higher: too long a step, or chains that have not met",
     "spread": f"the chains have not spread as far as the posterior: the virial ratio is not within {SPREAD:g} of 1",
+    "chains": f"the chains disagree: R-hat is above {RHAT_LIMIT}",
     "drift": f"the mean still moves by more than {MOVED:.0%}",
 }
 """Why an estimate is not good, by code."""
@@ -70,6 +72,7 @@ class Cell:
             "time": differ and gap > 0,
             "step": differ and gap < 0,
             "spread": abs(full.virial - 1) > SPREAD + self.virial_error,
+            "chains": full.rhat > RHAT_LIMIT,
             "drift": abs(late - early) > max(MOVED * size, 2 * moving),
         }
         return tuple(code for code, wrong in found.items() if wrong)

@@ -9,13 +9,14 @@ import platform
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from mechlib.authoring import checkout
 from mechlib.authoring.outputs import Outputs
-from mechlib.claims import METADATA, WORDS, ProseWarning, Verdict, at_home
+from mechlib.claims import METADATA, Line, ProseWarning, Verdict, at_home, card, signed
 
 PAGE = "book/claims.md"
 RELATIVE_TOLERANCE = 0.05
@@ -27,15 +28,16 @@ interval, and the ends of intervals by little more: 2 widths are five times that
 HEAD = """\
 # Claims and verdicts
 
-Every claim that a chapter tests, with its verdict and the effect that decides it. This page is made from the executed
-chapters by `mechlib book claims`; a test fails when a chapter no longer says what stands here. Who argued what, and
-where, is told in each chapter; the sources are listed under [](references.md).
+Every claim of the book: what was said, what is tested, the verdict on that, and the effect that decides it. What was
+tested may be narrower than what was said; a verdict is on what was tested. This page is made from the executed chapters
+by `mechlib book claims`; a test fails when a chapter no longer says what stands here. The sources are listed under
+[](references.md).
 
-| claim | verdict | effect, with its 95 % interval | what stays open |
-|---|---|---|---|
+| said | tested | verdict | effect, with its 95 % interval | what could turn it |
+|---|---|---|---|---|
 """
 
-ROW = re.compile(r"\| \*\*(?P<id>\d\d[a-z])\*\* ")
+ROW = re.compile(r"\| \*\*(?P<key>\d\d[a-z](?: on [^*]+)?)\*\* ")
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -66,19 +68,35 @@ def _verdicts_of(notebook: NotebookNode) -> Iterator[Verdict]:
 
 def page(folder: Path) -> str:
     """The text of the ledger, from the executed chapters."""
-    return HEAD + "".join(_row(path, found) for path, found in verdicts(folder))
+    return HEAD + "".join(row.text for path, found in verdicts(folder) for row in _rows_of(path, found))
 
 
-def _row(path: Path, found: Verdict) -> str:
-    low, high = found.interval
+@dataclass(frozen=True)
+class Row:
+    """What the ledger says of a claim, or of a claim on a further system."""
+
+    key: str
+    """It stands in bold at the beginning."""
+    text: str
+    slack: float = 0.0
+    """How far its numbers may be off."""
+
+
+def _rows_of(path: Path, found: Verdict) -> Iterator[Row]:
     chapter = f"[chapter {path.name[:2]}]({path.relative_to('book').as_posix()})"
-    cells = [
-        f"**{found.claim_id}** {found.claim} *{found.source}; {chapter}*",
-        f"{WORDS[found.verdict]} {found.verdict}",
-        f"{found.measure}: {found.effect:+.3g} [{low:+.3g}, {high:+.3g}] {found.unit}",
-        found.note,
-    ]
-    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |\n"
+    said = f"**{found.claim_id}** ({chapter}) {card.said(found)}"
+    last = " ".join(filter(None, [found.reason, card.turns(found)]))
+    yield _row(found.claim_id, [said, card.tested(found), signed(found.outcome)], found, found.line, last)
+    for name, line in found.also.items():
+        key = f"{found.claim_id} on {name}"
+        yield _row(key, [f"**{key}**", "the same", signed(line.outcome)], found, line, line.why)
+
+
+def _row(key: str, cells: list[str], found: Verdict, line: Line | None, last: str) -> Row:
+    low, high = line.interval if line else (0.0, 0.0)
+    effect = f"{found.measure}: {line.effect:+.3g} [{low:+.3g}, {high:+.3g}] {found.unit}" if line else ""
+    cells = [cell.replace("|", r"\|").replace("\n", " ") for cell in (*cells, effect, last)]
+    return Row(key, f"| {' | '.join(cells)} |\n", WIDTHS * (high - low))
 
 
 def write(folder: Path | None = None) -> list[Path]:
@@ -98,12 +116,12 @@ def stale(folder: Path | None = None) -> list[str]:
     path = folder / PAGE
     recorded = _rows(path.read_text(encoding="utf-8")) if path.is_file() else {}
     problems = []
-    for chapter, found in verdicts(folder):
-        old = recorded.pop(found.claim_id, None)
+    for chapter, row in ((path, row) for path, found in verdicts(folder) for row in _rows_of(path, found)):
+        old = recorded.pop(row.key, None)
         if old is None:
-            problems.append(f"{PAGE} has no row for claim {found.claim_id} of {chapter}")
-        elif problem := _difference(old, _row(chapter, found), WIDTHS * (found.interval[1] - found.interval[0])):
-            problem = f"{PAGE}, claim {found.claim_id}: {problem}"
+            problems.append(f"{PAGE} has no row for claim {row.key} of {chapter}")
+        elif problem := _difference(old, row):
+            problem = f"{PAGE}, claim {row.key}: {problem}"
             if at_home():
                 problems.append(problem)
             else:
@@ -113,13 +131,13 @@ def stale(folder: Path | None = None) -> list[str]:
 
 
 def _rows(text: str) -> dict[str, str]:
-    return {match["id"]: line + "\n" for line in text.splitlines() if (match := ROW.match(line))}
+    return {match["key"]: line + "\n" for line in text.splitlines() if (match := ROW.match(line))}
 
 
-def _difference(old: str, new: str, slack: float) -> str | None:
-    if NUMBER.sub("#", old) != NUMBER.sub("#", new):
-        return f"the page says {old.strip()!r}, the chapter {new.strip()!r}"
-    for was, now in zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(new)), strict=True):
-        if abs(was - now) > max(slack, RELATIVE_TOLERANCE * abs(now)):
+def _difference(old: str, row: Row) -> str | None:
+    if NUMBER.sub("#", old) != NUMBER.sub("#", row.text):
+        return f"the page says {old.strip()!r}, the chapter {row.text.strip()!r}"
+    for was, now in zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(row.text)), strict=True):
+        if abs(was - now) > max(row.slack, RELATIVE_TOLERANCE * abs(now)):
             return f"the page says {was:g}, the chapter {now:g}"
     return None

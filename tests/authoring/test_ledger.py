@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_output
 
-from mechlib import claims
 from mechlib.authoring import ledger
 from mechlib.authoring.outputs import Outputs
-from mechlib.claims import verdict
+from mechlib.claims import ProseWarning, prose, verdict
 
 CHAPTER = "book/part1/02_lens.ipynb"
 FIELDS = {"claim": "It | holds.", "source": "somebody 2020 (S9)", "measure": "gap", "unit": "nats", "note": "One seed."}
@@ -43,7 +42,8 @@ def test_the_page_has_a_row_for_every_verdict_and_is_then_up_to_date(executed):
     row = next(line for line in (folder / ledger.PAGE).read_text().splitlines() if "02a" in line)
     cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
     assert cells == [
-        r"**02a** It \| holds. *somebody 2020 (S9); [chapter 02](part1/02_lens.ipynb)*",
+        "**02a** ([chapter 02](part1/02_lens.ipynb)) somebody 2020 (S9); in our words.",
+        r"It \| holds.",
         "✓ supported",
         "gap: +1.5 [+1, +2] nats",
         "One seed.",
@@ -72,8 +72,8 @@ def test_words_are_compared_exactly_and_numbers_within_the_interval(executed, no
 def test_on_another_python_what_differs_is_warned_of(executed, monkeypatch):
     folder = executed(measured(1.5))
     ledger.write(folder)
-    monkeypatch.setattr(claims, "WRITTEN_FOR", (2, 7))
-    with pytest.warns(claims.ProseWarning, match="02a"):
+    monkeypatch.setattr(prose, "WRITTEN_FOR", (2, 7))
+    with pytest.warns(ProseWarning, match="02a"):
         assert ledger.stale(executed(measured(3.6, low=3.1, high=4.0))) == []
     (folder / ledger.PAGE).write_text("")
     assert len(ledger.stale(folder)) == 1

@@ -103,6 +103,7 @@ def of_chapter(file: str, offset: int) -> None:
     """Called in a chapter's first cell: moves its seeds; quoted numbers, and what the prose has wrong, go to a file."""
     seeds.shift(offset)
     from mechlib import claims
+    from mechlib.claims import prose
 
     def note(found: object) -> None:
         with Path(file).open("a") as lines:
@@ -112,4 +113,4 @@ def of_chapter(file: str, offset: int) -> None:
         note([float(measured), float(in_text), float(within)])
         compare(measured, in_text, within=within)
 
-    compare, claims.quoted, claims.differ = claims.quoted, quoted, note
+    compare, claims.quoted, prose.differ = claims.quoted, quoted, note

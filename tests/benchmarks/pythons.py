@@ -65,7 +65,7 @@ def run(chapter: Path, folder: Path | None) -> tuple[list[str], dict[str, str]]:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     warned = [found for output in outputs for found in WARNED.findall(output.get("text", ""))]
     cards = [data for output in outputs if (data := output.get("metadata", {}).get(METADATA))]
-    return warned + failed, {card["claim_id"]: card["verdict"] for card in cards}
+    return warned + failed, {card["claim_id"]: card["outcome"] for card in cards}
 
 
 def main() -> None:

@@ -1,0 +1,168 @@
+"""Judging: a claim's rule on its system, on what makes it false, on what makes it true, and in other settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from mechlib.claims.card import size
+from mechlib.claims.claim import Claim, Said, Under
+from mechlib.claims.evidence import FEWEST, Evidence, listed, measured, pooled
+from mechlib.claims.results import Line
+from mechlib.claims.verdicts import Verdict
+from mechlib.claims.words import DEPENDS, OUR_OWN
+
+
+class RuleFailed(AssertionError):
+    """A rule says of a system that is known what is known to be wrong. It ends the build of the book."""
+
+
+class NullSupported(RuleFailed):
+    """A rule supports its claim where the claim is false."""
+
+
+class PlantedMissed(RuleFailed):
+    """A rule does not support its claim where the claim is true."""
+
+
+def judge(claim: Claim, system: object, *, also: Mapping[str, Any] | None = None) -> Verdict:
+    """The verdict on a claim, its rule tested on the way; the last expression of a cell.
+
+    Args:
+        claim: as it was declared.
+        system: what the measure takes, such as a model; a list of them where the unit is runs.
+        also: by name, other systems on which the same rule is run, such as the real model; each has its line on the
+            card, and none decides.
+
+    Raises:
+        NullSupported: if the rule supports the claim for a null.
+        PlantedMissed: if it does not support it for a planted truth.
+        ValueError: if the evidence does not fit the rule or the unit, or has fewer than five units or runs.
+    """
+    nulls, planted = _all_of(claim, claim.nulls), _all_of(claim, claim.planted)
+    _check(claim, nulls, planted)
+    line = read(claim, system)
+    knobs = {
+        knob: {
+            label: line if label == claim.default(knob) else read(claim, system, **{knob: value})
+            for label, value in settings.items()
+        }
+        for knob, settings in claim.settings.items()
+    }
+    said = claim.said if isinstance(claim.said, Said) else None
+    outcome = _depends(line, knobs) or line.outcome
+    return Verdict(
+        claim.claim_id,
+        outcome,
+        said.source if said else OUR_OWN,
+        claim.tested,
+        words=said.words if said else "",
+        place=said.place if said else "",
+        narrower=claim.narrower,
+        measure=claim.quantity,
+        unit=claim.rule.unit,
+        line=line,
+        rule=claim.rule.sentence(line.arms),
+        over=_over(claim, line, system),
+        chosen=str(claim.chosen),
+        nulls=nulls if nulls else str(claim.nulls),
+        planted=planted if planted else str(claim.planted),
+        knobs=knobs if knobs else str(claim.knobs),
+        defaults={knob: claim.default(knob) for knob in knobs},
+        also=_all_of(claim, also or {}),
+        open=claim.open,
+    )
+
+
+def read(claim: Claim, system: Any, **options: Any) -> Line:
+    """What a claim's rule says of one system in one setting.
+
+    Args:
+        claim: as it was declared.
+        system: as for ``judge``; or ``under(system, ...)``.
+        options: keywords of the measure.
+
+    Raises:
+        ValueError: as ``judge``.
+    """
+    if isinstance(system, Under):
+        system, options = system.system, {**system.options, **options}
+    if claim.over.kind == "units":
+        return _line(claim, measured(claim.measure, system, options))
+    runs = listed(system, claim.claim_id, FEWEST if claim.over.kind == "runs" else 1)
+    found = [measured(claim.measure, run, options) for run in runs]
+    if claim.over.kind == "runs":
+        return _line(claim, pooled(found))
+    return _in_each([_line(claim, one) for one in found])
+
+
+def _line(claim: Claim, evidence: Evidence) -> Line:
+    if evidence.n < FEWEST:
+        raise ValueError(
+            f"claim {claim.claim_id} needs at least {FEWEST} {claim.over.name}, its measure gives {evidence.n}"
+        )
+    found = claim.rule.read(evidence.arms)
+    ends = float(found.low), float(found.high)
+    alike = "" if ends[0] < ends[1] else f"all {evidence.n} values are equal"
+    return Line(
+        "undecided" if evidence.warned else str(found.word),
+        float(found.effect),
+        ends,
+        evidence.n,
+        found.contrasts[int(found.deciding)],
+        f"the library warns: {evidence.warned}" if evidence.warned else alike,
+        found.contrasts,
+    )
+
+
+def _in_each(lines: list[Line]) -> Line:
+    """The line of several runs that are judged one by one: an outcome only where all agree."""
+    counts = Counter(line.outcome for line in lines)
+    told = ", ".join(f"{outcome} in {count} of {len(lines)} runs" for outcome, count in counts.items())
+    return Line(
+        lines[0].outcome if len(counts) == 1 else "undecided",
+        sum(line.effect for line in lines) / len(lines),
+        (min(line.interval[0] for line in lines), max(line.interval[1] for line in lines)),
+        min(line.n for line in lines),
+        lines[0].arm if len({line.arm for line in lines}) == 1 else "",
+        "; ".join([told, *dict.fromkeys(line.why for line in lines if line.why)]),
+        lines[0].arms,
+    )
+
+
+def _all_of(claim: Claim, systems: Mapping[str, Any] | str) -> dict[str, Line]:
+    return {} if isinstance(systems, str) else {name: read(claim, system) for name, system in systems.items()}
+
+
+def _check(claim: Claim, nulls: Mapping[str, Line], planted: Mapping[str, Line]) -> None:
+    """See that the rule says of known systems what is known."""
+    for name, line in nulls.items():
+        if line.outcome == "supported":
+            raise NullSupported(
+                f"claim {claim.claim_id}: its rule supports it for {name!r}, where it is false: {_told(claim, line)}"
+            )
+    for name, line in planted.items():
+        if line.outcome != "supported":
+            raise PlantedMissed(
+                f"claim {claim.claim_id}: its rule says {line.outcome} for {name!r}, where it is true: "
+                f"{_told(claim, line)}"
+            )
+
+
+def _told(claim: Claim, line: Line) -> str:
+    return f"{size(line, claim.rule.unit)}, over {line.n} {claim.over.name}. {claim.rule.sentence(line.arms)}"
+
+
+def _depends(line: Line, knobs: Mapping[str, Mapping[str, Line]]) -> str:
+    """The outcome where some settings support the claim and others refute it; empty where they do not."""
+    turned = {knob: {found.outcome for found in settings.values()} - {line.outcome} for knob, settings in knobs.items()}
+    decided = {"supported", "refuted"}
+    if not decided <= {line.outcome}.union(*turned.values()):
+        return ""
+    return DEPENDS + ", ".join(knob for knob, outcomes in turned.items() if outcomes & decided)
+
+
+def _over(claim: Claim, line: Line, system: object) -> str:
+    each = f" in each of {len(listed(system, claim.claim_id, 1))} runs" if claim.over.kind == "each run" else ""
+    return f"{line.n} {claim.over.name}{each}"

@@ -93,8 +93,8 @@ def _rows_of(path: Path, found: Verdict) -> Iterator[Row]:
 
 
 def _row(key: str, cells: list[str], found: Verdict, line: Line | None, last: str) -> Row:
-    low, high = line.interval if line else (0.0, 0.0)
-    effect = f"{found.measure}: {line.effect:+.3g} [{low:+.3g}, {high:+.3g}] {found.unit}" if line else ""
+    low, high = (line and line.interval) or (0.0, 0.0)
+    effect = f"{found.measure}: {line} {found.unit}" if line else ""
     cells = [cell.replace("|", r"\|").replace("\n", " ") for cell in (*cells, effect, last)]
     return Row(key, f"| {' | '.join(cells)} |\n", WIDTHS * (high - low))
 

@@ -43,8 +43,7 @@ def others(record: Record) -> Iterator[str]:
 
 def size(line: Line, unit: str) -> str:
     """What the rule found, in numbers and words."""
-    arm = f"{line.arm}: " if line.arm else ""
-    return f"{arm}{line.size(unit)}" + (f" ({line.why})" if line.why else "")
+    return _with_arm(line, line.size(unit))
 
 
 def text(record: Record) -> str:
@@ -101,6 +100,7 @@ def _fold(record: Record) -> str:
     if not record.rule:
         return ""
     table = _table(record)._repr_mimebundle_()["text/html"] if _runs(record) else ""
+    table = f'<div style="overflow-x:auto">{table}</div>' if table else ""
     rule = "".join(_paragraph(line) for line in _rule(record))
     return f'<details style="{CLOSE}"><summary>The rule, and how it was tested</summary>{rule}{table}</details>'
 
@@ -127,10 +127,19 @@ def _lines(given: Mapping[str, Line] | str) -> Mapping[str, Line]:
 
 def _table(record: Record) -> stats.Table:
     rows: dict[object, dict[str, str]] = {
-        name: {"must be": must, "is": signed(line.outcome), record.unit: size(line, "").replace(" , ", ", ")}
+        name: {
+            "must be": must,
+            "is": signed(line.outcome),
+            f"{record.unit} [95 % interval]": _with_arm(line, str(line)),
+        }
         for name, (must, line) in _runs(record).items()
     }
     return stats.table(rows, head="the claim", caption="The rule on other systems and in other settings")
+
+
+def _with_arm(line: Line, numbers: str) -> str:
+    arm = f"{line.arm}: " if line.arm else ""
+    return f"{arm}{numbers}" + (f" ({line.why})" if line.why else "")
 
 
 def _varied(record: Record) -> str:

@@ -26,7 +26,8 @@ class Evidence:
 
     arms: Mapping[str, Num[np.ndarray, " unit"]]
     """By name, values over the same units; one arm without a name where the measure has one number for each. Given
-    as tensors, arrays or lists. Units of which an arm is NaN are left out. Booleans are counted."""
+    as tensors, arrays or lists. Units of which an arm is NaN are left out. Booleans are counted, so that where none
+    or all are true the interval has a width."""
     warned: str = ""
     """Why the library says that these values decide nothing; empty where it does not."""
 
@@ -36,7 +37,9 @@ class Evidence:
         sizes = {name: len(values) for name, values in arms.items()}
         if not arms or len(set(sizes.values())) > 1:
             raise ValueError(f"every arm has one value for each of the same units, got {sizes}")
-        known = ~np.any([np.isnan(values) for values in arms.values()], axis=0)
+        if not self.warned and any(np.isinf(values).any() for values in arms.values()):
+            raise ValueError("evidence is finite, or NaN where a unit is left out, got infinite values")
+        known = np.all([np.isfinite(values) for values in arms.values()], axis=0)
         object.__setattr__(self, "arms", {name: values[known] for name, values in arms.items()})
 
     @property

@@ -98,6 +98,8 @@ def read(claim: Claim, system: Any, **options: Any) -> Line:
 
 
 def _line(claim: Claim, evidence: Evidence) -> Line:
+    if evidence.warned and evidence.n < FEWEST:
+        return Line("undecided", n=evidence.n, why=_warned(evidence))
     if evidence.n < FEWEST:
         raise ValueError(
             f"claim {claim.claim_id} needs at least {FEWEST} {claim.over.name}, its measure gives {evidence.n}"
@@ -111,19 +113,25 @@ def _line(claim: Claim, evidence: Evidence) -> Line:
         ends,
         evidence.n,
         found.contrasts[int(found.deciding)],
-        f"the library warns: {evidence.warned}" if evidence.warned else alike,
+        _warned(evidence) or alike,
         found.contrasts,
     )
+
+
+def _warned(evidence: Evidence) -> str:
+    return f"the library warns: {evidence.warned}" if evidence.warned else ""
 
 
 def _in_each(lines: list[Line]) -> Line:
     """The line of several runs that are judged one by one: an outcome only where all agree."""
     counts = Counter(line.outcome for line in lines)
     told = ", ".join(f"{outcome} in {count} of {len(lines)} runs" for outcome, count in counts.items())
+    effects = [line.effect for line in lines if line.effect is not None]
+    ends = [end for line in lines if line.interval is not None for end in line.interval]
     return Line(
         lines[0].outcome if len(counts) == 1 else "undecided",
-        sum(line.effect for line in lines) / len(lines),
-        (min(line.interval[0] for line in lines), max(line.interval[1] for line in lines)),
+        sum(effects) / len(effects) if effects else None,
+        (min(ends), max(ends)) if ends else None,
         min(line.n for line in lines),
         lines[0].arm if len({line.arm for line in lines}) == 1 else "",
         "; ".join([told, *dict.fromkeys(line.why for line in lines if line.why)]),

@@ -18,9 +18,9 @@ class Line:
     """What a rule says of one system in one setting."""
 
     outcome: str
-    effect: float
-    """Mean of what decides."""
-    interval: tuple[float, float]
+    effect: float | None = None
+    """Mean of what decides; none where the library warns and leaves no numbers."""
+    interval: tuple[float, float] | None = None
     """Lower and upper end of its 95 % interval."""
     n: int = 0
     """Number of units; 0 where it is not known."""
@@ -33,16 +33,26 @@ class Line:
 
     def __post_init__(self) -> None:
         kind(self.outcome)
+        object.__setattr__(self, "arms", tuple(self.arms))
+        if self.effect is None or self.interval is None:
+            return
         object.__setattr__(self, "effect", float(self.effect))
         object.__setattr__(self, "interval", tuple(map(float, self.interval)))
-        object.__setattr__(self, "arms", tuple(self.arms))
         if len(self.interval) != 2 or not self.interval[0] <= self.effect <= self.interval[1]:
             raise ValueError(f"the effect {self.effect} does not lie in its interval {self.interval}")
         if not all(map(math.isfinite, self.interval)):
             raise ValueError(f"the interval {self.interval} is not finite")
 
+    def __str__(self) -> str:
+        if self.effect is None or self.interval is None:
+            return "no number"
+        low, high = self.interval
+        return f"{self.effect:+.3g} [{low:+.3g}, {high:+.3g}]"
+
     def size(self, unit: str) -> str:
         """The effect with its interval and unit, in words."""
+        if self.effect is None or self.interval is None:
+            return str(self)
         low, high = self.interval
         return f"{self.effect:+.3g} {unit}, 95 % interval {low:+.3g} to {high:+.3g}"
 
@@ -103,24 +113,14 @@ class Record:
             a_sentence(getattr(self, name), f"the verdict on {self.claim_id} has no {what}")
 
     @property
-    def effect(self) -> float:
-        """Mean of what decides.
-
-        Raises:
-            AttributeError: if nothing was measured.
-        """
-        return self._measured.effect
+    def effect(self) -> float | None:
+        """Mean of what decides; none where nothing was measured."""
+        return self.line.effect if self.line else None
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The effect's 95 % interval. Errors as ``effect``."""
-        return self._measured.interval
-
-    @property
-    def _measured(self) -> Line:
-        if self.line is None:
-            raise AttributeError(f"claim {self.claim_id} is {self.outcome}: nothing was measured")
-        return self.line
+    def interval(self) -> tuple[float, float] | None:
+        """The effect's 95 % interval; none where nothing was measured."""
+        return self.line.interval if self.line else None
 
     @property
     def data(self) -> dict[str, Any]:

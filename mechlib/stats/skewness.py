@@ -46,10 +46,8 @@ def skewed_interval(
     """
     n = values.shape[-1]
     if n < 2 or not np.isfinite(values).all():
-        raise ValueError(
-            f"an interval needs at least two finite values, got {n} of which all are finite: "
-            f"{bool(np.isfinite(values).all())}"
-        )
+        told = "" if np.isfinite(values).all() else ", not all finite"
+        raise ValueError(f"an interval needs at least two finite values, got {n}{told}")
     mean, spread = values.mean(-1), values.std(-1, ddof=1)
     half = student.ppf((1 + level) / 2, n - 1) / np.sqrt(n)
     skewness = _skewness(values)

@@ -23,12 +23,13 @@ it. What it shows is a card; what it leaves in the notebook is data, from which 
 'supported'
 """
 
-from mechlib.claims.claim import Chosen, Claim, Said, Under, Unit, each_run, under
+from mechlib.claims.claim import Chosen, Claim, Under, Unit, each_run, under
 from mechlib.claims.evidence import Evidence
 from mechlib.claims.judging import NullSupported, PlantedMissed, RuleFailed, judge, read
 from mechlib.claims.prose import ProseWarning, at_home, differ, quoted, stated
 from mechlib.claims.results import Line
 from mechlib.claims.rules import Reading, Rule, above, below, exceeds, within
+from mechlib.claims.said import Said
 from mechlib.claims.stating import illustrated, not_tested, outcome, verdict, withdrawn
 from mechlib.claims.verdicts import METADATA, Verdict
 from mechlib.claims.words import SIGNS, WORDS, signed

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from mechlib import stats
 from mechlib.claims.results import Line, Record
-from mechlib.claims.words import OUR_OWN, kind, signed
+from mechlib.claims.words import DECLARED, OUR_OWN, SIGNS, kind, signed
 
 FRAME = "border:1px solid;border-left-width:.5em;padding:.6em 1em"
 LARGE = "margin:.4em 0;font-size:1.25em"
@@ -56,7 +56,7 @@ def text(record: Record) -> str:
                 f"Tested: {tested(record)}",
                 signed(record.outcome),
                 *_facts(record),
-                *_rule(record),
+                *_details(record),
                 str(_table(record)) if _runs(record) else "",
             ],
         )
@@ -66,18 +66,21 @@ def text(record: Record) -> str:
 def page(record: Record) -> str:
     """The card as HTML. What it says no colour says alone; it has none of its own."""
     head = f"<strong>Claim {record.claim_id}</strong>. <strong>Said:</strong> {html.escape(said(record))}"
-    facts = "".join(_paragraph(fact) for fact in _facts(record))
+    name = "mechlib-claim" if record.outcome == DECLARED else f"mechlib-verdict {kind(record.outcome).split()[0]}"
     return (
-        f'<div class="mechlib-verdict {kind(record.outcome).split()[0]}" style="{FRAME}">'
-        f'<p style="margin:0">{head}</p>'
+        f'<div class="{name}" style="{FRAME}"><p style="margin:0">{head}</p>'
         f'<p style="{CLOSE}"><strong>Tested:</strong> {html.escape(tested(record))}</p>'
         f'<p style="{LARGE}"><strong>{html.escape(signed(record.outcome))}</strong></p>'
-        f"{facts}{_fold(record)}</div>"
+        f"{''.join(map(_paragraph, _facts(record)))}{_fold(record)}</div>"
     )
 
 
 def _facts(record: Record) -> Iterator[str]:
     """What stands below the verdict, outside the fold; a title ends with its colon."""
+    if record.outcome == DECLARED:
+        yield f"Measure: {record.measure}"
+        yield f"Rule: {record.rule}"
+        return
     if record.line:
         yield f"{record.measure}: {size(record.line, record.unit)}"
     if record.reason:
@@ -87,9 +90,11 @@ def _facts(record: Record) -> Iterator[str]:
         yield f"What could turn it: {turned}"
 
 
-def _rule(record: Record) -> Iterator[str]:
-    if record.rule:
+def _details(record: Record) -> Iterator[str]:
+    """What stands above the table in the fold."""
+    if record.rule and record.outcome != DECLARED:
         yield f"Rule: {record.rule}"
+    if record.rule:
         yield f"Unit: {record.over}. Chosen by its result: {record.chosen}."
     for title, given in (("Nulls", record.nulls), ("Planted", record.planted), ("Knobs", record.knobs)):
         if isinstance(given, str) and given:
@@ -101,8 +106,9 @@ def _fold(record: Record) -> str:
         return ""
     table = _table(record)._repr_mimebundle_()["text/html"] if _runs(record) else ""
     table = f'<div style="overflow-x:auto">{table}</div>' if table else ""
-    rule = "".join(_paragraph(line) for line in _rule(record))
-    return f'<details style="{CLOSE}"><summary>The rule, and how it was tested</summary>{rule}{table}</details>'
+    title = "How the rule is tested" if record.outcome == DECLARED else "The rule, and how it was tested"
+    lines = "".join(map(_paragraph, _details(record)))
+    return f'<details style="{CLOSE}"><summary>{title}</summary>{lines}{table}</details>'
 
 
 def _paragraph(line: str) -> str:
@@ -129,7 +135,7 @@ def _table(record: Record) -> stats.Table:
     rows: dict[object, dict[str, str]] = {
         name: {
             "must be": must,
-            "is": signed(line.outcome),
+            "is": SIGNS[DECLARED] if line.outcome == DECLARED else signed(line.outcome),
             f"{record.unit} [95 % interval]": _with_arm(line, str(line)),
         }
         for name, (must, line) in _runs(record).items()

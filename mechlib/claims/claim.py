@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from mechlib.claims import card
+from mechlib.claims.results import Line, Record
 from mechlib.claims.rules import Rule
-from mechlib.claims.words import OUR_OWN, a_sentence, checked_id
+from mechlib.claims.said import Said, attribution
+from mechlib.claims.words import DECLARED, a_sentence, checked_id
 
 SETTINGS = (3, 5)
 """A knob has at least and at most so many settings."""
@@ -25,24 +28,6 @@ WANTED = {
     "planted": "systems in which it is true by construction",
     "knobs": "settings of the measure's keywords",
 }
-
-
-@dataclass(frozen=True)
-class Said:
-    """The words of whoever made a claim."""
-
-    words: str
-    """Quoted, not retold."""
-    source: str
-    """Who said it, such as ``"nostalgebraist (S2)"``."""
-    place: str
-    """Where in the source, such as ``"comment of 1 September 2020"``."""
-
-    def __post_init__(self) -> None:
-        if not self.words.strip():
-            raise ValueError(f"a quotation holds the author's words, got {self.words!r}; of nobody's: said={OUR_OWN!r}")
-        a_sentence(self.source, "a quotation has a source, such as 'nostalgebraist (S2)'")
-        a_sentence(self.place, "a quotation has a place in its source, such as 'section 3'")
 
 
 @dataclass(frozen=True)
@@ -110,7 +95,8 @@ def each_run(name: str) -> Unit:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and its test, declared before the result is known; ``judge`` runs it."""
+    """A claim and its test, declared before the result is known; ``judge`` runs it. As the last expression of a cell it
+    is shown with its rule."""
 
     claim_id: str
     """Chapter and letter, such as ``"02a"``."""
@@ -142,10 +128,7 @@ class Claim:
     def __post_init__(self) -> None:
         checked_id(self.claim_id)
         whose = f"claim {self.claim_id}"
-        if not isinstance(self.said, Said) and self.said != OUR_OWN:
-            raise ValueError(
-                f"{whose} was said in words, Said(words, source, place), or is {OUR_OWN!r}, not {self.said!r}"
-            )
+        attribution(self.said, self.claim_id)
         a_sentence(self.tested, f"{whose} needs the sentence that is tested")
         if not self.quantity:
             raise ValueError(f"{whose} needs a measure whose docstring says what its values are, got {self.measure!r}")
@@ -175,6 +158,35 @@ class Claim:
     def over(self) -> Unit:
         """What varies."""
         return Unit.of(self.unit)
+
+    @property
+    def record(self) -> Record:
+        """What is known of the claim before it is judged."""
+        waiting = Line(DECLARED)
+        knobs = {name: dict.fromkeys(values, waiting) for name, values in self.settings.items()}
+        return Record(
+            self.claim_id,
+            DECLARED,
+            tested=self.tested,
+            **attribution(self.said, self.claim_id),
+            narrower=self.narrower,
+            measure=self.quantity,
+            unit=self.rule.unit,
+            rule=self.rule.sentence(self.rule.named),
+            over=self.over.name,
+            chosen=str(self.chosen),
+            nulls=self.nulls if isinstance(self.nulls, str) else dict.fromkeys(self.nulls, waiting),
+            planted=self.planted if isinstance(self.planted, str) else dict.fromkeys(self.planted, waiting),
+            knobs=self.knobs if isinstance(self.knobs, str) else knobs,
+            defaults={name: self.default(name) for name in knobs},
+            open=self.open,
+        )
+
+    def __str__(self) -> str:
+        return card.text(self.record)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": card.page(self.record), "text/plain": str(self)}
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mechlib.claims.card import size
-from mechlib.claims.claim import Claim, Said, Under
+from mechlib.claims.claim import Claim, Under
 from mechlib.claims.evidence import FEWEST, Evidence, listed, measured, pooled
 from mechlib.claims.results import Line
 from mechlib.claims.verdicts import Verdict
-from mechlib.claims.words import DEPENDS, OUR_OWN
+from mechlib.claims.words import DEPENDS
 
 
 class RuleFailed(AssertionError):
@@ -50,29 +50,17 @@ def judge(claim: Claim, system: object, *, also: Mapping[str, Any] | None = None
         }
         for knob, settings in claim.settings.items()
     }
-    said = claim.said if isinstance(claim.said, Said) else None
-    outcome = _depends(line, knobs) or line.outcome
-    return Verdict(
-        claim.claim_id,
-        outcome,
-        said.source if said else OUR_OWN,
-        claim.tested,
-        words=said.words if said else "",
-        place=said.place if said else "",
-        narrower=claim.narrower,
-        measure=claim.quantity,
-        unit=claim.rule.unit,
-        line=line,
-        rule=claim.rule.sentence(line.arms),
-        over=_over(claim, line, system),
-        chosen=str(claim.chosen),
-        nulls=nulls if nulls else str(claim.nulls),
-        planted=planted if planted else str(claim.planted),
-        knobs=knobs if knobs else str(claim.knobs),
-        defaults={knob: claim.default(knob) for knob in knobs},
-        also=_all_of(claim, also or {}),
-        open=claim.open,
-    )
+    found = {
+        "outcome": _depends(line, knobs) or line.outcome,
+        "line": line,
+        "rule": claim.rule.sentence(line.arms),
+        "over": _over(claim, line, system),
+        "nulls": nulls or claim.nulls,
+        "planted": planted or claim.planted,
+        "knobs": knobs or claim.knobs,
+        "also": _all_of(claim, also or {}),
+    }
+    return Verdict(**vars(claim.record) | found)
 
 
 def read(claim: Claim, system: Any, **options: Any) -> Line:

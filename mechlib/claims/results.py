@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from mechlib.claims.words import a_sentence, checked_id, kind
+from mechlib.claims.words import DECLARED, a_sentence, checked_id, kind
 
 VERSION = 2
 """Of these data."""
@@ -45,7 +45,7 @@ class Line:
 
     def __str__(self) -> str:
         if self.effect is None or self.interval is None:
-            return "no number"
+            return "" if self.outcome == DECLARED else "no number"
         low, high = self.interval
         return f"{self.effect:+.3g} [{low:+.3g}, {high:+.3g}]"
 

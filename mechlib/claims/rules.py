@@ -51,6 +51,12 @@ class Rule:
                 f"refuted below {under:g} or above {over:g}"
             )
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names of the contrasts as far as the rule has them, before there is evidence."""
+        others = self.others or ("every other arm",)
+        return tuple(f"{self.first} − {self._multiple(name)}" for name in others) if self.first else ("",)
+
     def contrasts(self, arms: Mapping[str, Num[np.ndarray, "*sets unit"]]) -> dict[str, Num[np.ndarray, "*sets unit"]]:
         """What the rule looks at, by name.
 

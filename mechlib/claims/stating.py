@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from mechlib.claims.claim import Said
 from mechlib.claims.results import Line
+from mechlib.claims.said import Said, attribution
 from mechlib.claims.verdicts import Verdict
-from mechlib.claims.words import OUR_OWN, WORDS, a_sentence
+from mechlib.claims.words import WORDS, a_sentence
 from mechlib.stats import Estimate
 
 
@@ -50,14 +49,7 @@ def not_tested(claim_id: str, *, said: Said | str, tested: str, reason: str) -> 
 
 
 def _untested(claim_id: str, outcome: str, said: Said | str, tested: str, reason: str) -> Verdict:
-    found = Verdict(claim_id, outcome, OUR_OWN, tested, reason=reason)
-    if isinstance(said, Said):
-        return replace(found, source=said.source, words=said.words, place=said.place)
-    if said != OUR_OWN:
-        raise ValueError(
-            f"claim {claim_id} was said in words, Said(words, source, place), or is {OUR_OWN!r}, not {said!r}"
-        )
-    return found
+    return Verdict(claim_id, outcome, tested=tested, reason=reason, **attribution(said, claim_id))
 
 
 def outcome(*, supported: bool, refuted: bool | None = None, control: bool = True) -> str:

@@ -10,8 +10,12 @@ WORDS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
 DEPENDS = "depends on "
 """How the outcome begins that goes from supported to refuted, or back, with a free setting; its name follows."""
 
+DECLARED = "not judged yet"
+"""The outcome of a claim that is declared; no verdict has it."""
+
 SIGNS = {
     **WORDS,
+    DECLARED: "…",
     DEPENDS.split()[0]: "↔",
     "illustrated": "∎",
     "not tested at this scale": "○",

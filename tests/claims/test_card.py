@@ -14,6 +14,7 @@ from mechlib.claims import (
     Said,
     Verdict,
     above,
+    exceeds,
     illustrated,
     judge,
     not_tested,
@@ -142,6 +143,25 @@ def test_the_card_is_short_and_the_rest_unfolds():
     for row in ("true in copying", "with probe = softmax (default)", "with probe = weak", "with rows = 80"):
         assert row in inside
     assert [tag for tag, _ in shown.tags].count("details") == 1
+
+
+def test_a_claim_is_shown_with_its_rule_before_it_is_judged():
+    shown = Page(CLAIM._repr_mimebundle_()["text/html"])
+    outside = shown.texts[False]
+    assert re.search(r"Tested: +The last entry names the token\. Said of every model; .*… not judged yet", outside)
+    assert CLAIM.rule.sentence() in outside and "share of tokens that are named" in outside
+    assert all(row in shown.texts[True] for row in ("false in untrained", "true in copying", "with probe = weak"))
+    assert "supported" not in outside and "A larger model" not in outside
+    assert ("div", {"class": "mechlib-claim"}) in [(tag, {"class": attrs.get("class")}) for tag, attrs in shown.tags]
+    assert METADATA not in str(CLAIM._repr_mimebundle_())
+
+
+def test_a_rule_between_arms_names_them_before_there_is_evidence():
+    for rule, named in (
+        (exceeds("own", "a", unit="nats"), "own − a"),
+        (exceeds("own", unit="nats"), "own − every other"),
+    ):
+        assert f"paired difference {named}" in str(replace(CLAIM, rule=rule))
 
 
 def test_what_was_varied_in_vain_is_told():

@@ -71,7 +71,7 @@ def test_a_bad_declaration_is_refused(change, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Said("", "somebody", "section 3"), "the author's words, got ''; of nobody's: said='our own'"),
+        (lambda: Said("", "somebody", "section 3"), "where nobody made the claim said='our own', got ''"),
         (lambda: Said("It is there.", " ", "section 3"), "has a source, such as .*got ' '"),
         (lambda: Said("It is there.", "somebody", ""), "has a place in its source, such as 'section 3', got ''"),
         (lambda: Chosen("", "some", "others"), "say what was chosen"),

@@ -17,6 +17,9 @@ from mechlib.claims.words import DECLARED, a_sentence, checked_id
 SETTINGS = (3, 5)
 """A knob has at least and at most so many settings."""
 
+BOUND = "bound"
+"""The knob that is the rule's own bound, and no keyword of the measure."""
+
 NOTHING = "nothing"
 """What was chosen where nothing was chosen by its result."""
 
@@ -119,7 +122,7 @@ class Claim:
     """By name, systems in which it is true by construction; or why there is none."""
     knobs: Mapping[str, Collection[Any]] | str
     """By name, three to five values of a keyword of the measure, or values by label, its default among them; or why
-    there is none. The range is fixed before looking."""
+    there is none. ``"bound"`` is the bound of the rule. The range is fixed before looking."""
     narrower: str = ""
     """How what is tested is narrower than what was said."""
     open: str = ""
@@ -203,6 +206,8 @@ class Claim:
         return next(label for label, value in self.settings[knob].items() if _same(value, usual))
 
     def _default(self, knob: str) -> object:
+        if knob == BOUND:
+            return self.rule.bound
         parameter = inspect.signature(self.measure).parameters.get(knob)
         return inspect.Parameter.empty if parameter is None else parameter.default
 
@@ -214,7 +219,7 @@ def _check_knob(whose: str, values: Mapping[str, Any], usual: object) -> None:
     if not fewest <= len(values) <= most:
         raise ValueError(f"{whose} has {fewest} to {most} settings, its default among them, got {list(values)}")
     if not any(_same(value, usual) for value in values.values()):
-        raise ValueError(f"{whose} has the measure's default {usual!r} among its settings, got {list(values)}")
+        raise ValueError(f"{whose} has its default {usual!r} among its settings, got {list(values)}")
 
 
 def _same(value: object, other: object) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mechlib.claims.card import size
-from mechlib.claims.claim import Claim, Under
+from mechlib.claims.claim import BOUND, Claim, Under
 from mechlib.claims.evidence import FEWEST, Evidence, listed, measured, pooled
 from mechlib.claims.results import Line
+from mechlib.claims.rules import Rule
 from mechlib.claims.verdicts import Verdict
 from mechlib.claims.words import DEPENDS
 
@@ -42,10 +43,11 @@ def judge(claim: Claim, system: object, *, also: Mapping[str, Any] | None = None
     """
     nulls, planted = _all_of(claim, claim.nulls), _all_of(claim, claim.planted)
     _check(claim, nulls, planted)
-    line = read(claim, system)
+    evidence = _evidence(claim, system)
+    line = _line(claim, evidence)
     knobs = {
         knob: {
-            label: line if label == claim.default(knob) else read(claim, system, **{knob: value})
+            label: line if label == claim.default(knob) else _turned(claim, system, evidence, knob, value)
             for label, value in settings.items()
         }
         for knob, settings in claim.settings.items()
@@ -74,35 +76,51 @@ def read(claim: Claim, system: Any, **options: Any) -> Line:
     Raises:
         ValueError: as ``judge``.
     """
+    return _line(claim, _evidence(claim, system, **options))
+
+
+def _evidence(claim: Claim, system: Any, **options: Any) -> list[Evidence]:
+    """What the measure finds in a system, or in each of its runs."""
     if isinstance(system, Under):
         system, options = system.system, {**system.options, **options}
-    if claim.over.kind == "units":
-        return _line(claim, measured(claim.measure, system, options))
-    runs = listed(system, claim.claim_id, FEWEST if claim.over.kind == "runs" else 1)
-    found = [measured(claim.measure, run, options) for run in runs]
-    if claim.over.kind == "runs":
-        return _line(claim, pooled(found))
-    return _in_each([_line(claim, one) for one in found])
+    kind = claim.over.kind
+    runs = [system] if kind == "units" else listed(system, claim.claim_id, FEWEST if kind == "runs" else 1)
+    return [measured(claim.measure, run, options) for run in runs]
 
 
-def _line(claim: Claim, evidence: Evidence) -> Line:
+def _line(claim: Claim, found: list[Evidence], rule: Rule | None = None) -> Line:
+    """What the claim's rule, or another, says of evidence."""
+    rule = rule or claim.rule
+    if claim.over.kind == "each run":
+        return _in_each([_of_one(claim, evidence, rule) for evidence in found])
+    return _of_one(claim, pooled(found) if claim.over.kind == "runs" else found[0], rule)
+
+
+def _turned(claim: Claim, system: Any, evidence: list[Evidence], knob: str, value: Any) -> Line:
+    """The line of another setting; of another bound, from the same evidence."""
+    if knob == BOUND:
+        return _line(claim, evidence, claim.rule.at(value))
+    return read(claim, system, **{knob: value})
+
+
+def _of_one(claim: Claim, evidence: Evidence, rule: Rule) -> Line:
     if evidence.warned and evidence.n < FEWEST:
         return Line("undecided", n=evidence.n, why=_warned(evidence))
     if evidence.n < FEWEST:
         raise ValueError(
             f"claim {claim.claim_id} needs at least {FEWEST} {claim.over.name}, its measure gives {evidence.n}"
         )
-    found = claim.rule.read(evidence.arms)
-    ends = float(found.low), float(found.high)
+    reading = rule.read(evidence.arms)
+    ends = float(reading.low), float(reading.high)
     alike = "" if ends[0] < ends[1] else f"all {evidence.n} values are equal"
     return Line(
-        "undecided" if evidence.warned else str(found.word),
-        float(found.effect),
+        "undecided" if evidence.warned else str(reading.word),
+        float(reading.effect),
         ends,
         evidence.n,
-        found.contrasts[int(found.deciding)],
+        reading.contrasts[int(reading.deciding)],
         _warned(evidence) or alike,
-        found.contrasts,
+        reading.contrasts,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,29 @@ class Rule:
                 f"what refutes must not lie where the claim is supported, got supported between {low:g} and {high:g}, "
                 f"refuted below {under:g} or above {over:g}"
             )
+
+    @property
+    def bound(self) -> float | tuple[float, float]:
+        """The bound, or both ends of a band."""
+        ends = [end for end in self.supported if math.isfinite(end)]
+        return ends[0] if len(ends) == 1 else self.supported
+
+    def at(self, bound: float | tuple[float, float]) -> Rule:
+        """The same rule with another bound, or another band. What refutes moves along.
+
+        Raises:
+            ValueError: if a band is given for a bound, or a bound for a band.
+        """
+        if isinstance(bound, tuple) != isinstance(self.bound, tuple):
+            raise ValueError(f"the rule has the bound {self.bound}, and another is one like it, not {bound!r}")
+        (low, high), (under, over) = self.supported, self.refuted
+        if isinstance(bound, tuple):
+            new_low, new_high = bound
+        else:
+            new_low, new_high = (bound if math.isfinite(end) else end for end in self.supported)
+        under += new_low - low if math.isfinite(low) else 0
+        over += new_high - high if math.isfinite(high) else 0
+        return replace(self, supported=(new_low, new_high), refuted=(under, over))
 
     @property
     def named(self) -> tuple[str, ...]:

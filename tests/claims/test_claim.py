@@ -55,7 +55,7 @@ CLAIM = Claim(
         ({"knobs": {}}, "02c needs settings of the measure's keywords, by name, or a sentence"),
         ({"knobs": {"rows": [40, 80]}}, r"knob 'rows' has 3 to 5 settings, its default among them, got \['40', '80'\]"),
         ({"knobs": {"rows": [10, 20, 30, 40, 50, 60]}}, "knob 'rows' has 3 to 5 settings"),
-        ({"knobs": {"rows": [10, 20, 30]}}, "'rows' has the measure's default 40 among its settings, got .*'30'"),
+        ({"knobs": {"rows": [10, 20, 30]}}, "'rows' has its default 40 among its settings, got .*'30'"),
         (
             {"knobs": {"layer": [1, 2, 3]}},
             "'layer' is a keyword of the measure with a default, and the measure has none",

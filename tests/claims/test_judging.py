@@ -104,6 +104,21 @@ def test_it_may_depend_on_two_knobs_together():
     assert found.outcome == "depends on probe, rows" and found.line.outcome == "undecided"
 
 
+def test_the_bound_may_be_a_knob_and_needs_no_other_evidence():
+    calls = []
+
+    def counted(system):
+        """what is found"""
+        calls.append(system)
+        return AROUND + system
+
+    claim = replace(CLAIM, measure=counted, knobs={"bound": [0.1, 0.5, 0.6, 1.9]}, planted={"copying": 9.0})
+    found = judge(claim, 0.54)
+    words = {label: line.outcome for label, line in found.knobs["bound"].items()}
+    assert words == {"0.1": "supported", "0.5": "supported", "0.6": "undecided", "1.9": "refuted"}
+    assert found.outcome == "depends on bound" and calls.count(0.54) == 1
+
+
 def test_another_system_has_its_line_and_decides_nothing():
     found = judge(CLAIM, 0.5, also={"smollm2-135m": -0.5, "two layers": under(0.1, probe="two layers")})
     assert found.outcome == "supported"

@@ -142,6 +142,25 @@ def test_the_names_of_contrasts_are_those_of_the_sentence():
 
 
 @pytest.mark.parametrize(
+    ("rule", "bound", "moved"),
+    [
+        (above(1, "nats", refuted_below=0.5), 3, above(3, "nats", refuted_below=2.5)),
+        (below(1, "nats", some=True), 3.0, below(3, "nats", some=True)),
+        (within(-1, 1, "nats", refuted_beyond=(-2, 3)), (0, 4), within(0, 4, "nats", refuted_beyond=(-1, 6))),
+        (exceeds("a", "b", by=1, unit="nats", times=2), 2, exceeds("a", "b", by=2, unit="nats", times=2)),
+    ],
+)
+def test_a_rule_moves_to_another_bound(rule, bound, moved):
+    assert rule.at(bound) == moved and moved.bound == bound and rule.at(rule.bound) == rule
+
+
+@pytest.mark.parametrize(("rule", "bound"), [(above(1, "nats"), (1, 2)), (within(0, 1, "nats"), 2)])
+def test_another_bound_is_one_like_it(rule, bound):
+    with pytest.raises(ValueError, match="another is one like it, not"):
+        rule.at(bound)
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: above(1, " "), "names the unit of its bound"),

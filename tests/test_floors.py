@@ -20,7 +20,7 @@ FLOORS = (
     ("zoo",),
     ("stream", "figures"),
     ("heads", "probes", "causal"),
-    ("widgets", "claims"),
+    ("widgets", "claims", "guesses"),
     ("checks",),
     ("questions",),
     ("grading", "authoring"),

@@ -26,6 +26,7 @@ from jupyter_cache.cache.db import NbCacheRecord
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from mechlib import guesses
 from mechlib.authoring import checkout, reach, witness
 
 __all__ = ["Outputs"]
@@ -198,7 +199,7 @@ def execute(job: Job) -> Run:
             resources={"metadata": {"path": str((job.folder / job.chapter.path).parent)}},
         )
         try:
-            client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(places)})
+            client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(places), guesses.PAGE: "1"})
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
         problem = problem or _unfinished(job.chapter.notebook)

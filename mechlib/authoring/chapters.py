@@ -1,0 +1,70 @@
+"""What a page says of its chapter beyond the notebook's text: a Sphinx extension.
+
+The number in the name of the file stands before the title, and so in the sidebar and in the browser's tab. Under the
+title are links to the exercises, on Colab and as a file to be downloaded; where the text names that file, it is a link.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import download_reference
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+from mechlib.authoring import address
+
+__all__ = ["NumberedTitle", "OfferedExercises", "setup"]
+
+CHAPTER = re.compile(r"book/part\d+/(?P<number>\d\d)_\w+")
+"""The name of a chapter's page."""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension; Sphinx calls it."""
+    app.add_transform(NumberedTitle)
+    app.add_transform(OfferedExercises)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+class NumberedTitle(SphinxTransform):
+    """Sets the chapter's number before its title."""
+
+    default_priority = 400
+
+    def apply(self, **_: Any) -> None:
+        chapter, title = CHAPTER.fullmatch(self.env.docname), self.document.next_node(nodes.title)
+        if chapter and title:
+            title.insert(0, nodes.Text(f"{chapter['number']} "))
+
+
+class OfferedExercises(SphinxTransform):
+    """Links the exercises of a chapter: in a line under its title, and where its text names their notebook."""
+
+    default_priority = 400
+
+    def apply(self, **_: Any) -> None:
+        chapter, title = CHAPTER.fullmatch(self.env.docname), self.document.next_node(nodes.title)
+        folder = Path(self.env.srcdir)
+        path = f"exercises/{self.env.docname.rpartition('/')[2]}.ipynb"
+        if not (chapter and title and (folder / path).is_file()):
+            return
+        for literal in list(self.document.findall(nodes.literal)):
+            if literal.astext() == path:
+                literal.replace_self(_download(path, nodes.literal("", path)))
+        colab = nodes.reference("", "Open in Colab", refuri=address.colab_link(folder, path), internal=False)
+        parts = [
+            nodes.Text("Exercises: "),
+            colab,
+            nodes.Text(" · "),
+            _download(path, nodes.Text("Download the notebook")),
+        ]
+        line = title.parent.next_node(nodes.paragraph)
+        line.parent.insert(line.parent.index(line) + 1, nodes.paragraph("", "", *parts, classes=["mechlib-exercises"]))
+
+
+def _download(path: str, shown: nodes.Node) -> download_reference:
+    return download_reference("", "", shown, reftarget=f"/{path}", refwarn=True)

@@ -10,23 +10,33 @@ import torch
 from mechlib.checks import whereabouts
 from mechlib.checks.handing_in import Hand, unsaved
 from mechlib.checks.judging import Judgement, Trial, judge
-from mechlib.checks.question import Question
+from mechlib.checks.open_judging import OpenTrial
+from mechlib.checks.open_task import OpenTask
+from mechlib.checks.question import Question, Task
 from mechlib.checks.record import Progress, Record
-from mechlib.checks.registry import chapters, find, questions
+from mechlib.checks.registry import asked, chapters, find
 
 __all__ = ["check", "hint", "progress", "solved", "submit"]
 
 RECORD = Record()
 """The state of this session."""
 
-SIGNS = {"right": "✓", "wrong": "✗", "raised": "✗", "interrupted": "·", "unanswered": "·"}
+SIGNS = {
+    "right": "✓",
+    "partly": "◐",
+    "wrong": "✗",
+    "raised": "✗",
+    "interrupted": "·",
+    "unanswered": "·",
+    "unjudged": "·",
+}
 
 
 def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
     """Run ``answer`` on fresh cases of a question, print what is to be said about it and note it.
 
     Args:
-        answer: the function that the question asks for.
+        answer: the function that the question asks for, or what an open task wants handed in.
         seed: draws the cases; ``None`` draws a new one for every call. A wrong answer's seed is printed.
 
     Nothing is raised, whatever the answer does; an endless one is stopped by interrupting the kernel.
@@ -45,25 +55,30 @@ def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
         print(f"✗ {question.id}: the check itself failed, which says nothing about your answer. Please report it:")
         print(f"  {type(error).__name__}: {error} (seed={seed}, default dtype {torch.get_default_dtype()})")
         return
-    kept = RECORD.entry(question.id).status == "right" and judgement.status != "right"
-    RECORD.judged(question.id, judgement.status)
+    before = RECORD.entry(question.id)
+    kept = before.status == "right" and judgement.status != "right"
+    RECORD.judged(question.id, judgement.status, judgement.earned or 0.0)
     print(f"{SIGNS[judgement.status]} {question.id}: {judgement.headline}")
     for line in judgement.details:
         print(f"  {line}")
     if kept:
         print("  Your earlier right answer keeps its points.")
+    elif before.earned > (judgement.earned or 0.0) and judgement.status != "right":
+        print(f"  You keep the {before.earned:g} points that you had.")
     if judgement.status in ("wrong", "raised"):
         print(f"  The same cases again: check({question.id!r}, ..., seed={seed})")
 
 
-def _judgement(question: Question, answer: object, seed: int) -> Judgement:
+def _judgement(question: Task, answer: object, seed: int) -> Judgement:
+    if isinstance(question, OpenTask):
+        return (opened := OpenTrial(question, seed)).judge(opened.run(answer))
+    assert isinstance(question, Question)
     if answer is None:
         return Judgement("unanswered", "not answered yet")
     if not callable(answer):
         kind = type(answer).__name__
         return Judgement("wrong", f"the answer is the function itself, not what it returns; given was a {kind}.")
-    trial = Trial(question, seed)
-    return judge(trial, trial.run(answer))
+    return judge(trial := Trial(question, seed), trial.run(answer))
 
 
 def hint(question_id: str) -> None:
@@ -99,10 +114,10 @@ def progress(chapter: str | None = None, *, save: str | Path | None = None, load
         RECORD.save(save)
         whereabouts.handed_over(Path(save))
     if chapter is not None:
-        return Progress.of(RECORD, questions(chapter))
+        return Progress.of(RECORD, asked(chapter))
     touched = {question_id.partition(".")[0] for question_id in RECORD.entries}
-    asked = [each for each in chapters() if each in touched] or chapters()
-    return Progress.of(RECORD, [question for each in asked for question in questions(each)])
+    shown = [each for each in chapters() if each in touched] or chapters()
+    return Progress.of(RECORD, [task for each in shown for task in asked(each)])
 
 
 def solved(*question_ids: str) -> bool:

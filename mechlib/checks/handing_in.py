@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mechlib.checks.question import Question
+from mechlib.checks.question import Task
 from mechlib.checks.record import NOT_TRIED, Record
 from mechlib.checks.registry import find
 
@@ -46,8 +46,8 @@ class Hand:
         return [_source(cell) for cell in self.notebook["cells"] if cell.get("cell_type") == "code"]
 
     @property
-    def questions(self) -> list[Question]:
-        """The questions whose checks stand in it, in its order.
+    def questions(self) -> list[Task]:
+        """The questions and open tasks whose checks stand in it, in its order.
 
         Raises:
             LookupError: if it checks a question that there is not.
@@ -66,7 +66,8 @@ class Hand:
         states = {
             "not answered": ("unanswered", "interrupted"),
             "not checked in this session": (NOT_TRIED,),
-            "not right yet": ("wrong", "raised"),
+            "not right yet": ("wrong", "raised", "unjudged"),
+            "earned in part": ("partly",),
         }
         lines = [
             f"{said}: {question.title} ({question.id})"

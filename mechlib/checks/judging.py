@@ -18,9 +18,10 @@ from mechlib.checks.question import Answer, Case, Question, Value
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Difference, Reading, Unreadable, agree, compare, read_fields
 
-__all__ = ["Judgement", "Status", "Trial", "judge"]
+__all__ = ["Judgement", "Status", "Trial", "judge", "judged_to_raise", "outcomes_of", "with_defaults"]
 
-Status = Literal["right", "wrong", "raised", "interrupted", "unanswered"]
+Status = Literal["right", "partly", "wrong", "raised", "interrupted", "unanswered", "unjudged"]
+"""``"partly"``: an open task that earned some of its points; ``"unjudged"``: what judging needs is not here."""
 
 TOO_COARSE = (
     "your numbers come in half precision, too coarse to tell the right answer from a common mistake: return them as "
@@ -48,6 +49,8 @@ class Judgement:
     details: tuple[str, ...] = ()
     misconception: str | None = None
     """Name of the one misconception that gives the same output on every case."""
+    earned: float | None = None
+    """The points of an open task; ``None`` where all or nothing is earned."""
 
 
 class Trial:
@@ -59,7 +62,7 @@ class Trial:
     def __init__(self, question: Question, seed: int) -> None:
         self.question = question
         self.seed = seed
-        with _defaults():
+        with with_defaults():
             self.cases: tuple[Case, ...] = question.cases(torch.Generator().manual_seed(seed))
 
     @cached_property
@@ -96,15 +99,15 @@ class Trial:
                 return value.double() * change(value.shape)
             return value * float(change(())) if isinstance(value, float) else value
 
-        with _defaults():
+        with with_defaults():
             return tuple(
                 replace(case, inputs={name: rounded(value) for name, value in case.inputs.items()})
                 for case in self.cases
             )
 
     def _readings(self, answer: Answer, cases: Sequence[Case]) -> Readings | None:
-        with _defaults():
-            outcomes = _outcomes(answer, cases)
+        with with_defaults():
+            outcomes = outcomes_of(answer, cases)
         returned = [outcome.value for outcome in outcomes if isinstance(outcome, Returned)]
         if len(returned) < len(cases):
             return None
@@ -119,7 +122,7 @@ class Trial:
         return all(self._agrees(answer, case, mine) for case, mine in zip(self.cases, got, strict=True))
 
     def _agrees(self, answer: Answer, case: Case, got: tuple[Reading, ...]) -> bool:
-        with _defaults():
+        with with_defaults():
             outcome = run(answer, case)
         if isinstance(outcome, Raised):
             return False
@@ -131,7 +134,7 @@ class Trial:
 
     def run(self, answer: Answer) -> tuple[Returned | Raised, ...]:
         """What ``answer`` does on each case; the first case on which it raises is the last."""
-        return _outcomes(answer, self.cases)
+        return outcomes_of(answer, self.cases)
 
     def differences(self, got: Readings, want: Readings) -> list[tuple[Case, tuple[Difference, ...]]]:
         """The cases on which the two do not agree, with the fields that differ."""
@@ -143,7 +146,8 @@ class Trial:
         return found
 
 
-def _outcomes(answer: Answer, cases: Sequence[Case]) -> tuple[Returned | Raised, ...]:
+def outcomes_of(answer: Answer, cases: Sequence[Case]) -> tuple[Returned | Raised, ...]:
+    """What ``answer`` does on each case; the first case on which it raises is the last."""
     outcomes: list[Returned | Raised] = []
     for case in cases:
         outcomes.append(run(answer, case))
@@ -161,7 +165,7 @@ def _with_slack(right: Reading, moved: Sequence[Reading]) -> Reading:
 
 
 @contextmanager
-def _defaults() -> Iterator[None]:
+def with_defaults() -> Iterator[None]:
     """The CPU and single precision for tensors of which neither is named; afterwards the session's own again."""
     dtype = torch.get_default_dtype()
     try:
@@ -182,7 +186,7 @@ def judge(trial: Trial, outcomes: Sequence[Returned | Raised], *, hidden: bool =
     """
     case = trial.cases[len(outcomes) - 1]
     if isinstance(last := outcomes[-1], Raised):
-        return _raised(trial, last, case, hidden)
+        return judged_to_raise(last, case, hidden)
     readings: list[tuple[Reading, ...]] = []
     for case, outcome in zip(trial.cases, outcomes, strict=True):
         assert isinstance(outcome, Returned)
@@ -195,7 +199,8 @@ def judge(trial: Trial, outcomes: Sequence[Returned | Raised], *, hidden: bool =
     return _compared(trial, tuple(readings), _changed(outcomes), hidden)
 
 
-def _raised(trial: Trial, raised: Raised, case: Case, hidden: bool) -> Judgement:
+def judged_to_raise(raised: Raised, case: Case, hidden: bool) -> Judgement:
+    """The judgement on an answer that raised on a case."""
     if raised.unfilled:
         leftover = "the line `raise NotImplementedError` is still in it"
         return Judgement("unanswered", leftover if raised.leftover else "not answered yet")

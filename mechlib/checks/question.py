@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Answer", "Case", "Field", "Misconception", "Model", "Question", "Step", "Value"]
+__all__ = ["Answer", "Case", "Field", "Misconception", "Model", "Question", "Step", "Task", "Value"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,8 @@ class Misconception:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question with all that is needed to ask it and to judge an answer.
-
-    ``cases`` draws fresh inputs from a generator; the same seed gives the same cases. The reference is right by
-    definition, and each misconception must be rejected.
-    """
+class Task:
+    """What a chapter asks: a ``Question`` on a function, or an ``OpenTask`` (``mechlib.checks.open_task``)."""
 
     id: str
     """``"chNN.name"``."""
@@ -79,6 +75,21 @@ class Question:
     title: str
     hints: tuple[str, str, str]
     """A nudge, the method, almost the answer."""
+
+    @property
+    def chapter(self) -> str:
+        """``"chNN"``."""
+        return self.id.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Question(Task):
+    """A question whose answer is a function, with all that is needed to ask it and to judge an answer.
+
+    ``cases`` draws fresh inputs from a generator; the same seed gives the same cases. The reference is right by
+    definition, and each misconception must be rejected.
+    """
+
     reference: Answer
     cases: Callable[[torch.Generator], tuple[Case, ...]]
     axes: Mapping[str, str]
@@ -87,8 +98,3 @@ class Question:
     """What the answer returns: the only field itself, or a tuple of all in this order."""
     misconceptions: Mapping[str, Misconception]
     """Wrong answers that people give, by name."""
-
-    @property
-    def chapter(self) -> str:
-        """``"chNN"``."""
-        return self.id.partition(".")[0]

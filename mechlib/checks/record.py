@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 from mechlib.checks.judging import Status
-from mechlib.checks.question import Question
+from mechlib.checks.question import Task
 from mechlib.checks.whereabouts import write_whole
 
 __all__ = ["Entry", "Progress", "Record"]
@@ -32,6 +33,8 @@ class Entry:
     """Answers judged: those not filled in and those interrupted do not count."""
     hints: int = 0
     """Hints shown, 0 to 3."""
+    earned: float = 0.0
+    """The most points that an open task has earned so far."""
 
 
 class Record:
@@ -44,11 +47,19 @@ class Record:
         """The state of one question."""
         return self.entries.get(question_id, Entry())
 
-    def judged(self, question_id: str, status: Status) -> None:
-        """Note a judgement. A right answer stays: later variants only count as tries."""
+    def judged(self, question_id: str, status: Status, earned: float = 0.0) -> None:
+        """Note a judgement. A right answer stays: later variants only count as tries.
+
+        Args:
+            earned: the points of an open task; the most of them stay.
+        """
         entry = self.entry(question_id)
-        counted = status not in ("unanswered", "interrupted")
-        self.entries[question_id] = replace(entry, status=_better(entry.status, status), tries=entry.tries + counted)
+        self.entries[question_id] = replace(
+            entry,
+            status=_better(entry.status, status),
+            tries=entry.tries + (status not in ("unanswered", "interrupted", "unjudged")),
+            earned=max(entry.earned, earned),
+        )
 
     def hinted(self, question_id: str) -> int:
         """Note that one more hint is shown; its number, 1 to 3 (the third again once all are shown)."""
@@ -84,11 +95,13 @@ class Record:
             own = self.entry(question_id)
             base = saved if own.status == NOT_TRIED else own
             status = _better(saved.status, base.status)
-            self.entries[question_id] = replace(base, status=status, hints=max(own.hints, saved.hints))
+            hints, earned = max(own.hints, saved.hints), max(own.earned, saved.earned)
+            self.entries[question_id] = replace(base, status=status, hints=hints, earned=earned)
 
 
 def _better(earlier: str, later: str) -> str:
-    return earlier if earlier == "right" else later
+    kept = earlier == "right" or (earlier == "partly" and later != "right")
+    return earlier if kept else later
 
 
 def _read(path: Path) -> dict[str, Entry]:
@@ -108,9 +121,10 @@ def _entry(question_id: str, fields: object, path: Path) -> Entry:
     def is_count(value: object) -> bool:
         return type(value) is int and value >= 0
 
-    if isinstance(fields, Mapping) and set(fields) == set(Entry.__annotations__):
+    if isinstance(fields, Mapping) and set(fields) | {"earned"} == set(Entry.__annotations__):
         entry = Entry(**fields)
-        if entry.status in (NOT_TRIED, *get_args(Status)) and is_count(entry.tries) and is_count(entry.hints):
+        counts = is_count(entry.tries) and is_count(entry.hints) and isinstance(entry.earned, (int, float))
+        if entry.status in (NOT_TRIED, *get_args(Status)) and counts and 0 <= entry.earned < math.inf:
             return replace(entry, hints=min(entry.hints, 3))
     raise ValueError(f"{path} is damaged at {question_id!r}: {fields!r}; the progress is unchanged")
 
@@ -122,11 +136,11 @@ class Progress:
     rows: tuple[tuple[str, str, str, str, str, str], ...]
     """Id, title, points, state, tries and hints of each question."""
     points: float
-    """Points of the questions that were answered right at least once."""
+    """Points of the questions that were answered right at least once, and those that open tasks earned."""
     possible: float
 
     @classmethod
-    def of(cls, record: Record, questions: Iterable[Question]) -> Progress:
+    def of(cls, record: Record, questions: Iterable[Task]) -> Progress:
         """The state of ``questions`` in ``record``."""
         questions = tuple(questions)
         entries = [record.entry(q.id) for q in questions]
@@ -134,7 +148,7 @@ class Progress:
             (q.id, q.title, f"{q.points:g}", e.status, str(e.tries), f"{e.hints} of 3")
             for q, e in zip(questions, entries, strict=True)
         )
-        right = sum(q.points for q, e in zip(questions, entries, strict=True) if e.status == "right")
+        right = sum(q.points if e.status == "right" else e.earned for q, e in zip(questions, entries, strict=True))
         return cls(rows, right, sum(q.points for q in questions))
 
     @property

@@ -15,9 +15,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from mechlib.checks.question import Question
+from mechlib.checks.question import Question, Task
 
-__all__ = ["chapters", "find", "questions"]
+__all__ = ["asked", "chapters", "find", "questions"]
 
 BANK = Path(__file__).parents[1] / "questions"
 """The folder of the bank; empty where answers are graded."""
@@ -31,30 +31,35 @@ def chapters() -> tuple[str, ...]:
 
 
 def questions(chapter: str | None = None) -> tuple[Question, ...]:
-    """The questions of one chapter, or of all, in the order of the notebook.
+    """Those of ``asked`` whose answer is a function that has a reference. Errors are the same."""
+    return tuple(task for task in asked(chapter) if isinstance(task, Question))
+
+
+def asked(chapter: str | None = None) -> tuple[Task, ...]:
+    """All that one chapter asks, or all chapters, in the order of the notebook, open tasks among it.
 
     Raises:
         LookupError: if the chapter has none.
     """
     if chapter is None:
-        return tuple(question for each in chapters() for question in questions(each))
+        return tuple(task for each in chapters() for task in asked(each))
     if chapter not in chapters():
         raise LookupError(f"there are no questions on {chapter!r}; chapters with questions: {', '.join(chapters())}")
     return _bank(chapter).QUESTIONS
 
 
-def find(question_id: object) -> Question:
-    """The question of this id, whether its chapter still asks it or no longer does.
+def find(question_id: object) -> Task:
+    """The question or open task of this id, whether its chapter still asks it or no longer does.
 
     Raises:
         LookupError: if there is none; the message shows the nearest ids.
     """
     chapter = question_id.partition(".")[0] if isinstance(question_id, str) else ""
     if chapter in chapters():
-        for question in (*questions(chapter), *getattr(_bank(chapter), "RETIRED", ())):
+        for question in (*asked(chapter), *getattr(_bank(chapter), "RETIRED", ())):
             if question.id == question_id:
                 return question
-    known = sorted(question.id for question in questions())
+    known = sorted(question.id for question in asked())
     nearest = difflib.get_close_matches(str(question_id), known, n=3, cutoff=0.4) or known
     raise LookupError(f"there is no question {question_id!r}; the nearest: {', '.join(nearest)}")
 

@@ -11,11 +11,13 @@ __all__ = ["STATES", "feedback", "gradescope_results", "not_graded"]
 
 STATES = {
     "right": "right",
+    "partly": "part of the points",
     "misconception": "a known mistake",
     "wrong": "not right",
     "unanswered": "not answered",
     "error": "stopped with an error",
     "timeout": "took too long",
+    "unjudged": "not judged yet",
 }
 """A question's status in words."""
 

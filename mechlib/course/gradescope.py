@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mechlib.authoring import checkout
-from mechlib.checks.registry import questions
+from mechlib.checks.registry import asked
 from mechlib.course.archive import packed
 from mechlib.grading.assignment import new_secret, read_secret
 
@@ -62,7 +62,7 @@ def bundle(
         ValueError: for a secret that is too short.
     """
     if chapter is not None:
-        questions(chapter)
+        asked(chapter)
     folder = checkout.root()
     settings = {"chapter": chapter, "timeout": timeout, "trusted": trusted}
     files = {

@@ -9,6 +9,7 @@ from typing import get_args
 from urllib.parse import quote
 
 from mechlib.checks import registry
+from mechlib.checks.question import Question
 from mechlib.course import tables
 from mechlib.course.feedback import STATES, points
 from mechlib.course.matching import Match, matches
@@ -95,7 +96,8 @@ def _misconceptions(grades: Sequence[SubmissionGrade]) -> tuple[Markup, ...]:
 
 
 def _sentence(question_id: str, name: str) -> str:
-    known = registry.find(question_id).misconceptions
+    question = registry.find(question_id)
+    known = question.misconceptions if isinstance(question, Question) else {}
     return known[name].sentence if name in known else ""
 
 

@@ -14,9 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechlib.checks import registry
 from mechlib.checks.judging import Judgement, Trial, judge
-from mechlib.checks.question import Question
-from mechlib.checks.registry import questions
+from mechlib.checks.open_judging import OpenTrial
+from mechlib.checks.open_task import OpenTask
+from mechlib.checks.plain import Plain
+from mechlib.checks.question import Question, Task
 from mechlib.checks.running import Raised, Returned
 from mechlib.checks.values import HALF, Reading, Unreadable
 from mechlib.grading.platforms import folded
@@ -31,6 +34,9 @@ PRECISIONS = {0.0, *HALF}
 """Rounding errors that a reading may claim."""
 
 MOST_LINES = 10**6
+
+DEEPEST = 8
+"""How deep the lists of a hand-in may lie in one another."""
 
 
 def read_secret(path: Path) -> bytes:
@@ -64,9 +70,9 @@ def seed(secret: bytes, question_id: str, student: str = "") -> int:
 
 
 class Asked:
-    """A question with the cases of one student, which are drawn when it is first sent."""
+    """A question or open task with the cases of one student, which are drawn when it is first sent."""
 
-    def __init__(self, question: Question, secret: bytes, student: str = "") -> None:
+    def __init__(self, question: Task, secret: bytes, student: str = "") -> None:
         self.question = question
         self.student, self._secret = student, secret
 
@@ -75,14 +81,24 @@ class Asked:
         return Asked(self.question, self._secret, student)
 
     @cached_property
-    def _trial(self) -> Trial:
-        return Trial(self.question, seed(self._secret, self.question.id, self.student))
+    def _trial(self) -> Trial | OpenTrial:
+        drawn = seed(self._secret, self.question.id, self.student)
+        if isinstance(self.question, OpenTask):
+            return OpenTrial(self.question, drawn)
+        assert isinstance(self.question, Question)
+        return Trial(self.question, drawn)
+
+    @cached_property
+    def _fields(self) -> list[str]:
+        """The names of the quantities that come back; none for an open task, of which plain data comes."""
+        return [field.name for field in self.question.fields] if isinstance(self.question, Question) else []
 
     @cached_property
     def _sent(self) -> tuple[Message, Blob]:
         blob = Blob()
         cases = [[[name, encode(value, blob)] for name, value in case.inputs.items()] for case in self._trial.cases]
-        return {"cases": cases, "fields": [field.name for field in self.question.fields]}, blob
+        takes = "value" if isinstance(self._trial, OpenTrial) and not self._trial.takes_function else "function"
+        return {"cases": cases, "fields": self._fields, "takes": takes}, blob
 
     @property
     def message(self) -> Message:
@@ -109,6 +125,8 @@ class Asked:
             raise BadFrame("outcomes after the one that raised")
         if len(read) < n_cases and isinstance(read[-1], Returned):
             raise BadFrame(f"{len(read)} outcomes for {n_cases} cases")
+        if isinstance(self._trial, OpenTrial):
+            return self._trial.judge(read, hidden=True)
         return judge(self._trial, read, hidden=True)
 
     def _outcome(self, about: object, blob: Blob) -> Returned | Raised:
@@ -130,11 +148,13 @@ class Asked:
     def _value(self, about: dict[str, Any], blob: Blob) -> object:
         if "unreadable" in about:
             return Unreadable(text(about["unreadable"], 1000))
+        if not self._fields:
+            return _plain(about.get("plain"), blob)
         if "arrays" not in about:
             return None
         arrays = _list(about["arrays"])
-        if len(arrays) != len(self.question.fields):
-            raise BadFrame(f"{len(arrays)} arrays where {len(self.question.fields)} are asked for")
+        if len(arrays) != len(self._fields):
+            raise BadFrame(f"{len(arrays)} arrays where {len(self._fields)} are asked for")
         readings = tuple(Reading(_numbers(blob, array), _precision(array)) for array in arrays)
         return readings if len(readings) > 1 else readings[0]
 
@@ -148,13 +168,13 @@ class Assignment:
     """By question id, in the order of the notebook."""
 
     @classmethod
-    def of(cls, chapter: str, secret: bytes, only: Sequence[Question] | None = None) -> Assignment:
+    def of(cls, chapter: str, secret: bytes, only: Sequence[Task] | None = None) -> Assignment:
         """The assignment of a chapter, or of some questions of it, with cases that are no student's.
 
         Raises:
             LookupError: if the chapter has no questions.
         """
-        chosen = questions(chapter) if only is None else only
+        chosen = registry.asked(chapter) if only is None else only
         return cls(chapter, {question.id: Asked(question, secret) for question in chosen})
 
     def of_student(self, student: str) -> Assignment:
@@ -171,6 +191,22 @@ def _numbers(blob: Blob, array: object) -> Tensor:
     if numbers.dtype != torch.float64:
         raise BadFrame(f"numbers of dtype {numbers.dtype}, and not in double precision as they are read")
     return numbers
+
+
+def _plain(value: object, blob: Blob, depth: int = 0) -> Plain:
+    """What ``frames.encode`` made of plain data, as a worker sends it."""
+    if depth > DEEPEST:
+        raise BadFrame("lists in lists, deeper than anything that is handed in")
+    if isinstance(value, list):
+        return [_plain(part, blob, depth + 1) for part in value]
+    match value:
+        case {"array": array}:
+            return _numbers(blob, array)
+        case {"mapping": list(pairs)} if all(isinstance(p, list) and len(p) == 2 for p in pairs):
+            return {text(name, 80): _plain(part, blob, depth + 1) for name, part in pairs}
+        case None | bool() | int() | float() | str():
+            return value
+    raise BadFrame("a hand-in that is no plain data")
 
 
 def _precision(array: dict[str, Any]) -> float:

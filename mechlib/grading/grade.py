@@ -164,11 +164,12 @@ class Grading:
             bench(Limits(), self.engine).close()
 
     def _done(self, paper: Paper, versions: dict[str, str]) -> tuple[SubmissionGrade | None, set[str]]:
-        """The grade of an earlier run, and the ids of the questions that are not those that were asked then."""
+        """The grade of an earlier run, and the ids of the questions that were changed since or could not be judged."""
         done, before = self.state.grade(self._key(paper)), self.state.versions(self._key(paper))
         if done is not None:
             done = replace(done, questions=tuple(q for q in done.questions if q.id in versions))
-        return done, {name for name, now in versions.items() if before.get(name) != now}
+        unjudged = {q.id for q in done.questions if q.status == "unjudged"} if done is not None else set()
+        return done, unjudged | {name for name, now in versions.items() if before.get(name) != now}
 
     def _key(self, paper: Paper) -> str:
         """What the grade of a paper depends on."""

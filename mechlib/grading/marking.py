@@ -26,10 +26,12 @@ __all__ = ["Marking"]
 
 STATUS: dict[str, GradeStatus] = {
     "right": "right",
+    "partly": "partly",
     "wrong": "wrong",
     "raised": "error",
     "interrupted": "timeout",
     "unanswered": "unanswered",
+    "unjudged": "unjudged",
 }
 MOST_TRIES = 10
 """How often the checks of one question are answered, however often the notebook is run: an answer is not found by
@@ -87,7 +89,10 @@ class Marking:
         return [question_id for question_id in self.assignment.asked if question_id not in self._decided]
 
     def decide(self, question_id: str, judgement: Judgement) -> None:
-        """Note a judgement; a right one is final."""
+        """Note a judgement; a right one is final, and one that earns less than an earlier one is not noted."""
+        before = self.judgements.get(question_id)
+        if before is not None and (before.earned or 0) > (judgement.earned or 0) and judgement.status != "right":
+            return
         self.judgements[question_id] = judgement
         if judgement.status == "right":
             self._decided.add(question_id)
@@ -140,7 +145,8 @@ class Marking:
             return self._missing(asked)
         status = "misconception" if judgement.misconception else STATUS[judgement.status]
         message = "\n".join([judgement.headline, *judgement.details])
-        return graded(asked, status, message, misconception=judgement.misconception)
+        earned, look = judgement.earned or 0.0, status == "unjudged"
+        return graded(asked, status, message, misconception=judgement.misconception, earned=earned, needs_human=look)
 
     def _missing(self, asked: Asked) -> QuestionGrade:
         """The grade where no function was found: a cell that would define it may have failed."""
@@ -284,11 +290,17 @@ def _judged(asked: Asked, message: Message, blob: Blob) -> Judgement:
 
 
 def graded(
-    asked: Asked, status: GradeStatus, message: str, *, misconception: str | None = None, needs_human: bool = False
+    asked: Asked,
+    status: GradeStatus,
+    message: str,
+    *,
+    misconception: str | None = None,
+    earned: float = 0.0,
+    needs_human: bool = False,
 ) -> QuestionGrade:
-    """A grade with the score that its status earns."""
+    """A grade with the score that its status earns, which for a part of an open task is what was ``earned``."""
     question = asked.question
-    score = question.points if status == "right" else 0
+    score = question.points if status == "right" else earned if status == "partly" else 0
     return QuestionGrade(
         question.id, question.title, question.points, score, status, misconception, message, needs_human
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechlib.checks.registry import chapters, questions
+from mechlib.checks.registry import asked, chapters
 from mechlib.grading.results import WrittenAnswer
 
 __all__ = ["Cell", "Handed", "read"]
@@ -139,5 +139,5 @@ def _chapter(cells: tuple[Cell, ...]) -> str | None:
     counts = Counter(chapter for cell in cells for chapter in CHECKED.findall(cell.source) if chapter in chapters())
     if not counts:
         defined = {name for cell in cells for name in DEFINED.findall(cell.source)}
-        counts = Counter(q.chapter for q in questions() if q.id.partition(".")[2] in defined)
+        counts = Counter(q.chapter for q in asked() if q.id.partition(".")[2] in defined)
     return max(sorted(counts), key=lambda chapter: counts[chapter]) if counts else None

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "Ungraded", "WrittenAnswer"]
 
-GradeStatus = Literal["right", "misconception", "wrong", "unanswered", "error", "timeout"]
+GradeStatus = Literal["right", "partly", "misconception", "wrong", "unanswered", "error", "timeout", "unjudged"]
 
 Ungraded = Literal["", "file", "chapter", "superseded", "grader"]
 """Why a submission was not graded: the file cannot be read, it is on another chapter, a later one counts, or the grader
@@ -29,9 +29,10 @@ class QuestionGrade:
     points: float
     """Points of a right answer."""
     score: float
-    """Points given: ``points`` if the answer is right, else 0."""
+    """Points given: ``points`` if the answer is right, what it earned if it is an open task, else 0."""
     status: GradeStatus
-    """``"error"``: the answer raised, or ended its process; ``"timeout"``: it was stopped."""
+    """``"error"``: the answer raised, or ended its process; ``"timeout"``: it was stopped; ``"partly"``: an open task
+    earned a part of its points; ``"unjudged"``: what judging needs is not on the grader's machine."""
     misconception: str | None
     """Name of the mistake, where the status is ``"misconception"``."""
     message: str

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import mechlib
 from mechlib.checks.judging import Trial
-from mechlib.checks.question import Question
+from mechlib.checks.open_task import OpenTask
+from mechlib.checks.question import Question, Task
 
 __all__ = ["source", "version"]
 
@@ -22,17 +24,25 @@ DIGITS = 12
 """Binary digits of them that are: what sums in another order change is not a change of the question."""
 
 JUDGE = "mechlib.checks.judging"
-"""The module that, with what it imports, decides on every question."""
+OPEN_JUDGE = "mechlib.checks.open_judging"
+"""The modules that, with what they import, decide on every question, and on every open task."""
 
 
-def version(question: Question) -> str:
+def version(question: Task) -> str:
     """One word for all that decides how an answer to the question is judged.
 
     That is its text and points; the source of its module, of those of mechlib that this imports, directly or not, and
-    of the judging; and what its reference returns on the cases of one seed.
+    of the judging; and what its reference returns on the cases of one seed. An open task has no reference: what its
+    outcome is follows from the sources.
     """
+    parts: Iterator[str] = iter(())
+    if isinstance(question, OpenTask):
+        parts = _of_open(question)
+    elif isinstance(question, Question):
+        functions = {question.reference, question.cases}
+        parts = chain(_text(question), _sources(functions, JUDGE), _numbers(question))
     digest = hashlib.sha256()
-    for part in (*_text(question), *_sources(question), *_numbers(question)):
+    for part in parts:
         digest.update(hashlib.sha256(part.encode()).digest())
     return digest.hexdigest()
 
@@ -42,9 +52,17 @@ def _text(question: Question) -> Iterator[str]:
     yield from (repr((name, each.sentence)) for name, each in question.misconceptions.items())
 
 
-def _sources(question: Question) -> Iterator[str]:
-    modules = {getattr(part, "__module__", JUDGE) for part in (question.reference, question.cases)}
-    for name in sorted(_reached(frozenset(modules | {JUDGE}))):
+def _of_open(task: OpenTask) -> Iterator[str]:
+    yield repr((task.id, task.points, task.title, task.handed_in, task.budget))
+    for name, setting in task.settings.items():
+        yield repr((name, setting.steps, setting.words, setting.model))
+    functions = {part for each in task.settings.values() for part in (each.draw, each.outcome, each.baseline)}
+    yield from _sources(functions, OPEN_JUDGE)
+
+
+def _sources(functions: Iterable[Callable[..., object]], judge: str) -> Iterator[str]:
+    modules = {getattr(part, "__module__", judge) for part in functions}
+    for name in sorted(_reached(frozenset(modules | {judge}))):
         yield name
         yield source(name) or ""
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["distinct", "integer", "normal", "tokens"]
+__all__ = ["both_signs", "distinct", "integer", "normal", "tokens"]
 
 
 def distinct(generator: torch.Generator, count: int, low: int, high: int) -> list[int]:
@@ -22,6 +22,11 @@ def integer(generator: torch.Generator, low: int, high: int) -> int:
 def normal(generator: torch.Generator, *shape: int, mean: float = 0.0, scale: float = 1.0) -> Float[Tensor, "*shape"]:
     """Normal numbers."""
     return mean + scale * torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+def both_signs(generator: torch.Generator, count: int) -> Float[Tensor, " count"]:
+    """1 and -1 in random order, of each as many as of the other or one more."""
+    return (1.0 - 2.0 * (torch.arange(count) % 2))[torch.randperm(count, generator=generator)]
 
 
 def tokens(generator: torch.Generator, d_vocab: int, *shape: int) -> Int[Tensor, "*shape"]:

@@ -14,7 +14,7 @@ import math
 import random
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,10 +23,11 @@ import torch
 
 import mechlib.checks
 from mechlib.checks import asking
+from mechlib.checks.plain import Plain, plain
 from mechlib.checks.question import Case, Field
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Unreadable, read_fields
-from mechlib.grading.worker.frames import Blob, Message, decode, receive, send
+from mechlib.grading.worker.frames import Blob, Message, decode, encode, receive, send
 
 __all__ = ["Notebook"]
 
@@ -113,12 +114,12 @@ class Notebook:
 
     def _asked(self, question_id: object, answer: object, *, seed: object = None) -> None:
         """What ``check`` does here: the grader may send cases, the answer runs on them, nothing is said."""
-        if not (isinstance(question_id, str) and callable(answer)):
+        if not isinstance(question_id, str) or answer is None:
             return
         send(self.channel, {"asks": question_id})
         message, blob = receive(self.channel)
         if "cases" in message:
-            self._run(answer, message, blob)
+            self._answer(answer, message, blob)
 
     def _call(self, message: Message, blob: Blob) -> None:
         """Run the answer to a question as it is now: what the notebook checks last, or the function of its name."""
@@ -130,12 +131,19 @@ class Notebook:
                 continue
             if answer is not None:
                 break
-        if callable(answer):
+        self._answer(answer, message, blob)
+
+    def _answer(self, answer: object, message: Message, blob: Blob) -> None:
+        """Run a function on the cases, or hand in a value where one is asked for."""
+        if answer is not None and message["takes"] == "value":
+            self._run(lambda: answer, message, blob)
+        elif callable(answer):
             self._run(answer, message, blob)
         else:
             send(self.channel, {"no_answer": "" if answer is None else type(answer).__name__[:80]})
 
     def _run(self, answer: Callable[..., object], message: Message, blob: Blob) -> None:
+        """Fields are the quantities that are read off what comes back; without any it is plain data."""
         fields = [Field(name) for name in message["fields"]]
         returned, numbers = Blob(), Numbers()
         outcomes: list[Message] = []
@@ -174,6 +182,11 @@ def told(outcome: Returned | Raised, fields: list[Field], returned: Blob, number
     if outcome.value is None:
         return {"changed": changed, "none": True}
     try:
+        if not fields:
+            given = plain(outcome.value)
+            for array in arrays_of(given):
+                numbers.add(array.shape)
+            return {"changed": changed, "plain": encode(given, returned)}
         readings = read_fields(outcome.value, fields)
         for reading in readings:
             numbers.add(reading.values.shape)
@@ -181,6 +194,14 @@ def told(outcome: Returned | Raised, fields: list[Field], returned: Blob, number
         return {"changed": changed, "unreadable": _text(error)}
     arrays = [{**returned.put(reading.values), "precision": reading.precision} for reading in readings]
     return {"changed": changed, "arrays": arrays}
+
+
+def arrays_of(value: Plain) -> Iterator[torch.Tensor]:
+    """The arrays in plain data."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from arrays_of(part)
 
 
 def _replace_checks(asked: Callable[..., None]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechlib.checks.plain import Plain
 from mechlib.checks.question import Model, Value
 
 __all__ = ["BadFrame", "Blob", "decode", "encode", "receive", "send"]
@@ -81,14 +82,16 @@ class Blob:
         return self._parts[0]
 
 
-def encode(value: Value, blob: Blob) -> Any:
-    """An input as JSON, its arrays in ``blob``. A model travels as its name."""
+def encode(value: Value | Plain, blob: Blob) -> Any:
+    """An input, or what is handed in, as JSON, its arrays in ``blob``. A model travels as its name."""
     if isinstance(value, Tensor):
         return {"array": blob.put(value)}
     if isinstance(value, Model):
         return {"model": [value.name, value.step]}
     if isinstance(value, list):
         return [encode(part, blob) for part in value]
+    if isinstance(value, dict):
+        return {"mapping": [[name, encode(part, blob)] for name, part in value.items()]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"an input may be a tensor, a number, text, a list or a model, not {type(value).__name__}")

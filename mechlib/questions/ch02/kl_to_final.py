@@ -33,18 +33,22 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     ordinary = _log_probs(generator)
     settled = _log_probs(generator)
     settled[1:] = settled[-1]
+    extreme = normal(generator, *_log_probs(generator).shape, scale=500.0)
+    final = extreme[-1].argmax(-1, keepdim=True)
+    extreme[0].scatter_(-1, final, extreme[0].amax(-1, keepdim=True) - 2000)
     return (
         Case("ordinary distributions", {"log_probs": ordinary}),
         Case("a single token", {"log_probs": _log_probs(generator, pos=1)}),
+        Case("a single row", {"log_probs": _log_probs(generator, batch=1)}),
         Case("entries that already equal the final one", {"log_probs": settled}),
-        Case("log-probabilities down to -2000", {"log_probs": _log_probs(generator, scale=500.0)}),
+        Case("log-probabilities down to -2000", {"log_probs": extreme.log_softmax(-1)}),
     )
 
 
-def _log_probs(generator: torch.Generator, *, pos: int | None = None, scale: float = 1.5) -> LogProbs:
-    entry, batch, several = distinct(generator, 3, 3, 6)
-    d_vocab = integer(generator, 9, 14)
-    return normal(generator, entry, batch, several if pos is None else pos, d_vocab, scale=scale).log_softmax(-1)
+def _log_probs(generator: torch.Generator, *, batch: int | None = None, pos: int | None = None) -> LogProbs:
+    entry, *several = distinct(generator, 3, 3, 6)
+    shape = (entry, batch or several[0], pos or several[1], integer(generator, 9, 14))
+    return normal(generator, *shape, scale=1.5).log_softmax(-1)
 
 
 def jensen_shannon(log_p, log_q):

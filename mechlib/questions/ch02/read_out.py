@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct, integer, normal
+from mechlib.questions.drawing import both_signs, distinct, integer, normal
 
 __all__ = ["QUESTION"]
 
@@ -45,11 +45,14 @@ def read_out(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary vectors, small ones beside a large eps, a single token, and large ones."""
+    """Ordinary vectors, small ones beside a large eps, a single token, a constant vector, and large ones."""
+    constant = _case("a single row, and a vector whose components are all equal", generator, eps=1e-4, batch=1)
+    constant.inputs["residual"][0, 0, 0] = -3.0
     return (
         _case("ordinary vectors", generator, eps=1e-5),
         _case("small vectors beside a large eps", generator, eps=0.02, scale=0.1),
         _case("a single token", generator, eps=1e-3, pos=1),
+        constant,
         _case("large vectors and large logits", generator, eps=1e-5, scale=1e3, sharpness=40.0),
     )
 
@@ -61,15 +64,16 @@ def _case(
     eps: float,
     scale: float = 1.0,
     sharpness: float = 1.0,
+    batch: int | None = None,
     pos: int | None = None,
 ) -> Case:
-    entry, batch, several = distinct(generator, 3, 2, 5)
-    pos = several if pos is None else pos
+    entry, *several = distinct(generator, 3, 2, 5)
+    batch, pos = batch or several[0], pos or several[1]
     d_model, d_vocab = integer(generator, 7, 10), integer(generator, 13, 18)
     column_means = normal(generator, entry, batch, pos, 1)
     inputs = {
         "residual": scale * (column_means + normal(generator, entry, batch, pos, d_model)),
-        "gamma": normal(generator, d_model, mean=1.0, scale=0.4),
+        "gamma": normal(generator, d_model, mean=1.0, scale=0.4) * both_signs(generator, d_model),
         "beta": normal(generator, d_model, scale=0.7),
         "eps": eps,
         "W_U": normal(generator, d_model, d_vocab, scale=sharpness),

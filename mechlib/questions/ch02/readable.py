@@ -60,22 +60,31 @@ def readable(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several rows, only the first guess, a single row, every token readable, and very unequal probabilities."""
+    """Several rows, only the first guess, a single row or entry, all readable, very unequal and nearly tied ones."""
     return (
         _case("several rows, top 3", generator, top_k=3),
         _case("several rows, only the first guess", generator, top_k=1),
         _case("a single row, top 2", generator, top_k=2, batch=1),
         _case("a top_k as large as the vocabulary", generator, top_k=None),
         _case("very unequal log-probabilities, top 4", generator, top_k=4, scale=100.0),
+        _case("log-probabilities that differ in the fourth digit, top 3", generator, top_k=3, step=5e-4),
+        _case("a single entry, top 5", generator, top_k=5, entry=1),
     )
 
 
 def _case(
-    description: str, generator: torch.Generator, *, top_k: int | None, batch: int | None = None, scale: float = 1.0
+    description: str,
+    generator: torch.Generator,
+    *,
+    top_k: int | None,
+    entry: int | None = None,
+    batch: int | None = None,
+    scale: float = 1.0,
+    step: float = 0.0,
 ) -> Case:
     """Early entries lean to the current token, late ones to the guess; each row has its own number of right guesses."""
-    entry, several = distinct(generator, 2, 3, 5)
-    batch = several if batch is None else batch
+    many, several = distinct(generator, 2, 3, 5)
+    entry, batch = entry or many, batch or several
     pos, d_vocab = integer(generator, 8, 11), integer(generator, 13, 17)
     ids = tokens(generator, d_vocab, batch, pos)
     wrong = (ids.roll(-1, -1) + 1 + tokens(generator, d_vocab - 1, batch, pos)) % d_vocab
@@ -84,6 +93,7 @@ def _case(
     lean = (1 - depth) * F.one_hot(ids, d_vocab) + depth * F.one_hot(guess, d_vocab)
     scores = scale * (2.5 * lean + normal(generator, entry, batch, pos, d_vocab))
     scores[-1] += 10 * scale * F.one_hot(guess, d_vocab)
+    scores = scores.argsort(-1).argsort(-1) * step if step else scores
     inputs = {"log_probs": scores.log_softmax(-1), "tokens": ids, "top_k": d_vocab if top_k is None else top_k}
     return Case(description, inputs)
 

@@ -1,205 +1,161 @@
-"""Question ch02.refute: a scratch token that was found by searching, and what is left of it on other files."""
+"""Open task ch02.refute: a test that a report on wrong guesses should have made, of controls from a toolbox."""
 
 from __future__ import annotations
 
-import math
-from functools import partial
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.edits import edits_of
-from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct, integer, normal
-from mechlib.questions.intervals import (
-    ENDS_SWAPPED,
-    ONE_STANDARD_ERROR,
-    of_single_units,
-    with_interval,
-    with_population_spread,
+from mechlib.checks.open_task import OpenTask, Outcome, Setting, Unfit
+from mechlib.checks.question import Case
+from mechlib.questions.drawing import integer, normal
+
+__all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
+
+Shares = Float[Tensor, " file"]
+
+TOOLS = ("guess", "truth", "current", "other", "untrained", "untrained_other")
+"""The arguments, in order: what the report looks at, and what may be set beside it."""
+
+EACH = 40
+"""Systems of a kind."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Systems of one kind: how large each share is on average, and how the files differ."""
+
+    about: str
+    """To be read after "systems ..."."""
+    added: float
+    """What training adds to the guess beyond both known causes; the claim holds where that is above 0."""
+    common: float = 0.03
+    """How readable any other position's guess is, and that much of the guess with it."""
+    built_in: float = 0.15
+    """What the guess has beyond that in any model, trained or not."""
+    untrained_common: float = 0.03
+    truth: float = 0.02
+    between: float = 0.02
+    """Standard deviation of what all shares of one model have in common in a file."""
+    within: float = 0.012
+    """Standard deviation of each share by itself."""
+
+    def drawn(self, generator: torch.Generator) -> dict[str, Shares]:
+        """The shares of one system's files, 20 to 40 of them."""
+        n = integer(generator, 20, 40)
+        trained, untrained = (self.between * normal(generator, n) for _ in range(2))
+        places = {
+            "guess": trained + self.common + self.built_in + self.added,
+            "truth": trained + self.truth,
+            "current": trained + 0.5 * torch.rand((), generator=generator),
+            "other": trained + self.common,
+            "untrained": untrained + self.untrained_common + self.built_in,
+            "untrained_other": untrained + self.untrained_common,
+        }
+        shares = {name: values + self.within * normal(generator, n) for name, values in places.items()}
+        return {name: values.clamp(0, 1) for name, values in shares.items()}
+
+
+KINDS = (
+    Kind("that are untrained themselves", 0.0),
+    Kind("whose guesses are common tokens", 0.0, common=0.35, built_in=0.05),
+    Kind("with both causes at once", 0.0, common=0.25, built_in=0.25, untrained_common=0.08),
+    Kind("whose files differ a lot, and nothing else", 0.0, common=0.4, untrained_common=0.4, between=0.12),
+    Kind("of which training makes the guess less readable", -0.1, built_in=0.3),
+    Kind("of which training adds to what is built in", 0.15, built_in=0.3),
+    Kind("of which the true token is more readable than the guess", 0.1, truth=0.6),
+    Kind("whose files differ a lot, with a small and steady addition", 0.04, common=0.4, between=0.15),
+    Kind("whose guesses are rarer tokens than those of the untrained model", 0.15, untrained_common=0.3),
+    Kind(
+        "whose shares are all small",
+        0.03,
+        common=0.01,
+        built_in=0.01,
+        untrained_common=0.01,
+        between=0.002,
+        within=0.003,
+    ),
 )
-
-__all__ = ["QUESTION"]
-
-Rise = Float[Tensor, "file token"]
-Half = Bool[Tensor, " file"]
-PerFile = Float[Tensor, " file"]
-Result = tuple[Tensor, Tensor, Tensor, Tensor]
+"""The first five without what the claim says, the others with it."""
 
 
-def largest_mean(rise: Rise) -> Tensor:
-    """The false result: the largest of all tokens' mean rises."""
-    return rise.mean(0).max()
+@dataclass(frozen=True)
+class Systems:
+    """Systems of all kinds in random order."""
+
+    kinds: tuple[int, ...]
+    shares: tuple[Mapping[str, Shares], ...]
 
 
-def best(rise: Rise) -> Tensor:
-    """The token whose mean rise is largest."""
-    return rise.mean(0).argmax()
+def draw(generator: torch.Generator) -> Systems:
+    kinds = [kind for kind in range(len(KINDS)) for _ in range(EACH)]
+    order = torch.randperm(len(kinds), generator=generator).tolist()
+    kinds = [kinds[place] for place in order]
+    return Systems(tuple(kinds), tuple(KINDS[kind].drawn(generator) for kind in kinds))
 
 
-def held_out(rise: Rise, half: Half, choose: Step = best) -> PerFile:
-    """Each file's rise of the token that the other half chooses."""
-    return scored(rise, half, choose(rise[~half]), choose(rise[half]))
+def cases(systems: Systems) -> tuple[Case, ...]:
+    pairs = zip(systems.kinds, systems.shares, strict=True)
+    return tuple(Case(f"systems {KINDS[kind].about}", shares) for kind, shares in pairs)
 
 
-def scored(rise: Rise, half: Half, inside: Tensor, outside: Tensor) -> PerFile:
-    """Each file's rise of one token inside the first half, and of another outside."""
-    return rise.gather(1, torch.where(half, inside, outside)[:, None])[:, 0]
+def outcome(systems: Systems, verdicts: list[Any]) -> Outcome:
+    """The share of wrong verdicts."""
+    wrong = dict.fromkeys(range(len(KINDS)), 0)
+    for kind, verdict in zip(systems.kinds, verdicts, strict=True):
+        if isinstance(verdict, Tensor) and verdict.numel() == 1:
+            verdict = verdict.item()
+        if verdict not in (True, False):
+            raise Unfit(f"the function returns True or False; on systems {KINDS[kind].about} it returned {verdict!r}.")
+        wrong[kind] += bool(verdict) != (KINDS[kind].added > 0)
+    worst = max(wrong, key=lambda kind: wrong[kind])
+    said = "not supported" if KINDS[worst].added > 0 else "supported"
+    remark = f"Most of the wrong verdicts are on systems {KINDS[worst].about}: {said}, you say."
+    share = sum(wrong.values()) / len(systems.kinds)
+    return Outcome(share, remark if share else "")
 
 
-def refute(
-    rise: Rise, half: Half, *, claim: Step = largest_mean, per_file: Step = held_out, interval: Step = with_interval
-) -> Result:
-    """The claimed rise, and the rise on files that had no part in choosing the token, with its 95 % interval."""
-    return claim(rise), *interval(per_file(rise, half))
+def nulls(generator: torch.Generator) -> dict[str, Callable[..., bool]]:
+    coin = random.Random(int(torch.randint(2**31, (), generator=generator)))
+    return {
+        "always supported": lambda *shares: True,
+        "never supported": lambda *shares: False,
+        "a coin": lambda *shares: coin.random() < 0.5,
+        "the report": lambda guess, truth, *others: bool((guess - truth).mean() > 0),
+        "the report with its interval": lambda guess, truth, *others: bool(
+            (guess - truth).mean() > 1.96 * (guess - truth).std() / len(guess) ** 0.5
+        ),
+    }
 
 
-def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Noise, halves that disagree, a token that rises, one that falls, one outlying file, and large numbers."""
-    noise = _case("noise alone", generator)
-    torn = _case("halves that choose different tokens", generator)
-    half = torn.inputs["half"][:, None].float()
-    torn.inputs["rise"][:, distinct(generator, 3, 0, 11)] += torch.cat([10 * half - 5, 5 - 10 * half, half * 0 + 3], 1)
-    real = _case("a token that really rises, and one that rises little but steadily", generator)
-    strong, steady = distinct(generator, 2, 0, 11)
-    real.inputs["rise"][:, strong] += 4.0
-    real.inputs["rise"][:, steady] = 1.0 + 0.02 * real.inputs["rise"][:, steady]
-    falling = _case("a token that falls much more than any rises", generator)
-    falling.inputs["rise"][:, integer(generator, 0, 11)] -= 5.0
-    outlier = _case("one file far from the others", generator)
-    outlier.inputs["rise"][integer(generator, 0, 6), integer(generator, 0, 11)] += 12.0
-    return noise, torn, real, falling, outlier, _case("large numbers", generator, scale=1e3)
-
-
-def _case(description: str, generator: torch.Generator, scale: float = 1.0) -> Case:
-    """Halves of different size, at least three files each; noise of a different width in every file."""
-    first, second = distinct(generator, 2, 3, 6)
-    n_files = first + second
-    widths = 0.5 + torch.rand(n_files, 1, generator=generator, dtype=torch.float32)
-    half = torch.randperm(n_files, generator=generator) < first
-    rise = scale * (widths * normal(generator, n_files, integer(generator, 14, 20)) + normal(generator, n_files, 1) / 2)
-    return Case(description, {"rise": rise, "half": half})
-
-
-def leave_one_out(rise, half):
-    others = rise.sum(0) - rise
-    return rise.gather(1, others.argmax(1, keepdim=True))[:, 0]
-
-
-def mean_of_halves(rise, half):
-    claimed, mean, low, high = refute(rise, half)
-    per_file = held_out(rise, half)
-    centre = (per_file[half].mean() + per_file[~half].mean()) / 2
-    return claimed, centre, centre - (mean - low), centre + (high - mean)
-
-
-def over_all_entries(rise, half):
-    claimed, mean, _, _ = refute(rise, half)
-    margin = 1.96 * rise.std() / math.sqrt(rise.numel())
-    return claimed, mean, mean - margin, mean + margin
-
-
-on = edits_of(refute)
-
-MISCONCEPTIONS = {
-    "same_files": on(
-        "you choose the token and measure it on the same files, so the claim comes out again. A token chosen for its "
-        "rise on some files must be measured on others.",
-        per_file=lambda rise, half: rise[:, best(rise)],
-    ),
-    "same_half": on(
-        "each file is scored with the token that its own half chose, so it helped to choose it. Exchange the halves.",
-        per_file=lambda rise, half: scored(rise, half, best(rise[half]), best(rise[~half])),
-    ),
-    "one_half_chooses": on(
-        "one half chooses, but all files are scored: those that chose are among them. Score the other half only, then "
-        "exchange the halves.",
-        per_file=lambda rise, half: rise[:, best(rise[half])],
-    ),
-    "leave_one_out": on(
-        "you leave one file out at a time, which is sound too, but asked for are two halves: the token that scores a "
-        "file is chosen by the other half.",
-        per_file=leave_one_out,
-    ),
-    "best_of_each_file": on(
-        "you take every file's own best token: that is selection again, once for each file. One token is chosen by a "
-        "whole half.",
-        per_file=lambda rise, half: rise.amax(1),
-    ),
-    "mean_of_tokens": on(
-        "this is the mean over all tokens: it says what tokens do in general, not what the chosen one does.",
-        per_file=lambda rise, half: rise.mean(1),
-    ),
-    "second_half_only": on(
-        "you choose on the first half and measure on the other, which is sound but wastes half of the files. Do it the "
-        "other way round too, and pool the files.",
-        per_file=lambda rise, half: held_out(rise, half)[~half],
-    ),
-    "first_half_only": on(
-        "you measure on the first half only, which is sound but wastes half of the files. Do it the other way round "
-        "too, and pool the files.",
-        per_file=lambda rise, half: held_out(rise, half)[half],
-    ),
-    "mean_of_halves": Misconception(
-        mean_of_halves,
-        "you average the two halves' means, though the halves differ in size: take the mean over all files.",
-    ),
-    "largest_size": on(
-        "you choose by absolute value, so a token that falls can win. The claim is about a rise.",
-        per_file=partial(held_out, choose=lambda rise: rise.mean(0).abs().argmax()),
-    ),
-    "largest_single": on(
-        "you choose by the largest value in any one file; choose by the mean over the files of a half.",
-        per_file=partial(held_out, choose=lambda rise: rise.amax(0).argmax()),
-    ),
-    "claim_of_one_file": on(
-        "the claim is the largest mean rise of a token over all files; yours is the largest value of one file.",
-        claim=torch.max,
-    ),
-    "around_the_claim": on(
-        "the interval is centred on the claim; it belongs around the held-out mean.",
-        result=lambda r: (r[0], r[1], r[2] - r[1] + r[0], r[3] - r[1] + r[0]),
-    ),
-    "no_root": on(
-        "the interval uses the spread of single files; the mean of n files is better known than that by sqrt(n).",
-        interval=of_single_units,
-    ),
-    "one_standard_error": on(ONE_STANDARD_ERROR, interval=partial(with_interval, z=1.0)),
-    "two_standard_errors": on(
-        "your interval is 2 standard errors wide on each side, which is the rule of thumb; asked for are 1.96.",
-        interval=partial(with_interval, z=2.0),
-    ),
-    "ends_swapped": on(ENDS_SWAPPED, result=lambda r: (r[0], r[1], r[3], r[2])),
-    "population_deviation": on(
-        "your standard deviation divides by n; the mean is estimated too, so divide by n - 1.",
-        interval=with_population_spread,
-    ),
-    "divided_by_n": on(
-        "the standard error divides by sqrt(n), the root of the number of files, not by n.",
-        interval=lambda values: with_interval(values, 1.96 / math.sqrt(len(values))),
-    ),
-    "over_all_entries": Misconception(
-        over_all_entries,
-        "the interval counts every file and token as a measurement. What varies is the file: use the spread of the "
-        "files' scores, and their number.",
-    ),
-}
-
-QUESTION = Question(
+QUESTION = OpenTask(
     id="ch02.refute",
     points=3,
-    title="Refute: the best of many tokens",
+    title="Refute: the guess that every model shows",
     hints=(
-        "If no token rose at all, what would the largest of many noisy means look like?",
-        "Choose the token on one half of the files and score the files of the other half with it, then exchange the "
-        "halves. That gives one honest score for every file; the interval comes from the spread of these scores.",
-        "a = rise[half].mean(0).argmax() is chosen by the first half, b by the other. The scores are rise[~half, a] "
-        "and rise[half, b], joined; the interval is their mean plus and minus 1.96 * std() / sqrt(number of files).",
+        "Run the report's test on a model that cannot know anything. What does it say?",
+        "Two things make a guess readable without any training: common tokens are readable everywhere, and the final "
+        "guess is made from a later point of the same stream. Find the tool that shows each, and take both away.",
+        "The guess's lead over another position's guess, less the same lead in the untrained model: one number for "
+        "each file, since a file's shares rise and fall together. The claim is supported where the 95 % interval of "
+        "the mean of these numbers lies above 0.",
     ),
-    reference=refute,
-    cases=cases,
-    axes={"rise": "file token", "half": "file"},
-    fields=(Field("claimed"), Field("held_out"), Field("low"), Field("high")),
-    misconceptions=MISCONCEPTIONS,
+    handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
+    budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
+    settings={
+        "systems": Setting(
+            draw=draw,
+            cases=cases,
+            outcome=outcome,
+            baseline=lambda systems: 0.5,
+            steps=((1, 0.55), (2, 0.35), (3, 0.09)),
+            words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
+            nulls=nulls,
+        )
+    },
 )

@@ -32,21 +32,36 @@ def target_rank(log_probs: LogProbs, tokens: Tokens, *, count: Step = ranks) -> 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary log-probabilities, tied ones, a single token (nothing follows), and very unequal ones."""
+    """Ordinary log-probabilities, tied, nearly tied and very unequal ones, few tokens, and a large vocabulary."""
+    nearly = _case("log-probabilities that differ in the fourth digit", generator)
+    nearly.inputs["log_probs"][:] = (nearly.inputs["log_probs"].argsort(-1).argsort(-1) * 5e-4).log_softmax(-1)
+    large = _case("a large vocabulary, and the least probable token next", generator, d_vocab=261)
+    next_ones = large.inputs["tokens"].roll(-1, -1).expand(len(large.inputs["log_probs"]), -1, -1)
+    large.inputs["log_probs"].scatter_(-1, next_ones[..., None], -50.0)
     return (
         _case("ordinary log-probabilities", generator),
         _case("tied log-probabilities", generator, step=0.5),
         _case("a single token, so that nothing follows", generator, pos=1),
+        _case("a single row of two tokens", generator, batch=1, pos=2),
         _case("very unequal log-probabilities", generator, scale=300.0),
+        nearly,
+        large,
     )
 
 
 def _case(
-    description: str, generator: torch.Generator, *, pos: int | None = None, step: float = 0.0, scale: float = 1.0
+    description: str,
+    generator: torch.Generator,
+    *,
+    batch: int | None = None,
+    pos: int | None = None,
+    d_vocab: int | None = None,
+    step: float = 0.0,
+    scale: float = 1.0,
 ) -> Case:
-    entry, batch = distinct(generator, 2, 2, 4)
-    pos = integer(generator, 6, 9) if pos is None else pos
-    d_vocab = integer(generator, 13, 18)
+    entry, several = distinct(generator, 2, 3, 5)
+    batch, pos = batch or several, pos or integer(generator, 6, 9)
+    d_vocab = d_vocab or integer(generator, 13, 18)
     scores = normal(generator, entry, batch, pos, d_vocab, scale=scale)
     log_probs = ((scores / step).round() * step if step else scores).log_softmax(-1)
     return Case(description, {"log_probs": log_probs, "tokens": tokens(generator, d_vocab, batch, pos)})

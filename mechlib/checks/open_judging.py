@@ -48,7 +48,7 @@ class OpenTrial:
 
     def run(self, answer: object) -> tuple[Returned | Raised, ...]:
         """What a function does on each case, or what is handed in as if one had returned it."""
-        return outcomes_of(answer if self.takes_function and callable(answer) else lambda: answer, self.cases)
+        return outcomes_of(answer if self.takes_function and callable(answer) else lambda *_: answer, self.cases)
 
     def judge(self, outcomes: Sequence[Returned | Raised], *, hidden: bool = False) -> Judgement:
         """The judgement on what ``run`` gave. Args as those of ``judging.judge``."""
@@ -85,7 +85,10 @@ class OpenTrial:
         if unknown := sorted(set(handed) - set(self.task.settings)):
             raise Unfit(f"there is nothing to hand in for {unknown[0]!r}; it is one of {known}.")
         fitting = [(name, setting) for name, setting in self.task.settings.items() if name in handed]
-        name, setting = next((each for each in fitting if _is_here(each[1].model)), fitting[0])
+        here = [(name, setting) for name, setting in fitting if not setting.model or _is_here(setting.model)]
+        if not here:
+            _require(fitting[0][1].model)
+        name, setting = here[0]
         return name, setting, handed[name]
 
     def _elsewhere(self, name: str) -> str:
@@ -102,24 +105,30 @@ class OpenTrial:
 
     def _of(self, setting: Setting, value: float, baseline: float, remarks: tuple[str, ...], hidden: bool) -> Judgement:
         earned = setting.earned(value, baseline) if math.isfinite(value) else 0.0
-        points = f"{earned:g} of {self.task.points:g} points"
-        whole = f"right ({points})" if earned == self.task.points else points
-        said = f"{whole}." if hidden else f"{whole}. {setting.words.format(value=value, baseline=baseline)}"
+        whole = earned == self.task.points
+        points = f"right ({earned:g} points)" if whole else f"{earned:g} of {self.task.points:g} points"
+        said = f"{points}." if hidden else f"{points}. {setting.words.format(value=value, baseline=baseline)}"
         if more := setting.next_step(earned):
             bound = f"{more[1]:.0%} of the baseline" + ("" if hidden else f", here {more[1] * baseline:.3g}")
             remarks = (*remarks, f"{more[0]:g} points are for at most {bound}.")
-        status: Status = "right" if earned == self.task.points else "partly" if earned else "wrong"
+        status: Status = "right" if whole else "partly" if earned else "wrong"
         return Judgement(status, said, remarks, earned=earned)
 
 
 def _is_here(model: str) -> bool:
-    """Whether a model is on this machine; nothing is fetched."""
-    if not model:
-        return True
-    from mechlib import zoo  # takes seconds, and few tasks need it
-
     try:
-        zoo.card(model)
+        _require(model)
     except OSError:
         return False
     return True
+
+
+def _require(model: str) -> None:
+    """Nothing is fetched.
+
+    Raises:
+        OSError: if a model is not on this machine; the message has the command that gets it.
+    """
+    from mechlib import zoo  # takes seconds, and few tasks need it
+
+    zoo.card(model)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mechlib.checks import check, hint, progress, solved
-from mechlib.checks.registry import find, questions
+from mechlib.checks.registry import asked, find
 
 
 def endless_list():
@@ -131,8 +131,8 @@ def test_a_single_argument_is_counted_as_one(said):
 
 
 def test_one_number_where_several_are_asked_for(said):
-    first, *_ = said(lambda rise, half: 3.0, "ch02.refute")
-    assert first.endswith("your function returned one number; asked for are 4 values: claimed, held_out, low, high.")
+    first, *_ = said(lambda log_probs, tokens, top_k: 3.0, "ch02.readable")
+    assert first.endswith("your function returned one number; asked for are 2 values: current, guess.")
 
 
 class Unprintable(Exception):
@@ -265,12 +265,12 @@ def test_hints_come_one_at_a_time(toy, capsys):
 
 
 def test_progress_shows_the_chapters_asked_about(capsys):
-    assert len(progress().rows) == len(questions())
+    assert len(progress().rows) == len(asked())
     check("ch02.read_out", find("ch02.read_out").reference)
     hint("ch02.refute")
     shown = progress()
-    assert {row[0] for row in shown.rows} == {q.id for q in questions("ch02")}
-    assert (shown.points, shown.possible) == (1, 8)
+    assert {row[0] for row in shown.rows} == {q.id for q in asked("ch02")}
+    assert (shown.points, shown.possible) == (1, 11)
     with pytest.raises(LookupError, match="ch02"):
         progress("ch99")
 

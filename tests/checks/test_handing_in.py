@@ -48,7 +48,7 @@ def test_what_is_missing_is_listed_first(notebook, record, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "· not answered: the written answer 'refutation'",
-        "· not checked in this session: Refute: the best of many tokens (ch02.refute)",
+        "· not checked in this session: Refute: the guess that every model shows (ch02.refute)",
         "· not right yet: Read a residual stream out (ch02.read_out)",
         "0 of 3 answers are complete. The file to hand in is 02_lens_submission.ipynb.",
     ]

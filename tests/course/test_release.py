@@ -22,6 +22,7 @@ POINTS = {
     "ch02.kl_to_final": 1,
     "ch02.readable": 2,
     "ch02.refute": 3,
+    "ch02.leave_out": 3,
 }
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import copy
 import math
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -149,7 +149,7 @@ class Outputs:
         config = yaml.safe_load((self.folder / "_config.yml").read_text(encoding="utf-8"))
         jobs = [Job(self.folder, chapter, config["execute"]["timeout"]) for chapter in chapters]
         failed = {}
-        with multiprocessing.Pool(min(len(jobs), joblib.cpu_count())) as pool:
+        with ThreadPool(min(len(jobs), joblib.cpu_count())) as pool:  # the kernels are processes of their own
             for run in pool.imap_unordered(execute, jobs):
                 path = run.chapter.path
                 if problem := run.problem or _unforeseen(run):

@@ -128,8 +128,8 @@ def interchange(
     Raises:
         TypeError: if tokens, targets or classes are no integers.
         ValueError: if prompts do not fit the model or are not as many; if there are not at least two classes, or one
-            target of them for each pair; if a position, entry or rank is out of range; if no pair is left to learn from, or
-            none to be held out; if ``epochs`` or ``placebos`` is below 1.
+            target of them for each pair; if a position, entry or rank is out of range; if no pair is left to learn
+            from, or none to be held out; if ``epochs`` or ``placebos`` is below 1.
     """
     places = {"at": at, "source_at": at if source_at is None else source_at, "answer_at": answer_at}
     pairs = _checked(model, base, source, targets, classes, places, held_out)

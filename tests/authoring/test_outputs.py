@@ -1,6 +1,8 @@
 """Chapters are executed once for what they reach; what a run reads beyond that fails it by name."""
 
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -130,9 +132,22 @@ def test_a_chapter_that_fails_or_reads_what_was_not_foreseen_is_named(kept, code
     assert outdated(kept) == {ZOO}
 
 
-def test_a_chapter_that_was_interrupted_has_no_outputs(kept):
-    write(kept / ZOO, "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)")
+@pytest.mark.parametrize("ending", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_chapter_whose_kernel_ends_has_no_outputs_and_the_others_go_on(kept, ending):
+    write(kept / ZOO, f"import os, signal\n{ending}")
+    write(kept / LENS, "1 + 1")
     assert list(Outputs(kept).make(lambda line: None)) == [ZOO]
+    assert outdated(kept) == {ZOO} and shown(kept, LENS) == "2"
+
+
+def test_a_build_that_is_interrupted_ends_and_keeps_nothing(kept):
+    """Ctrl-C reaches whoever waits for the kernels, which end with it."""
+    write(kept / ZOO, "import os, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)")
+    build = (
+        f"from pathlib import Path; from mechlib.authoring.outputs import Outputs; Outputs(Path({str(kept)!r})).make()"
+    )
+    ended = subprocess.run([sys.executable, "-c", build], capture_output=True, text=True, timeout=50)
+    assert "KeyboardInterrupt" in ended.stderr
     assert outdated(kept) == {ZOO}
 
 

@@ -1,4 +1,4 @@
-"""The table of chapters on the page for instructors: made from the chapters and their exercises, never typed.
+"""The table of chapters on the page for instructors: made from chapters, exercises and the ledger, never typed.
 
 How long a chapter takes is what its first cell says; what it builds on is kept in its metadata::
 
@@ -8,10 +8,10 @@ How long a chapter takes is what its first cell says; what it builds on is kept 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mechlib.authoring import checkout
+from mechlib.authoring import checkout, ledger
 from mechlib.authoring.checkout import Notebook
 from mechlib.authoring.places import filled
 from mechlib.checks.handing_in import Hand
@@ -20,7 +20,10 @@ __all__ = ["BUILDS_ON", "PAGE", "stale", "write"]
 
 PAGE = "book/for-instructors.md"
 BUILDS_ON = "builds_on"
-HEAD = ["| chapter | builds on | reading | exercises | questions | points |", "|---|---|---|---|---|---|"]
+HEAD = [
+    "| chapter | builds on | reading | exercises | questions | points | verdicts |",
+    "|---|---|---|---|---|---|---|",
+]
 TIMES = re.compile(r"Reading takes about (?P<reading>.+?)(?:,| and) the exercises (?:another )?(?P<exercises>.+?)[;.]")
 """The sentence of a chapter's first cell that says how long it takes."""
 
@@ -35,6 +38,7 @@ def table(folder: Path) -> str:
 
 
 def _rows(folder: Path) -> Iterator[str]:
+    verdicts = ledger.recorded(folder)
     for path in checkout.notebooks(folder, "book"):
         exercises = folder / "solutions" / path.name
         if exercises.is_file():
@@ -43,7 +47,14 @@ def _rows(folder: Path) -> Iterator[str]:
             points = sum(question.points for question in questions)
             title = f"{path.name[:2]} {checkout.title(chapter)}"
             cells = [title, _builds_on(chapter, name), *_times(chapter, name), str(len(questions)), f"{points:g}"]
+            cells.append(_verdicts(verdicts, path.name[:2]))
             yield f"| {' | '.join(cells)} |"
+
+
+def _verdicts(verdicts: Mapping[str, str], chapter: str) -> str:
+    """Those of a chapter, each with its sign."""
+    found = [f"{claim} {verdict}" for claim, verdict in verdicts.items() if claim.startswith(chapter)]
+    return "<br>".join(found) or "none yet"
 
 
 def _builds_on(chapter: Notebook, name: str) -> str:

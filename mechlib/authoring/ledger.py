@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from mechlib.authoring import checkout
 from mechlib.authoring.outputs import Outputs
-from mechlib.claims import METADATA, Line, ProseWarning, Verdict, at_home, card, signed
+from mechlib.claims import CLAIM_ID, METADATA, Line, ProseWarning, Verdict, at_home, card, signed
 
 PAGE = "book/claims.md"
 RELATIVE_TOLERANCE = 0.05
@@ -38,6 +38,8 @@ by `mechlib book claims`; a test fails when a chapter no longer says what stands
 """
 
 ROW = re.compile(r"\| \*\*(?P<key>\d\d[a-z](?: on [^*]+)?)\*\* ")
+VERDICT = 2
+"""The cell of a row in which the verdict stands."""
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -103,6 +105,17 @@ def write(folder: Path | None = None) -> list[Path]:
     """Write the ledger of a checkout; the files that changed. Errors as ``verdicts``."""
     folder = folder or checkout.root()
     return checkout.write_changed({folder / PAGE: page(folder)})
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """By claim, the verdict with its sign that the ledger of a checkout has, in its order."""
+    path = folder / PAGE
+    rows = _rows(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: _cells(row)[VERDICT] for key, row in rows.items() if CLAIM_ID.fullmatch(key)}
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
 
 
 def stale(folder: Path | None = None) -> list[str]:

@@ -32,9 +32,10 @@ from mechlib.claims.rules import Reading, Rule, above, below, exceeds, within
 from mechlib.claims.said import Said
 from mechlib.claims.stating import illustrated, not_tested, outcome, verdict, withdrawn
 from mechlib.claims.verdicts import METADATA, Verdict
-from mechlib.claims.words import SIGNS, WORDS, signed
+from mechlib.claims.words import CLAIM_ID, SIGNS, WORDS, signed
 
 __all__ = [
+    "CLAIM_ID",
     "METADATA",
     "SIGNS",
     "WORDS",

@@ -26,9 +26,13 @@ from mechlib.stream.lens import LensResult, logit_lens, readings
 from mechlib.stream.lens_file import Origin
 from mechlib.stream.unembedding import read_out
 
-__all__ = ["TunedLens", "fit_tuned_lens"]
+__all__ = ["TunedLens", "Unfitted", "fit_tuned_lens"]
 
 Start = Literal["identity", "least-squares"]
+
+
+class Unfitted(UserWarning):
+    """The category of the warning that training left a lens the identity."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ def _kept_where_better(lens: TunedLens, after: Float[Tensor, " layer"]) -> Tuned
         warnings.warn(
             "training brought no entry closer to the final distribution: this lens is the identity, and reads what the "
             "logit lens reads",
+            Unfitted,
             stacklevel=3,
         )
     return replace(

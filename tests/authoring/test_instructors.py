@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from mechlib.authoring import instructors
+from mechlib.authoring import instructors, ledger
 
 CHAPTER, SOLUTION = "book/part1/02_lens.ipynb", "solutions/02_lens.ipynb"
 TIMES = "Reading takes about an hour and a half,\nthe exercises another two hours; the code runs in a minute."
@@ -30,9 +30,21 @@ def test_a_chapter_with_exercises_has_a_row_and_the_page_is_then_up_to_date(fold
     assert len(instructors.stale(folder)) == 1
     assert instructors.write(folder) == [folder / instructors.PAGE]
     text = (folder / instructors.PAGE).read_text()
-    assert "| 02 A lens | 01 | an hour and a half | two hours | 2 | 4 |\n<!-- end" in text
+    assert "| 02 A lens | 01 | an hour and a half | two hours | 2 | 4 | none yet |\n<!-- end" in text
     assert text.startswith("# Page\n") and text.endswith("\n\nEnd.\n") and "old" not in text
     assert instructors.write(folder) == instructors.stale(folder) == []
+
+
+def test_the_verdicts_are_those_of_the_ledger(folder):
+    row = "| **{}** (chapter) “It \\| holds.” | It holds. | {} | gap: +1 [+0, +2] nats | Nothing. |\n"
+    rows = [
+        ("02a", "✓ supported"),
+        ("02b", "↔ depends on probe"),
+        ("02b on another", "✗ refuted"),
+        ("09a", "✗ refuted"),
+    ]
+    (folder / ledger.PAGE).write_text("| said |\n|---|\n" + "".join(row.format(*cells) for cells in rows))
+    assert instructors.table(folder).endswith("| 4 | 02a ✓ supported<br>02b ↔ depends on probe |")
 
 
 def test_a_chapter_without_exercises_has_none(folder):

@@ -1,6 +1,7 @@
 """The ledger is what executed chapters say, up to numbers that differ between machines."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from nbformat.v4 import new_output
 
 from mechlib.authoring import ledger
 from mechlib.authoring.outputs import Outputs
-from mechlib.claims import ProseWarning, prose, verdict
+from mechlib.claims import Line, ProseWarning, Verdict, prose, verdict, withdrawn
 
 CHAPTER = "book/part1/02_lens.ipynb"
 FIELDS = {"claim": "It | holds.", "source": "somebody 2020 (S9)", "measure": "gap", "unit": "nats", "note": "One seed."}
@@ -77,6 +78,55 @@ def test_on_another_python_what_differs_is_warned_of(executed, monkeypatch):
         assert ledger.stale(executed(measured(3.6, low=3.1, high=4.0))) == []
     (folder / ledger.PAGE).write_text("")
     assert len(ledger.stale(folder)) == 1
+
+
+WHOLE = Verdict(
+    "02a",
+    "depends on probe",
+    source="somebody 2020 (S9)",
+    words="It | holds.",
+    place="section 3",
+    tested="It holds here.",
+    narrower="One model.",
+    measure="gap",
+    unit="nats",
+    line=Line("supported", 1.5, (1.0, 2.0)),
+    knobs={"probe": {"weak": Line("refuted", -1.5, (-2.0, -1.0)), "strong": Line("supported", 1.5, (1.0, 2.0))}},
+    also={"smollm2-135m": Line("refuted", -3.0, (-3.5, -2.5))},
+    open="Another text.",
+)
+
+
+def test_what_was_said_what_is_tested_and_what_could_turn_it_have_their_cells(executed):
+    folder = executed(WHOLE)
+    ledger.write(folder)
+    rows = [line for line in (folder / ledger.PAGE).read_text().splitlines() if "**02a" in line]
+    assert [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows] == [
+        [
+            r"**02a** ([chapter 02](part1/02_lens.ipynb)) “It \| holds.” (somebody 2020 (S9), section 3)",
+            "It holds here. One model.",
+            "↔ depends on probe",
+            "gap: +1.5 [+1, +2] nats",
+            "probe = weak makes it refuted. Another text.",
+        ],
+        ["**02a on smollm2-135m**", "the same", "✗ refuted", "gap: -3 [-3.5, -2.5] nats", ""],
+    ]
+    assert ledger.stale(folder) == [] and ledger.recorded(folder) == {"02a": "↔ depends on probe"}
+
+
+def test_each_system_has_the_tolerance_of_its_own_interval(executed):
+    ledger.write(executed(WHOLE))
+    near, far = (replace(WHOLE, also={"smollm2-135m": Line("refuted", m, (m - 0.5, m + 0.5))}) for m in (-4.9, -5.1))
+    assert ledger.stale(executed(near)) == []
+    (problem,) = ledger.stale(executed(far))
+    assert "claim 02a on smollm2-135m: the page says -3, the chapter -5.1" in problem
+
+
+def test_a_claim_that_was_not_measured_stands_with_its_reason(executed):
+    folder = executed(withdrawn("02a", said="our own", tested="It helps.", reason="Nothing reads that place."))
+    ledger.write(folder)
+    row = "| It helps. | – withdrawn |  | Nothing reads that place. |"
+    assert row in (folder / ledger.PAGE).read_text() and ledger.stale(folder) == []
 
 
 def test_a_missing_row_and_a_row_too_many_are_told(executed):

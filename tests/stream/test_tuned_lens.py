@@ -10,6 +10,7 @@ from torch import Tensor
 from mechlib.bridge import Shape, TransformerBridge, native
 from mechlib.stream import TunedLens, fit_tuned_lens, logit_lens, residual_entries, running
 from mechlib.stream.least_squares import least_squares_maps
+from mechlib.stream.tuned_lens import Unfitted
 from mechlib.zoo.decoder import Decoder
 from tests.models import random_native
 
@@ -100,7 +101,7 @@ class TestFit:
 
     @pytest.mark.parametrize("learning_rate", [1e4, float("inf")])
     def test_an_entry_that_training_spoils_keeps_the_identity(self, model, tokens, learning_rate):
-        with pytest.warns(UserWarning, match="this lens is the identity"):
+        with pytest.warns(Unfitted, match="this lens is the identity"):
             tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=learning_rate, progress=False)
         assert (tuned.weight == 0).all()
         assert (tuned.bias == 0).all()

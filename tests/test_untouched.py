@@ -72,6 +72,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: stream.direct_logit_attribution(m, TOKENS, 3, measure="log_prob", norm="recomputed"),
     ],
     causal.run_with_edit: [lambda m: edited_run(m, 1)],
+    causal.entries_with_edit: [lambda m: causal.entries_with_edit(m, TOKENS, 1, torch.neg)],
     causal.activation_patching: [lambda m: patched_run(m, site="pattern"), lambda m: patched_run(m, source="mean")],
     causal.attribution_patching: [
         lambda m, site=site: causal.attribution_patching(m, TOKENS, TOKENS.flip(1), DIFFERENCE, site=site)
@@ -151,6 +152,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: causal.path_patching(m, TOKENS, TOKENS.flip(1), fails, receivers=[(1, 0)], progress=False),
     ],
     causal.interchange: [lambda m: interchanged(m, rank=50), lambda m: interchanged(m, lr=-1.0)],
+    causal.entries_with_edit: [lambda m: causal.entries_with_edit(m, TOKENS, 1, fails)],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),
         lambda m: own_run(lambda: causal.run_with_edit(m, TOKENS, 1, fails)),

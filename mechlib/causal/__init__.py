@@ -26,7 +26,7 @@ True
 
 from mechlib.causal.ablation import ablate
 from mechlib.causal.attribution import attribution_patching
-from mechlib.causal.edit import run_with_edit
+from mechlib.causal.edit import entries_with_edit, run_with_edit
 from mechlib.causal.interchange import InterchangeResult, interchange
 from mechlib.causal.metrics import kl_from, logit_difference, target_log_prob
 from mechlib.causal.patching import activation_patching
@@ -39,6 +39,7 @@ __all__ = [
     "ablate",
     "activation_patching",
     "attribution_patching",
+    "entries_with_edit",
     "interchange",
     "kl_from",
     "logit_difference",

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mechlib import bridge, stream
-from mechlib.causal import run_with_edit
+from mechlib.causal import entries_with_edit, run_with_edit
 from mechlib.stream.hooks import hook_name
 from tests.models import untrained
 
@@ -56,6 +56,17 @@ def test_the_edit_is_undone_after_an_error(model, tokens):
         assert torch.equal(model(tokens), before)
 
 
+@pytest.mark.parametrize("entry", range(4))
+def test_the_entries_of_an_edited_run_are_those_behind_its_logits(model, tokens, entry):
+    entries = entries_with_edit(model, tokens, entry, lambda r: 2 * r + 1, batch=2)
+    intact = stream.residual_entries(model, tokens)
+    torch.testing.assert_close(entries[:entry], intact[:entry])
+    torch.testing.assert_close(entries[entry], 2 * intact[entry] + 1)
+    with torch.no_grad():
+        read = stream.read_out(model, entries[-1])
+    torch.testing.assert_close(read, run_with_edit(model, tokens, entry, lambda r: 2 * r + 1))
+
+
 @pytest.mark.parametrize("entry", [-1, 4])
 def test_an_entry_that_is_not_there_is_refused(model, entry):
     with pytest.raises(ValueError, match=f"entry {entry} is out of range: a model of 3 layers has entries 0 to 3"):
@@ -78,9 +89,10 @@ def test_an_entry_that_is_not_there_is_refused(model, entry):
         ),
     ],
 )
-def test_bad_input_is_refused(model, tokens, change, error, said):
+@pytest.mark.parametrize("run", [run_with_edit, entries_with_edit])
+def test_bad_input_is_refused(model, tokens, change, error, said, run):
     with pytest.raises(error, match=said):
-        run_with_edit(**{"model": model, "tokens": tokens, "entry": 1, "edit": lambda residual: residual} | change)
+        run(**{"model": model, "tokens": tokens, "entry": 1, "edit": lambda residual: residual} | change)
 
 
 def test_the_axis_of_positions_alone_is_a_batch_of_one(model, tokens):

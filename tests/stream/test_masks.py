@@ -7,7 +7,7 @@ import transformers
 
 from mechlib import stream, text
 from mechlib.bridge import Shape, TransformerBridge, from_transformers
-from mechlib.causal import ablate, run_with_edit
+from mechlib.causal import ablate, entries_with_edit, run_with_edit
 from mechlib.heads import KINDS, head_scores, pattern_mask
 from mechlib.heads import scores as scores_module
 from mechlib.stream import inputs, running
@@ -280,6 +280,15 @@ def test_an_edit_acts_as_on_a_row_alone(model, alone, batch):
         expected = run_with_edit(model, own, 1, lambda residual: 2 * residual + 1)[0]
         torch.testing.assert_close(result[row, mask[row].bool()], expected, **exactly(model))
     assert result[~mask.bool()].isnan().all()
+
+
+def test_entries_of_an_edited_run_are_as_on_a_row_alone(model, alone, batch):
+    tokens, mask = batch
+    result = entries_with_edit(model, tokens, 1, torch.neg, batch=3, attention_mask=mask)
+    for row, own in enumerate(alone):
+        expected = entries_with_edit(model, own, 1, torch.neg)[:, 0]
+        torch.testing.assert_close(result[:, row, mask[row].bool()], expected, **exactly(model))
+    assert result[:, ~mask.bool()].isnan().all()
 
 
 def test_what_stands_at_pads_does_not_matter(model, alone, side):

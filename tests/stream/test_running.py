@@ -57,6 +57,7 @@ CALLS = {
     "head_scores": lambda m, t: heads.head_scores(m, t).induction,
     "pattern_mask": lambda m, t: heads.pattern_mask(t, "induction").float(),
     "run_with_edit": lambda m, t: causal.run_with_edit(m, t, 1, torch.neg),
+    "entries_with_edit": lambda m, t: causal.entries_with_edit(m, t, 1, torch.neg),
     "prefix_invariance": lambda m, t: stream.prefix_invariance(m, t, lengths=[4]).scale,
     "continue_text": lambda m, t: stream.continue_text(m, t, 2).logits,
     "prediction": stream.prediction,

@@ -64,7 +64,7 @@ def check(question_id: str, answer: object, *, seed: int | None = None) -> None:
     if kept:
         print("  Your earlier right answer keeps its points.")
     elif before.earned > (judgement.earned or 0.0) and judgement.status != "right":
-        print(f"  You keep the {before.earned:g} points that you had.")
+        print(f"  An earlier answer earned {before.earned:g} of {question.points:g} points, which stay.")
     if judgement.status in ("wrong", "raised"):
         print(f"  The same cases again: check({question.id!r}, ..., seed={seed})")
 

@@ -15,7 +15,7 @@ import torch
 
 from mechlib.checks.question import Case, Task
 
-__all__ = ["OpenTask", "Outcome", "Setting", "Unfit"]
+__all__ = ["OpenTask", "Outcome", "Unfit"]
 
 
 class Unfit(ValueError):
@@ -33,32 +33,31 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A system on which an open task can be solved, and what a solution earns there."""
+class OpenTask(Task):
+    """An open task with all that is needed to ask it and to judge what is handed in."""
 
+    handed_in: str
+    """What is handed in, as a sentence."""
+    budget: str
+    """The computing that it should take, as a sentence."""
     draw: Callable[[torch.Generator], Any]
     """The instance of a seed. The same seed gives the same."""
     outcome: Callable[[Any, Any], Outcome]
-    """Of an instance and a hand-in: plain data (``mechlib.checks.plain``), or what the function returned on each of
-    ``cases``. Raises ``Unfit`` for what cannot be judged."""
+    """Of an instance and a hand-in: plain data (``mechlib.checks.plain``), or a list of what the function returned on
+    each of ``cases``. Raises ``Unfit`` for what cannot be judged."""
     baseline: Callable[[Any], float]
     """The value of an instance's outcome that takes no thought."""
     steps: tuple[tuple[float, float], ...]
-    """Points, and the share of the baseline that the value may be at most for them; the points ascend."""
+    """Points, and the share of the baseline that the value may be at most for them; the points ascend to all."""
     words: str
     """The sentence on an outcome, with ``{value}`` and ``{baseline}``."""
     nulls: Callable[[torch.Generator], Mapping[str, Any]]
-    """Hand-ins that took no thought, by name: drawn at random, the baseline's own, what the example shows. None of
-    them earns a point."""
-    model: str = ""
-    """The name of a model that judging needs and that may have to be fetched."""
+    """Hand-ins that took no thought, by name: drawn at random, the baseline's own, what the text shows. None of them
+    earns a point."""
     cases: Callable[[Any], tuple[Case, ...]] | None = None
-    """Where a function is handed in: what it is called with."""
-
-    @property
-    def points(self) -> float:
-        """The most that can be earned here."""
-        return self.steps[-1][0]
+    """Where a function is handed in: what it is called with on an instance."""
+    model: str = ""
+    """The name of a model that judging needs and that may have to be fetched. Nothing is judged without it."""
 
     def earned(self, value: float, baseline: float) -> float:
         """The points of an outcome; none for one that is no number."""
@@ -67,16 +66,3 @@ class Setting:
     def next_step(self, earned: float) -> tuple[float, float] | None:
         """The next step's points and share; ``None`` where all is earned."""
         return next((step for step in self.steps if step[0] > earned), None)
-
-
-@dataclass(frozen=True)
-class OpenTask(Task):
-    """An open task with all that is needed to ask it and to judge what is handed in."""
-
-    handed_in: str
-    """What is handed in, as a sentence."""
-    budget: str
-    """The size of what is handed in and the computing that it should take, as a sentence."""
-    settings: Mapping[str, Setting]
-    """By name, the one that earns most first. Where there are several, the hand-in is a mapping from the names of one
-    or more of them, and the first that can be judged here counts. A function is handed in where there is one."""

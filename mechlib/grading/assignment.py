@@ -97,7 +97,7 @@ class Asked:
     def _sent(self) -> tuple[Message, Blob]:
         blob = Blob()
         cases = [[[name, encode(value, blob)] for name, value in case.inputs.items()] for case in self._trial.cases]
-        takes = "value" if isinstance(self._trial, OpenTrial) and not self._trial.takes_function else "function"
+        takes = "value" if isinstance(self.question, OpenTask) and self.question.cases is None else "function"
         return {"cases": cases, "fields": self._fields, "takes": takes}, blob
 
     @property

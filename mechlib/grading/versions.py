@@ -53,11 +53,8 @@ def _text(question: Question) -> Iterator[str]:
 
 
 def _of_open(task: OpenTask) -> Iterator[str]:
-    yield repr((task.id, task.points, task.title, task.handed_in, task.budget))
-    for name, setting in task.settings.items():
-        yield repr((name, setting.steps, setting.words, setting.model))
-    functions = {part for each in task.settings.values() for part in (each.draw, each.outcome, each.baseline)}
-    yield from _sources(functions, OPEN_JUDGE)
+    yield repr((task.id, task.points, task.title, task.handed_in, task.steps, task.words, task.model))
+    yield from _sources((task.draw, task.outcome, task.baseline), OPEN_JUDGE)
 
 
 def _sources(functions: Iterable[Callable[..., object]], judge: str) -> Iterator[str]:

@@ -1,18 +1,20 @@
 """Open tasks in a course: what is handed in leaves the sandbox as plain data, and is judged outside of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from mechlib.checks.plain import plain
+from mechlib.checks.open_task import Outcome
 from mechlib.grading.assignment import Asked, Assignment
 from mechlib.grading.versions import version
-from mechlib.grading.worker.frames import BadFrame, Blob, decode, encode
-from tests.checks.open_toy import MIDDLE, SIGNS
+from mechlib.grading.worker.frames import BadFrame, Blob, encode
+from tests.checks.open_toy import AWAY, MIDDLE, SIGNS
 from tests.grading.conftest import SECRET
 
 IMPORTS = "import torch\nfrom mechlib.checks import check"
 ASKED = 'check("ch02.middle", middle)', 'check("ch02.signs", signs)'
-RIGHT = 'middle = {"here": torch.tensor(3.0)}', "def signs(x):\n    return x.sign()"
+RIGHT = "middle = torch.tensor(3.0)", "def signs(x):\n    return x.sign()"
 
 
 @pytest.fixture
@@ -28,13 +30,13 @@ def grades(mark, monkeypatch, tmp_path):
 
 
 def test_values_and_functions_earn_what_comes_of_them(grades):
-    assert grades(*RIGHT, *ASKED) == [("partly", 2), ("right", 2)]
-    assert grades(*RIGHT) == [("partly", 2), ("right", 2)], "what the notebook never checks is found by its name"
+    assert grades(*RIGHT, *ASKED) == [("right", 3), ("right", 2)]
+    assert grades(*RIGHT) == [("right", 3), ("right", 2)], "what the notebook never checks is found by its name"
 
 
 def test_the_most_that_was_earned_stays(grades):
-    worse = 'middle = {"here": 1.2}', "def signs(x):\n    return 0.5 * x.sign()"
-    assert grades(*RIGHT, *ASKED, *worse, *ASKED) == [("partly", 2), ("right", 2)]
+    worse = "middle = 1.2", "def signs(x):\n    return 0.5 * x.sign()"
+    assert grades(*RIGHT, *ASKED, *worse, *ASKED) == [("right", 3), ("right", 2)]
     assert grades(*worse, *ASKED) == [("partly", 1), ("partly", 1)]
 
 
@@ -42,7 +44,7 @@ def test_stubs_junk_and_exceptions_earn_nothing(grades):
     stubs = "middle = None", "def signs(x):\n    raise NotImplementedError"
     assert grades(*stubs, *ASKED) == [("unanswered", 0)] * 2
     assert grades() == [("unanswered", 0)] * 2
-    assert grades("middle = {'here': object()}", "def signs(x):\n    return x.sing()", *ASKED) == [
+    assert grades("middle = object()", "def signs(x):\n    return x.sing()", *ASKED) == [
         ("wrong", 0),
         ("error", 0),
     ]
@@ -51,17 +53,19 @@ def test_stubs_junk_and_exceptions_earn_nothing(grades):
 
 def test_without_the_model_nothing_is_judged_and_a_person_is_asked(mark, monkeypatch, tmp_path):
     monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path))
-    assignment = Assignment.of("ch02", SECRET, only=(MIDDLE,))
-    (grade,) = mark(IMPORTS, 'middle = {"away": 3.0}', ASKED[0], assignment=assignment).grades()
+    assignment = Assignment.of("ch02", SECRET, only=(AWAY,))
+    (grade,) = mark(IMPORTS, "away = 3.0", 'check("ch02.away", away)', assignment=assignment).grades()
     assert (grade.status, grade.score, grade.needs_human) == ("unjudged", 0, True)
     assert "smollm2-135m is not on this machine" in grade.message
 
 
 def test_plain_data_travels_as_it_is():
-    blob = Blob()
-    handed = plain({"a": [1, 2.5, None, True, "text"], "b": torch.arange(3)})
-    travelled = decode(encode(handed, blob), Blob(blob.content))
-    assert travelled["a"] == handed["a"] and torch.equal(travelled["b"], handed["b"])
+    seen, blob = [], Blob()
+    task = replace(MIDDLE, outcome=lambda numbers, handed: seen.append(handed) or Outcome(0.0))
+    asked = Asked(task, SECRET)
+    handed = {"a": [1, 2.5, None, True, "text"], "b": torch.arange(3.0, dtype=torch.float64)}
+    asked.judged({"outcomes": [{"changed": [], "plain": encode(handed, blob)}]}, Blob(blob.content))
+    assert seen[0]["a"] == handed["a"] and torch.equal(seen[0]["b"], handed["b"])
 
 
 @pytest.mark.parametrize(
@@ -82,8 +86,6 @@ def test_a_worker_that_sends_anything_else_is_refused(sent):
         asked.judged({"outcomes": [{"changed": [], "plain": sent}]}, Blob())
 
 
-def test_a_task_has_a_version_that_changes_with_its_steps(monkeypatch):
-    before = version(MIDDLE)
-    assert before == version(MIDDLE) != version(SIGNS)
-    monkeypatch.setitem(MIDDLE.settings, "here", MIDDLE.settings["away"])
-    assert version(MIDDLE) != before
+def test_a_task_has_a_version_that_changes_with_its_steps():
+    assert version(MIDDLE) == version(MIDDLE) != version(SIGNS)
+    assert version(MIDDLE) != version(replace(MIDDLE, steps=((3, 0.5),)))

@@ -1,6 +1,6 @@
-"""The questions on the logit lens. Answers work on plain tensors, so no model is needed to check them."""
+"""The questions on the logit lens. Answers work on plain tensors; a model is needed for the open task alone."""
 
-from mechlib.questions.ch02 import kl_to_final, read_out, readable, refute, target_rank
+from mechlib.questions.ch02 import kl_to_final, leave_out, read_out, readable, refute, target_rank
 
 QUESTIONS = (
     read_out.QUESTION,
@@ -8,4 +8,5 @@ QUESTIONS = (
     kl_to_final.QUESTION,
     readable.QUESTION,
     refute.QUESTION,
+    leave_out.QUESTION,
 )

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.open_task import OpenTask, Outcome, Setting, Unfit
+from mechlib.checks.open_task import OpenTask, Outcome, Unfit
 from mechlib.checks.question import Case
 from mechlib.questions.drawing import integer, normal
 
@@ -147,15 +147,11 @@ QUESTION = OpenTask(
     ),
     handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
     budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
-    settings={
-        "systems": Setting(
-            draw=draw,
-            cases=cases,
-            outcome=outcome,
-            baseline=lambda systems: 0.5,
-            steps=((1, 0.55), (2, 0.35), (3, 0.09)),
-            words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
-            nulls=nulls,
-        )
-    },
+    draw=draw,
+    cases=cases,
+    outcome=outcome,
+    baseline=lambda systems: 0.5,
+    steps=((1, 0.55), (2, 0.35), (3, 0.09)),
+    words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
+    nulls=nulls,
 )

@@ -1,0 +1,126 @@
+"""Open task ch02.leave_out: which layers of the real model can be left out with the least change of its predictions?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.checks.open_task import OpenTask, Outcome, Unfit
+
+__all__ = ["LENS", "MODEL", "N_LAYERS", "N_OUT", "QUESTION", "passages", "without"]
+
+MODEL = "smollm2-135m"
+N_LAYERS, N_OUT = 30, 8
+"""The layers that it has, and so many of them are left out."""
+
+N_ROWS, LENGTH = 6, 32
+
+LENS = (3, 4, 6, 9, 13, 14, 16, 17)
+"""The baseline: the layers over which KL(final || entry) through the logit lens moves least."""
+
+Tokens = Int[Tensor, "row pos"]
+LogProbs = Float[Tensor, "row pos d_vocab"]
+
+
+@cache
+def model() -> Any:
+    """The real model."""
+    from mechlib import zoo  # takes seconds, and only this task needs it
+
+    return zoo.load(MODEL, device="cpu")
+
+
+def passages(seed: int, *, hidden: bool = True) -> Tokens:
+    """Passages of prose from one half of the held-out documents: those nobody sees, or those given for the search."""
+    from mechlib import text
+
+    documents = text.docstrings("held_out")
+    half = documents[15:] if hidden else documents[:15]
+    return text.rows(half, n_rows=N_ROWS, length=LENGTH, seed=seed, encode=encoded)
+
+
+def encoded(words: str) -> Int[Tensor, " pos"]:
+    return model().tokenizer(words, return_tensors="pt").input_ids[0]
+
+
+def without(layers: Sequence[int]) -> AbstractContextManager[Any]:
+    """A block in which attention and MLP of some layers write nothing."""
+    from mechlib.stream.hooks import output_hooks
+
+    points = chain.from_iterable(output_hooks(model(), part)[layer] for part in ("attn", "mlp") for layer in layers)
+    return model().hooks(fwd_hooks=[(point, lambda output, hook: torch.zeros_like(output)) for point in points])
+
+
+def predicted(tokens: Tokens) -> LogProbs:
+    with torch.no_grad():
+        return model()(tokens).log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Passages, and what the intact model predicts on them."""
+
+    tokens: Tokens
+    log_probs: LogProbs
+
+
+def draw(generator: torch.Generator) -> Texts:
+    tokens = passages(int(torch.randint(2**31, (), generator=generator)))
+    return Texts(tokens, predicted(tokens))
+
+
+def cost(texts: Texts, layers: Sequence[int]) -> float:
+    """KL(intact || without the layers) in nats, the mean over passages and positions."""
+    with without(layers):
+        log_probs = predicted(texts.tokens)
+    return max(float((texts.log_probs.exp() * (texts.log_probs - log_probs)).sum(-1).mean()), 0.0)
+
+
+def outcome(texts: Texts, handed: Any) -> Outcome:
+    layers = handed.flatten().tolist() if isinstance(handed, Tensor) else handed
+    listed = isinstance(layers, list) and all(isinstance(layer, (int, float)) for layer in layers)
+    if not listed or len(layers) != N_OUT or len({*layers} & {*range(N_LAYERS)}) != N_OUT:
+        raise Unfit(f"{N_OUT} different layers are left out, each a number from 0 to {N_LAYERS - 1}.")
+    return Outcome(cost(texts, [int(layer) for layer in layers]))
+
+
+def nulls(generator: torch.Generator) -> dict[str, list[int]]:
+    return {
+        "at random": torch.randperm(N_LAYERS, generator=generator)[:N_OUT].tolist(),
+        "the lens's": [*LENS],
+        "evenly spaced": [1, 5, 9, 12, 16, 20, 24, 27],
+        "the first": [*range(N_OUT)],
+        "the last": [*range(N_LAYERS - N_OUT, N_LAYERS)],
+    }
+
+
+QUESTION = OpenTask(
+    id="ch02.leave_out",
+    points=3,
+    title="Leave layers out",
+    hints=(
+        "The lens tells what an entry reads as, not what later layers do with it. How would you find out what a layer "
+        "is for?",
+        "Leave out one layer at a time and measure KL(intact || without it) on the passages. Layers that cost least "
+        "alone are a first choice; what they cost together is another matter.",
+        "Leave out the layer that costs least, keep it out, and try all the others again, until there are eight. Check "
+        "the choice on passages that you did not choose on.",
+    ),
+    handed_in=f"Hand in a list of {N_OUT} layers of {MODEL}.",
+    budget="Some 250 passes over a few passages are enough: five minutes on two cores.",
+    draw=draw,
+    outcome=outcome,
+    baseline=lambda texts: cost(texts, LENS),
+    steps=((1, 0.95), (2, 0.8), (3, 0.66)),
+    words="They cost {value:.2f} nats a token; the layers over which the lens moves least cost {baseline:.2f}.",
+    nulls=nulls,
+    model=MODEL,
+)

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge, require_bridge
+from mechlib.causal.sites import Unit, checked_heads
 from mechlib.causal.sources import Activations, Mask, Mode, Replace, caught_on, replacing
-from mechlib.places import Head, require_head
 from mechlib.stream.hooks import Hook, head_output_hooks
 from mechlib.stream.inputs import checked_mask, checked_tokens
 
@@ -22,7 +22,7 @@ from mechlib.stream.inputs import checked_mask, checked_tokens
 @contextmanager
 def ablate(
     model: TransformerBridge,
-    heads: Iterable[Head],
+    heads: Iterable[Unit],
     *,
     mode: Mode = "mean",
     reference: Int[Tensor, "row pos"] | None = None,
@@ -47,14 +47,15 @@ def ablate(
     exception. Gradients flow as they would without the hooks, except through the replaced outputs of ``reference``.
 
     Args:
-        heads: pairs ``(layer, head)``; none at all leaves the model as it is.
+        heads: pairs ``(layer, head)``, or places as :meth:`PatchingResult.largest` names them; none at all leaves the
+            model as it is.
         reference: token ids ``[row, pos]``, for ``"resample"`` at least as long as what is run.
         generator: on the CPU, of the draws of ``"resample"``; seeded with 0 when left out.
         attention_mask: of ``reference``, 0 or false at the pads before or behind a row's tokens. Without a reference it
             is that of the running batch, for passes that bring none.
 
     Raises:
-        TypeError: if ``reference`` is no integer tensor.
+        TypeError: if ``reference`` is no integer tensor, or ``heads`` holds something else than pairs of integers.
         ValueError: if a head is out of range, or ``mode`` is unknown; if ``reference`` is no token ids of the model;
             if ``attention_mask`` is none of its tokens, or ``"resample"`` is to take rows with pads; inside the block,
             if ``"resample"`` has no other row to take or rows of unequal length, if ``reference`` is too short, or if
@@ -135,10 +136,10 @@ def _of_heads(
     return outputs[:, :, chosen]
 
 
-def _by_layer(model: TransformerBridge, heads: Iterable[Head]) -> dict[int, list[int]]:
+def _by_layer(model: TransformerBridge, heads: Iterable[Unit]) -> dict[int, list[int]]:
     require_bridge(model)
-    grouped = defaultdict(set)
-    for layer, head in heads:
-        require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
-        grouped[layer].add(head)
-    return {layer: sorted(grouped[layer]) for layer in sorted(grouped)}
+    grouped = defaultdict(list)
+    given = list(heads)
+    for layer, head in checked_heads(model, given, "heads") if given else []:
+        grouped[layer].append(head)
+    return dict(grouped)

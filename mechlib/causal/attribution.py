@@ -35,6 +35,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
+from mechlib.bridge.norms import at_least_single
 from mechlib.causal.cells import Cells, checked_cells
 from mechlib.causal.metrics import Metric, evaluated, label
 from mechlib.causal.pairs import Into, Pair, Source, checked_pair, turned_left
@@ -47,6 +48,7 @@ from mechlib.stream.inputs import Positions
 from mechlib.stream.running import at_rest, few_sequences
 
 
+@torch.inference_mode(False)
 def attribution_patching(
     model: TransformerBridge,
     clean: Int[Tensor, "row pos"],
@@ -68,7 +70,7 @@ def attribution_patching(
 
     Costs a forward pass of the run that gives, and a forward and a backward pass of the run that is patched, whatever
     the number of places; the backward pass takes no gradients of weights. Of places together
-    (``by_position=False``) the estimate is the sum of theirs.
+    (``by_position=False``) the estimate is the sum of theirs. What a caller's hook keeps from the metric has no slope.
 
     Agrees with ``attribution_patch`` of ``transformer_lens.tools.analysis`` on heads and MLPs, which wants MLPs and
     knows neither entries nor patterns nor pads.
@@ -115,7 +117,9 @@ def _first_order(
                 values = _of_rows(metric, pair.logits(model, pair.tokens, rows, kept.hooks), rows, len(pair.tokens))
                 if not values.requires_grad:
                     raise ValueError(f"attribution follows the gradient of the metric, and {label(metric)} has none")
-                gradients = torch.autograd.grad(values.sum(), kept.activations)
+                gradients = torch.autograd.grad(
+                    values.sum(), kept.activations, allow_unused=True, materialize_grads=True
+                )
             base.append(values.detach())
             effects.append(
                 torch.stack(
@@ -132,7 +136,8 @@ def _first_order(
 
 
 def _effect(site: Site, new: Tensor, old: Tensor, gradient: Tensor) -> Float[Tensor, "row pos *head"]:
-    return site.rows_and_positions(((new - old) * gradient).sum(-1))
+    change = at_least_single(new) - at_least_single(old)
+    return site.rows_and_positions((change * gradient).sum(-1))
 
 
 def _of_rows(

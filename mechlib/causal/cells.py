@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,7 +70,13 @@ class Cells:
         base: Float[Tensor, " row"],
         new: Given,
     ) -> PatchingResult:
-        """The values in their places; NaN at others, and at pads."""
+        """The values in their places; NaN at others, and at pads.
+
+        Raises:
+            ValueError: if the metric is not finite in a run.
+        """
+        giver = None if new.logits is None else evaluated(metric, new.logits)
+        self._require_finite(metric, {"run that is patched": base, "run that gives": giver, "patched runs": values})
         shape = (*self.site.shape(model), *([len(self.selected)] if self.by_position else []))
         every = values.new_full((*shape, values.shape[1]), torch.nan)
         place = (*self.units.unbind(1), self.group) if self.by_position else self.units.unbind(1)
@@ -86,10 +92,23 @@ class Cells:
             labels=labels,
             values=every.movedim(-1, 0),
             base=base,
-            giver=None if new.logits is None else evaluated(metric, new.logits),
+            giver=giver,
             metric=label(metric),
             title=f"{self.site.name}: {pair.source} into {pair.into}",
         )
+
+    def _require_finite(self, metric: Metric, runs: Mapping[str, Float[Tensor, "*cell row"] | None]) -> None:
+        """NaN is what a result has where nothing was patched, and infinity less infinity would be that too."""
+        for name, found in runs.items():
+            if found is None or found.isfinite().all():
+                continue
+            *cell, row = (~found.isfinite()).nonzero()[0].tolist()
+            numbers = [*zip(self.site.axes, self.units[cell[0]].tolist(), strict=True)] if cell else []
+            where = "".join(f", {axis} {number}" for axis, number in numbers)
+            raise ValueError(
+                f"the {label(metric)} is {found[(*cell, row)].item()} in the {name}, for row {row}{where}: it is a "
+                f"finite number for every row, off logits that are finite where it reads"
+            )
 
 
 def checked_cells(

@@ -84,6 +84,7 @@ class InterchangeResult:
         return str(self.table())
 
 
+@torch.inference_mode(False)
 def interchange(
     model: TransformerBridge,
     base: Int[Tensor, "pair pos"],
@@ -129,7 +130,7 @@ def interchange(
         TypeError: if tokens, targets or classes are no integers.
         ValueError: if prompts do not fit the model or are not as many; if there are not at least two classes, or one
             target of them for each pair; if a position, entry or rank is out of range; if no pair is left to learn
-            from, or none to be held out; if ``epochs`` or ``placebos`` is below 1.
+            from, or none to be held out; if ``epochs`` or ``placebos`` is below 1; if logits are NaN.
     """
     places = {"at": at, "source_at": at if source_at is None else source_at, "answer_at": answer_at}
     pairs = _checked(model, base, source, targets, classes, places, held_out)
@@ -139,20 +140,21 @@ def interchange(
         raise ValueError(f"epochs and placebos are at least 1, not {epochs} and {placebos}")
     point = hook_name(model, entry)
     arbitrary = arbitrary_targets([tuple(row) for row in pairs.source.tolist()], len(pairs.classes), seed)
-    fit = _Fit(point, rank, epochs, lr, seed)
+    fit, every = _Fit(point, rank, epochs, lr, seed), torch.eye(model.cfg.d_model)
     with at_rest(model):
+        other = untrained(model, seed=seed)
+        right, right_of_other = (_shares_of(each, point, pairs) for each in (model, other))
+        nothing = right(SubspaceInterchange(every, strength=0.0), pairs.targets)
         learned = fit(model, pairs, pairs.targets)
         of_labels = fit(model, pairs, arbitrary)
-        other = untrained(model, seed=seed)
         of_other = fit(other, pairs, pairs.targets)
-        right, right_of_other = (_shares_of(each, point, pairs) for each in (model, other))
-    moved, every = SubspaceInterchange(learned.basis), torch.eye(model.cfg.d_model)
+    moved = SubspaceInterchange(learned.basis)
     random = [NormMatchedPlacebo(moved, random_basis(model.cfg.d_model, rank, seed + i)) for i in range(placebos)]
     shares = torch.tensor([right(placebo, pairs.targets)[1] for placebo in random], dtype=torch.float64)
     both = {
         LEARNED: right(moved, pairs.targets),
         WHOLE: right(SubspaceInterchange(every), pairs.targets),
-        NOTHING: right(SubspaceInterchange(every, strength=0.0), pairs.targets),
+        NOTHING: nothing,
         ARBITRARY: right(SubspaceInterchange(of_labels.basis), arbitrary),
         UNTRAINED: right_of_other(SubspaceInterchange(of_other.basis), pairs.targets),
     }
@@ -241,6 +243,8 @@ def _shares_of(
     def shares(step: Callable[[Tensor, Tensor], Tensor], targets: Int[Tensor, " pair"]) -> tuple[float, float]:
         with at_rest(model):
             logits = intervened_logits(model, point, step, pairs.base_inputs, sources, answers, positions=pairs.at)
+        if len(without := logits.isnan().any(-1).nonzero()):
+            raise ValueError(f"the logits of the classes are NaN for pair {int(without[0])}: it has no answer")
         right = (logits.argmax(-1) == targets.cpu()).double()
         return right[: pairs.n_fitted].mean().item(), right[pairs.n_fitted :].mean().item()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -126,8 +127,10 @@ def _answers(
     """Position ``at`` of each row, counted among its tokens."""
     if at is None:
         return None
-    if isinstance(at, bool) or not isinstance(at, int):
+    given = at.item() if isinstance(at, Tensor) and at.dim() == 0 else at
+    if isinstance(given, bool | Tensor) or not isinstance(given, SupportsIndex):
         raise TypeError(f"at is the position that the metric reads, an integer, or None for all; not {at!r}")
+    at = operator.index(given)
     real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
     lengths = real.sum(1)
     if not -(shortest := int(lengths.min())) <= at < shortest:

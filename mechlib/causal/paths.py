@@ -39,10 +39,10 @@ from mechlib.causal.metrics import Metric
 from mechlib.causal.pairs import Into, Pair, Source, checked_pair
 from mechlib.causal.replacements import given
 from mechlib.causal.results import PatchingResult
-from mechlib.causal.sites import SITES, Unit, checked_site
+from mechlib.causal.sites import SITES, Unit, checked_heads, checked_site
 from mechlib.causal.sources import Caught, Mask, caught_on
 from mechlib.causal.sweep import HooksOf, metric_of_run, metrics_of_variants
-from mechlib.places import Head, require_head
+from mechlib.places import Head
 from mechlib.stream.hooks import Hook, InputKind, head_input_hooks, mlp_output_hooks
 from mechlib.stream.inputs import Positions
 from mechlib.stream.running import run_reading
@@ -58,7 +58,7 @@ def path_patching(
     metric: Metric,
     *,
     site: Sender = "head",
-    receivers: Literal["logits"] | Iterable[Head] = "logits",
+    receivers: Literal["logits"] | Iterable[Unit] = "logits",
     inputs: str = "q",
     through_mlps: bool = False,
     senders: Iterable[Unit] | None = None,
@@ -101,7 +101,8 @@ def path_patching(
         raise ValueError(f"site is one of {', '.join(get_args(Sender))}, whose outputs run along paths, not {site!r}")
     place = checked_site(model, site)
     pair = checked_pair(model, clean, corrupt, source=source, into=into, at=at, attention_mask=attention_mask)
-    readers = None if receivers == "logits" else _checked_readers(model, receivers, inputs)
+    to_logits = isinstance(receivers, str) and receivers == "logits"
+    readers = None if to_logits else _checked_readers(model, receivers, inputs)
     cells = checked_cells(model, place, pair, senders, positions, by_position=False)
     if readers is not None:
         cells = readers.within_reach(cells)
@@ -195,12 +196,10 @@ class _Readers:
         return put
 
 
-def _checked_readers(model: TransformerBridge, receivers: Iterable[Head], inputs: str) -> _Readers:
-    heads = tuple(sorted({(layer, head) for layer, head in receivers}))
-    if not heads:
-        raise ValueError('receivers names no head; leave it out for the paths to the "logits"')
-    for head in heads:
-        require_head(*head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
+def _checked_readers(model: TransformerBridge, receivers: str | Iterable[Unit], inputs: str) -> _Readers:
+    if isinstance(receivers, str):
+        raise ValueError(f'receivers are heads (layer, head), or "logits", not {receivers!r}')
+    heads = tuple(checked_heads(model, receivers, "receivers"))
     if not inputs or set(inputs) - set("qkv"):
         raise ValueError(f'inputs are one or several of "q", "k" and "v", not {inputs!r}')
     every = [head_input_hooks(model, kind) for kind in get_args(InputKind) if kind in inputs]

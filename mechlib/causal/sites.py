@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -47,8 +49,10 @@ class Site:
         n_points = model.cfg.n_layers + (self.name == "residual")
         return (n_points, model.cfg.n_heads) if self.of_heads else (n_points,)
 
-    def units(self, model: TransformerBridge, only: Iterable[Unit] | None) -> Int[Tensor, "unit axis"]:
-        """All units, or the given ones, ``[unit, axis]`` in ascending order.
+    def units(
+        self, model: TransformerBridge, only: Iterable[Unit] | None, name: str = "only"
+    ) -> Int[Tensor, "unit axis"]:
+        """All units, or the given ones, ``[unit, axis]`` in ascending order; ``name`` is what errors call them.
 
         Raises:
             TypeError: if one is no integer, or no pair of them for a head.
@@ -57,24 +61,32 @@ class Site:
         shape = self.shape(model)
         if only is None:
             return torch.cartesian_prod(*map(torch.arange, shape)).reshape(-1, len(shape))
-        given = [self._numbers(unit) for unit in only]
+        given = {self._numbers(unit, name) for unit in only}
+        if not given:
+            raise ValueError(f"{name} names none of the places; leave it out for all of the site {self.name!r}")
         for unit in given:
             self._require(unit, shape)
-        if not given:
-            raise ValueError(f"only= names none of the places; leave it out for all {self.name} patches")
-        return torch.tensor(sorted(set(given)))
+        return torch.tensor(sorted(given))
 
-    def _numbers(self, unit: Unit) -> tuple:
+    def _numbers(self, unit: Unit, name: str) -> tuple[int, ...]:
+        """The numbers of a unit, whatever holds them."""
+        found: list[Any] = [unit]
         if isinstance(unit, Mapping):
-            return tuple(unit.get(axis) for axis in self.axes)
-        return unit if isinstance(unit, tuple) else (unit,)
+            found = [unit.get(axis) for axis in self.axes]
+        elif isinstance(unit, Tensor | np.ndarray):
+            found = np.atleast_1d(np.asarray(unit)).tolist()
+        elif isinstance(unit, tuple | list):
+            found = [*unit]
+        whole = (isinstance(number, SupportsIndex) and not isinstance(number, bool) for number in found)
+        if len(found) != len(self.axes) or not all(whole):
+            what = "pairs (layer, head)" if self.of_heads else f"numbers, each of one {self.axes[0]}"
+            raise TypeError(f"{name} holds {what} for the site {self.name!r}, not {unit!r}")
+        return tuple(map(operator.index, found))
 
-    def _require(self, unit: tuple, shape: tuple[int, ...]) -> None:
-        what = "pairs (layer, head)" if self.of_heads else f"numbers, each of one {self.axes[0]}"
-        if len(unit) != len(shape) or not all(isinstance(i, int) for i in unit):
-            raise TypeError(f"only= holds {what} for the site {self.name!r}, not {unit!r}")
+    def _require(self, unit: tuple[int, ...], shape: tuple[int, ...]) -> None:
         if self.of_heads:
-            require_head(*unit, n_layers=shape[0], n_heads=shape[1])
+            layer, head = unit
+            require_head(layer, head, n_layers=shape[0], n_heads=shape[1])
         elif not 0 <= unit[0] < shape[0]:
             raise ValueError(f"there is no {self.axes[0]} {unit[0]}: they are 0 to {shape[0] - 1}")
 
@@ -103,6 +115,16 @@ SITES: dict[str, Site] = {
     "pattern": Site("pattern", ("layer", "head"), pattern_hooks),
     "mlp": Site("mlp", ("layer",), mlp_output_hooks),
 }
+
+
+def checked_heads(model: TransformerBridge, heads: Iterable[Unit], name: str) -> list[Head]:
+    """The heads as pairs in ascending order; ``name`` is what errors call them.
+
+    Raises:
+        TypeError: if one is no pair of integers.
+        ValueError: if the model does not have one, or none is given.
+    """
+    return [(layer, head) for layer, head in SITES["head"].units(model, heads, name).tolist()]
 
 
 def checked_site(model: TransformerBridge, name: str) -> Site:

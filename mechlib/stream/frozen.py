@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,8 @@ def frozen(norm: Norm | None, rows: Float[Tensor, "row d_model"], normed: Float[
         output = output - norm.bias.double()
     inverse = torch.linalg.vecdot(output, undivided) / torch.linalg.vecdot(undivided, undivided)
     inverse = inverse.nan_to_num(0.0)[:, None]  # of a row of zeros
-    if (gap := beyond_rounding(inverse * undivided, output, normed.dtype)) is not None:
+    gap = beyond_rounding(inverse * undivided, output, normed.dtype)
+    if gap is not None and not math.isnan(gap):  # of what is no number the sum is none either, and is refused
         raise ValueError(f"a norm of the model does something else than divide by a number: it is {gap:.2g} off that")
     return FrozenNorm(norm, inverse.to(rows.dtype))
 

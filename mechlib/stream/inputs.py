@@ -52,7 +52,7 @@ def checked_mask(
         )
     if not ((given == 0) | (given == 1)).all():
         raise ValueError("attention_mask is 1 or true at tokens and 0 or false at pads, and nothing else")
-    mask = torch.atleast_2d(given).to(tokens.device, torch.bool)
+    mask = _ordinary(torch.atleast_2d(given).to(tokens.device, torch.bool))
     if mask.all():
         return None
     beginnings = (mask & ~torch.nn.functional.pad(mask[:, :-1], (1, 0))).sum(1)
@@ -80,12 +80,17 @@ def checked_ids(name: str, ids: Int[Tensor | np.ndarray, "*axes"], d_vocab: int)
         raise TypeError(f"{name} are integers; these, of shape {tuple(ids.shape)}, are {ids.dtype}")
     if ids.numel() == 0:
         raise ValueError(f"{name} of shape {tuple(ids.shape)} are empty")
-    ids = ids.long()  # d_vocab may be more than a narrow type can hold
+    ids = _ordinary(ids.long())  # d_vocab may be more than a narrow type can hold
     outside = ((ids < 0) | (ids >= d_vocab)).nonzero()
     if len(outside):
         where = outside[0].tolist()
         raise ValueError(f"{name} hold {int(ids[tuple(where)])} at {where}; token ids are from 0 to {d_vocab - 1}")
     return ids
+
+
+def _ordinary(given: Tensor) -> Tensor:
+    """A tensor that a backward pass can keep: one made in ``torch.inference_mode`` is copied."""
+    return given.clone() if given.is_inference() else given
 
 
 def checked_positions(positions: Positions, n_pos: int) -> Int[Tensor, " selected"]:

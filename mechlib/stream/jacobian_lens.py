@@ -77,6 +77,7 @@ class JacobianLens(FittedLens):
         return entries @ self.weight.mT.to(entries.dtype)
 
 
+@torch.inference_mode(False)
 def fit_jacobian_lens(
     model: TransformerBridge,
     tokens: Int[Tensor, "batch pos"],
@@ -99,7 +100,7 @@ def fit_jacobian_lens(
     Raises:
         TypeError: if ``tokens`` holds no integers.
         ValueError: for ``tokens`` and ``attention_mask`` as in ``logit_lens``; if ``skip`` is below 0; if a row has
-            fewer than ``skip + 2`` tokens, and so no position in ``V``.
+            fewer than ``skip + 2`` tokens, and so no position in ``V``; if a Jacobian is not finite.
     """
     tokens = checked_tokens(model, tokens)
     mask = checked_mask(attention_mask, tokens)
@@ -111,6 +112,11 @@ def fit_jacobian_lens(
         for row in tqdm(range(len(tokens)), desc="Jacobian lens", disable=not progress):
             of_row = None if mask is None else mask[row : row + 1]
             weight += _jacobian(model, tokens[row : row + 1], of_row, counted[row])
+    if len(broken := (~weight.isfinite()).flatten(1).any(1).nonzero()):
+        raise ValueError(
+            f"the Jacobian of the last entry in entry {int(broken[0])} is not finite, and so for {len(broken) - 1} "
+            f"other entries: the stream of this model is not, or its precision, {model.W_U.dtype}, is too low for it"
+        )
     origin = JacobianOrigin.of(model, tokens, attention_mask, n_rows=len(tokens), skip=skip)
     return JacobianLens(weight / len(tokens), origin)
 
@@ -147,7 +153,10 @@ def _jacobian(
         towards = torch.zeros_like(target)
         for copy, output in enumerate(chosen):
             towards[copy, counted, output] = 1
-        gradients = torch.autograd.grad(target, sources, towards, retain_graph=chosen[-1] < d_model - 1)
+        keep = chosen[-1] < d_model - 1
+        gradients = torch.autograd.grad(
+            target, sources, towards, retain_graph=keep, allow_unused=True, materialize_grads=True
+        )
         for layer, gradient in enumerate(gradients):
             weight[layer, outputs] = gradient[: len(chosen), counted].to(weight.dtype).mean(1)
     return weight
@@ -156,11 +165,12 @@ def _jacobian(
 def _entries_with_gradients(
     model: TransformerBridge, tokens: Int[Tensor, "copy pos"], mask: Bool[Tensor, "copy pos"] | None
 ) -> list[Float[Tensor, "copy pos d_model"]]:
-    """All entries of a pass, from the first one on with the history of their gradients."""
+    """All entries of a pass, from the first one on with the history of their gradients, unless a hook cuts that off."""
     caught: list[Tensor] = []
 
     def catch(residual: Tensor, hook: object) -> Tensor:
-        caught.append(residual if caught else residual.detach().requires_grad_())
+        known = caught and residual.requires_grad
+        caught.append(residual if known else residual.detach().requires_grad_())
         return caught[-1]
 
     hooks: list[tuple[str, Hook]] = [(hook_name(model, entry), catch) for entry in range(model.cfg.n_layers + 1)]

@@ -10,6 +10,9 @@ from mechlib.bridge import TransformerBridge
 from mechlib.stream.entries import entries_of
 from mechlib.stream.running import at_rest, few_sequences
 
+CONSTANT = 1e-12
+"""Share of the mean square below which a variance in double precision is rounding: such entries are all alike."""
+
 Maps = tuple[Float64[Tensor, "layer d_model d_model"], Float64[Tensor, "layer d_model"]]
 
 
@@ -25,7 +28,10 @@ def least_squares_maps(
     They minimise ``E |x + A x + b - y|^2 / |y|^2 + ridge * v |A|^2`` with ``v`` the mean variance of a component of
     ``x``, in closed form (Hastie et al. 2009, sec. 3.4.1). The final norm divides by about ``|y|``, so all positions
     count alike. The moments are summed in double precision over some sequences at a time: ``2 n_layers d_model^2``
-    numbers, however many tokens there are.
+    numbers, however many tokens there are. Of entries that are all alike only ``b`` is found, and ``A`` is zero.
+
+    Raises:
+        ValueError: if the stream is not finite.
     """
     shape = (model.cfg.n_layers, model.cfg.d_model, model.cfg.d_model)
     squares, products = (torch.zeros(shape, dtype=torch.float64, device=tokens.device) for _ in range(2))
@@ -44,10 +50,15 @@ def least_squares_maps(
             products += left.mT @ weighted
             means += weighted.sum(1)
             missing += (left * weights[:, None]).sum(1)
+    if not (squares.isfinite().all() and products.isfinite().all()):
+        raise ValueError("the residual stream is not finite on these tokens: no map is best in least squares")
     means, missing = means / total, missing / total
+    size = squares.diagonal(dim1=1, dim2=2).mean(-1) / total
     squares = squares / total - means[:, :, None] * means[:, None]
     products = products / total - missing[:, :, None] * means[:, None]
-    strength = ridge * squares.diagonal(dim1=1, dim2=2).mean(-1)
+    variance = squares.diagonal(dim1=1, dim2=2).mean(-1)
+    products[variance <= CONSTANT * size] = 0.0
+    strength = ridge * variance
     penalised = squares + strength[:, None, None] * torch.eye(shape[-1], dtype=torch.float64, device=tokens.device)
     maps = torch.linalg.lstsq(penalised, products.mT).solution.mT
     return maps, missing - (maps @ means[..., None])[..., 0]

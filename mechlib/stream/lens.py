@@ -77,7 +77,7 @@ def logit_lens(
     *,
     targets: Targets = None,
     fields: Collection[str] | None = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     positions: Positions = None,
     lens: Lens | None = None,
     attention_mask: Mask = None,
@@ -92,7 +92,7 @@ def logit_lens(
             (mostly the next token); several per position, ``[target, batch, pos]``; or one id for all positions.
         fields: which fields of the result to compute, by their names, such as ``["target_rank"]``; all that there is to
             read when left out. A rank alone costs no softmax.
-        top_k: number of most probable tokens to keep, from 0 to ``d_vocab``.
+        top_k: number of most probable tokens to keep, from 0 to ``d_vocab``; 5 when left out, or all there are.
         positions: the positions to read: all (``None``), one, several, or a slice; negative ones count from the end.
             The pos axis stays, in the order given, and ``targets`` is selected with it.
         lens: applied to the entries ``[entry, batch, pos, d_model]`` before they are read, such as a ``TunedLens``.
@@ -139,7 +139,7 @@ def readings(
     *,
     targets: Targets = None,
     fields: Collection[str] | None = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     positions: Positions = None,
     lens: Lens | None = None,
     attention_mask: Mask = None,
@@ -150,6 +150,7 @@ def readings(
     fields = _checked_fields(fields, with_targets=targets is not None)
     several = _checked_targets(model, targets, tokens)
     selected = checked_positions(positions, tokens.shape[1]).to(tokens.device)
+    top_k = min(5, model.cfg.d_vocab) if top_k is None else top_k
     if not 0 <= top_k <= model.cfg.d_vocab:
         raise ValueError(f"top_k is from 0 to {model.cfg.d_vocab} (d_vocab), not {top_k}")
     if mask is not None and not mask[:, selected].any():

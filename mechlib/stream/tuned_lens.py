@@ -75,6 +75,7 @@ class TunedLens(FittedLens):
         return _affine(self.weight, self.bias, entries)
 
 
+@torch.inference_mode(False)
 def fit_tuned_lens(
     model: TransformerBridge,
     tokens: Int[Tensor, "batch pos"],

@@ -284,6 +284,15 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"no attention heads in layers \[1\]"):
             direct_logit_attribution(without_patterns, tokens, 3)
 
+    @pytest.mark.parametrize("norm", ["frozen", "recomputed"])
+    def test_logits_that_are_no_numbers(self, tokens, norm):
+        broken = random_native()
+        broken.ln_final.weight.data.fill_(torch.nan)
+        with pytest.raises(
+            ValueError, match="what is to be attributed is nan for row 0 at position 16: no sum of finite"
+        ):
+            direct_logit_attribution(broken, tokens, 3, norm=norm)
+
     def test_a_token_that_is_ruled_out(self, small, tokens):
         ruled = copy.deepcopy(small)
         with torch.no_grad():

@@ -145,6 +145,31 @@ def test_as_a_lens(model, tokens):
     torch.testing.assert_close(identity(entries), entries)
 
 
+def test_behind_a_cut_the_jacobian_is_zero(model, tokens):
+    """A caller's hook puts the same in the place of entry 1: what stood before is not there any more."""
+    whole = fit_jacobian_lens(model, tokens[:1], skip=2, progress=False).weight
+    with model.hooks(fwd_hooks=[("blocks.0.hook_resid_post", lambda residual, hook: residual.detach().clone())]):
+        cut = fit_jacobian_lens(model, tokens[:1], skip=2, progress=False).weight
+    assert (cut[0] == 0).all() and whole[0].any()
+    torch.testing.assert_close(cut[1:], whole[1:])
+
+
+def test_in_inference_mode_it_is_the_same(model, tokens):
+    expected = fit_jacobian_lens(model, tokens[:1], skip=2, progress=False).weight
+    with torch.inference_mode():
+        found = fit_jacobian_lens(model, tokens[:1].clone(), skip=2, progress=False).weight
+    assert torch.equal(found, expected)
+
+
+def test_a_stream_that_is_no_number_is_refused(tokens):
+    broken = native(SMALL, random_weights(SMALL, scale=0.5), device="cpu")
+    broken.blocks[1].ln2.weight.data.fill_(torch.nan)
+    with pytest.raises(
+        ValueError, match=r"the Jacobian of the last entry in entry 0 is not finite, and so for 1 other"
+    ):
+        fit_jacobian_lens(broken, tokens[:1], skip=2, progress=False)
+
+
 def test_what_is_refused(model, tokens):
     with pytest.raises(ValueError, match="row 0 has 9 tokens, and none is left without the first skip=8 and the last"):
         fit_jacobian_lens(model, tokens, skip=8, progress=False)

@@ -239,6 +239,37 @@ class TestLeastSquares:
             torch.testing.assert_close(recorded, kl, atol=1e-6, rtol=1e-5)
 
 
+class TestStrangers:
+    @pytest.mark.parametrize("how", [{"start": "least-squares", "steps": 0}, {"steps": 3, "rows": 16}])
+    def test_in_inference_mode_it_is_the_same(self, model, tokens, how):
+        expected = fit_tuned_lens(model, tokens, **how, progress=False)
+        with torch.inference_mode():
+            found = fit_tuned_lens(model, tokens.clone(), **how, progress=False)
+        assert torch.equal(found.weight, expected.weight) and torch.equal(found.kl_after, expected.kl_after)
+
+    def test_a_stream_that_is_no_number_where_nothing_is_judged_is_refused(self, tokens):
+        broken = random_native(SMALL)
+        broken.W_E.data[29] = torch.nan
+        some, last = tokens[:2].clamp(max=28), torch.full_like(tokens[:1], 29)
+        with pytest.raises(ValueError, match="the residual stream is not finite on these tokens"):
+            fit_tuned_lens(broken, torch.cat([some, last]), start="least-squares", steps=0, judged=2, progress=False)
+
+    def test_one_token_leaves_nothing_to_learn_but_the_difference(self, model):
+        tuned = fit_tuned_lens(model, torch.tensor([[3]]), start="least-squares", steps=0, progress=False)
+        entries = residual_entries(model, torch.tensor([[3]]))
+        torch.testing.assert_close(tuned(entries)[:-1], entries[-1:].expand_as(entries[:-1]), atol=1e-5, rtol=1e-5)
+        assert (tuned.weight == 0).all()
+
+    def test_a_vocabulary_of_two(self):
+        tiny = random_native(Shape(n_layers=1, d_model=4, n_heads=1, d_head=4, d_mlp=4, n_ctx=2, d_vocab=2))
+        rows = torch.tensor([[0, 1], [1, 1], [1, 0]])
+        tuned = fit_tuned_lens(tiny, rows, start="least-squares", steps=0, progress=False)
+        assert (tuned.kl_after <= tuned.kl_before).all()
+        assert logit_lens(tiny, rows).top_ids.shape == (2, 3, 2, 2)
+        with pytest.raises(ValueError, match=r"top_k is from 0 to 2 \(d_vocab\), not 3"):
+            logit_lens(tiny, rows, top_k=3)
+
+
 class TestBadInput:
     @pytest.mark.parametrize("bad", [{"steps": 0}, {"rows": 0}])
     def test_steps_and_rows(self, model, tokens, bad):

@@ -40,7 +40,10 @@ def test_points_go_by_the_outcome_and_the_most_of_them_stay(said, record):
     assert lines[0].startswith("◐ ch02.middle: 1 of 3 points. It is off by 3.") and "zero is by 9." in lines[0]
     assert any("3 points are for at most 2% of the baseline, here 0.1" in line for line in lines)
     lines = said(-50)
-    assert lines[0].startswith("✗ ch02.middle: 0 of 3 points.") and "  An earlier answer earned 1 of 3 points, which stay." in lines
+    assert (
+        lines[0].startswith("✗ ch02.middle: 0 of 3 points.")
+        and "  An earlier answer earned 1 of 3 points, which stay." in lines
+    )
     assert (record.entry("ch02.middle").status, record.entry("ch02.middle").earned) == ("partly", 1)
     assert (progress().points, record.entry("ch02.middle").tries) == (1, 2)
     assert not solved("ch02.middle")

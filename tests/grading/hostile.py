@@ -262,6 +262,18 @@ import os
 for _ in range(64):
     os.write(os.memfd_create('more'), bytes(2**26))
 """,
+    "children that go on with the notebook": r"""
+import os
+for _ in range(3):
+    os.fork()
+""",
+    "children that fail": r"""
+import os, time
+for _ in range(20):
+    if not os.fork():
+        raise ValueError('in a child')
+time.sleep(0.2)
+""",
     "shared memory in many processes": r"""
 import mmap, os, time
 for _ in range(20):

@@ -10,6 +10,7 @@ import ast
 import asyncio
 import inspect
 import linecache
+import os
 import math
 import random
 import socket
@@ -60,6 +61,7 @@ class Notebook:
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
+        self.process = os.getpid()
         self.module = ModuleType("__main__")
         self.answers: dict[str, list[str]] = {}
         """For every question id, the expressions that the notebook checks, in order."""
@@ -83,11 +85,17 @@ class Notebook:
                 return
             if "cells" in message:
                 for index, source in message["cells"]:
-                    send(self.channel, {"cell": index})
+                    self._say({"cell": index})
                     self._execute(index, source)
-                send(self.channel, {"done": True})
+                self._say({"done": True})
             else:
                 self._call(message, blob)
+
+    def _say(self, message: Message, blob: Blob | None = None) -> None:
+        """Tell the grader something; a process that a cell forked, and that comes here, ends instead."""
+        if os.getpid() != self.process:
+            os._exit(0)
+        send(self.channel, message, blob)
 
     def _execute(self, index: int, source: str) -> None:
         name = f"<cell {index + 1}>"
@@ -103,7 +111,7 @@ class Notebook:
             else:
                 exec(code, self.names)
         except BaseException as error:
-            send(self.channel, {"raised": index, "kind": type(error).__name__[:80], "message": _text(error)})
+            self._say({"raised": index, "kind": type(error).__name__[:80], "message": _text(error)})
 
     def _note_checks(self, tree: ast.Module) -> None:
         for node in ast.walk(tree):
@@ -116,7 +124,7 @@ class Notebook:
         """What ``check`` does here: the grader may send cases, the answer runs on them, nothing is said."""
         if not isinstance(question_id, str) or answer is None:
             return
-        send(self.channel, {"asks": question_id})
+        self._say({"asks": question_id})
         message, blob = receive(self.channel)
         if "cases" in message:
             self._answer(answer, message, blob)
@@ -140,7 +148,7 @@ class Notebook:
         elif callable(answer):
             self._run(answer, message, blob)
         else:
-            send(self.channel, {"no_answer": "" if answer is None else type(answer).__name__[:80]})
+            self._say({"no_answer": "" if answer is None else type(answer).__name__[:80]})
 
     def _run(self, answer: Callable[..., object], message: Message, blob: Blob) -> None:
         """Fields are the quantities that are read off what comes back; without any it is plain data."""
@@ -153,7 +161,7 @@ class Notebook:
             outcomes.append(told(run(answer, case), fields, returned, numbers))
             if "raised" in outcomes[-1]:
                 break
-        send(self.channel, {"outcomes": outcomes}, returned)
+        self._say({"outcomes": outcomes}, returned)
 
 
 class Numbers:

@@ -92,6 +92,10 @@ class FlatModel:
         """The parameters of ``names`` at ``row``: views of it, or, where a mask frees a part, a copy of the whole."""
         return self._placed([p.view(leaf) for p, leaf in zip(row.split(self.sizes), self.leaf_shapes, strict=True)])
 
+    def flattened(self, weights: Mapping[str, Tensor]) -> Float[Tensor, " param"]:
+        """The free weights of parameters by name, each in its shape: what :meth:`named` takes apart."""
+        return torch.cat([_flat_free(weights[piece.name], piece) for piece in self._pieces])
+
     def with_weights(self, weights: Mapping[str, Tensor]) -> Callable[..., object]:
         """``f(*args, **kwargs)``: the model with these parameters in place of its own of these names."""
         everything = {**self._fixed, **weights}

@@ -5,6 +5,8 @@ from functools import cache
 import pytest
 
 from mechlib.checks.judging import Trial, judge
+from mechlib.checks.open_judging import OpenTrial
+from mechlib.checks.open_task import OpenTask
 from mechlib.checks.registry import find
 
 
@@ -14,6 +16,13 @@ def judged():
 
     @cache
     def trials(question_id):
-        return [Trial(find(question_id), seed) for seed in range(1000, 1005)]
+        question = find(question_id)
+        if isinstance(question, OpenTask):
+            return [OpenTrial(question, seed) for seed in (1000, 1001)]
+        return [Trial(question, seed) for seed in range(1000, 1005)]
 
-    return lambda question_id, answer: [judge(trial, trial.run(answer)) for trial in trials(question_id)]
+    def judgement(trial, answer):
+        outcomes = trial.run(answer)
+        return trial.judge(outcomes) if isinstance(trial, OpenTrial) else judge(trial, outcomes)
+
+    return lambda question_id, answer: [judgement(trial, answer) for trial in trials(question_id)]

@@ -4,14 +4,18 @@ import pytest
 import torch
 from scipy.stats import entropy
 
+from mechlib.authoring import checkout
 from mechlib.bridge import Shape, native
 from mechlib.checks.registry import find, questions
+from mechlib.questions.ch02 import refute
 from mechlib.stream import layer_log_probs, logit_lens, residual_entries
 from mechlib.zoo.decoder import Decoder
+from tests.questions.ways.ch02.refute import interval
 
-READ_OUT, RANK, KL, READABLE, REFUTE = (
-    find(f"ch02.{name}").reference for name in ("read_out", "target_rank", "kl_to_final", "readable", "refute")
+READ_OUT, RANK, KL, READABLE = (
+    find(f"ch02.{name}").reference for name in ("read_out", "target_rank", "kl_to_final", "readable")
 )
+SOLUTION = checkout.read_notebook(next(checkout.root().glob("solutions/02_*.ipynb")))
 SHAPE = Shape(n_layers=3, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=9, d_vocab=31)
 
 
@@ -101,28 +105,40 @@ def test_readable_never_falls_with_top_k_and_ends_at_one():
     assert (shares[-1] == 1).all()
 
 
-def many(effect, n=400, files=24, n_tokens=60):
-    """The results on ``n`` draws of noise, with one token raised by ``effect`` in every file."""
-    generator = torch.Generator().manual_seed(5)
-    half = torch.arange(files) < files // 2 + 1
-    rise = torch.randn(n, files, n_tokens, generator=generator)
-    rise[:, :, 7] += effect
-    return torch.tensor([[float(part) for part in REFUTE(each, half)] for each in rise])
+def test_a_report_is_wrong_on_the_untrained_model_and_the_control_is_not():
+    """On the models that the exercises read, measured as there."""
+    report, trained = shares(0), shares(None)
+    assert float((report["guess"] - report["truth"]).mean()) > 10 * float(report["truth"].mean())
+    for system, verdict in ((report, False), (trained, True)):
+        of_untrained = {"untrained": report["guess"], "untrained_other": report["other"]}
+        assert interval(*(({**system, **of_untrained})[name] for name in refute.TOOLS)) == verdict
 
 
-def test_the_claim_is_biased_and_the_held_out_rise_is_not():
-    claimed, held_out, low, high = many(effect=0.0).unbind(1)
-    # The largest of 60 independent N(0, 1/24) means: 2.32 standard deviations (tables of normal order statistics).
-    assert claimed.mean() == pytest.approx(2.32 / 24**0.5, rel=0.05)
-    assert abs(held_out.mean()) < 4 / (400 * 24) ** 0.5
-    assert 0.90 < ((low < 0) & (high > 0)).float().mean() < 0.98
+def shares(step):
+    source = next(c["source"] for c in SOLUTION["cells"] if c["source"].startswith("from mechlib import text, zoo"))
+    space = {}
+    exec(source.partition("report = ")[0], space)
+    return space["shares"](step)
 
 
-def test_a_real_rise_is_found():
-    _, held_out, low, high = many(effect=2.0).unbind(1)
-    assert held_out.mean() == pytest.approx(2.0, abs=0.05)
-    assert (low > 0).all()
-    assert ((low < 2) & (high > 2)).float().mean() > 0.9
+def test_kinds_differ_in_what_training_adds_and_shares_are_shares():
+    assert [kind.added > 0 for kind in refute.KINDS] == [False] * 5 + [True] * 5
+    systems = refute.QUESTION.draw(torch.Generator().manual_seed(0))
+    assert all(((0 <= values) & (values <= 1)).all() for shares in systems.shares for values in shares.values())
+    assert {len(shares["guess"]) for shares in systems.shares} <= set(range(20, 41))
+
+
+def test_what_training_adds_is_what_the_control_measures():
+    """The mean over 100 systems of a kind is the addition that it was made with, where nothing is cut at 0 or 1."""
+    generator = torch.Generator().manual_seed(1)
+    for kind in refute.KINDS[:8]:
+        found = []
+        for _ in range(100):
+            drawn = kind.drawn(generator)
+            lead = (drawn["guess"] - drawn["other"]) - (drawn["untrained"] - drawn["untrained_other"])
+            found.append(float(lead.mean()))
+        error = 2 * kind.within / (100 * 20) ** 0.5
+        assert sum(found) / len(found) == pytest.approx(kind.added, abs=5 * error + 0.01), kind.about
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mechlib import cli, zoo
+from mechlib import cli, text, zoo
 from mechlib.authoring import address, checkout, exercises
+from mechlib.stream import kept_lens
 from mechlib.zoo import release, train
 
 
@@ -76,6 +77,24 @@ def test_a_stopped_run_says_how_to_go_on(run, monkeypatch):
     status, _, err = run("zoo", "train", "tiny")
     assert status == 130
     assert "goes on from the last checkpoint" in err
+
+
+def test_a_lens_is_fitted_once_and_kept(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path))
+    monkeypatch.setitem(kept_lens.RECIPES, "short", kept_lens.LensRecipe(n_rows=2, length=16, ridge=0.1, judged=1))
+    few = text.docstrings("train")[:2]
+    monkeypatch.setattr(text, "docstrings", lambda split: few)
+    status, out, _ = run("zoo", "lens", "code-1l")
+    (path,) = (tmp_path / "lenses").glob("*.safetensors")
+    assert status == 0 and out.splitlines() == [
+        "Fitting the tuned lens of code-1l to 32 tokens of docstrings ...",
+        f"The tuned lens of code-1l is {path}.",
+    ]
+    assert run("zoo", "lens", "code-1l") == (0, f"The tuned lens of code-1l is {path}.\n", "")
+    _, _, err = run("zoo", "lens", "code-1l", "--recipe", "quick")
+    assert err == "error: recipe is one of short, long, not 'quick'\n"
+    status, _, err = run("zoo", "lens", zoo.names("regression")[0])
+    assert status == 2 and "is no language model, and a lens reads one" in err
 
 
 def test_an_unknown_model_is_one_line_with_the_nearest_name(run, tmp_path):

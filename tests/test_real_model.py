@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mechlib import english, heads, stream, zoo
 from mechlib.causal import ablate
+from mechlib.stream.kept_lens import LensRecipe
 
 N_LAYERS, N_HEADS, N_GROUPS, D_HEAD = 30, 9, 3, 64
 TEXT = "When the rain had stopped, Mary went down to the river and"
@@ -59,6 +60,17 @@ def test_the_lens_reads_every_entry_as_the_models_own_end_does(smollm2, theirs, 
     torch.testing.assert_close(result.kl_to_final, kl, atol=5e-3, rtol=0)
     assert ((log_probs > expected).sum(-1) - result.target_rank).abs().float().mean() < 0.05
     assert (log_probs.argmax(-1) == result.top_ids[..., 0]).float().mean() > 0.99
+
+
+def test_a_tuned_lens_of_few_passages_reads_prose_better_than_the_logit_lens_at_every_entry(smollm2):
+    """Fitted to docstrings, read on the book's own prose: the last but one entry has the smallest gain, a third."""
+    recipe = LensRecipe(n_rows=8, length=64, ridge=0.1, judged=1)
+    lens = recipe.fit(smollm2, recipe.passages(smollm2))
+    rows = torch.stack([smollm2.to_tokens(paragraph)[0, :48] for paragraph in english.paragraphs()[:4]])
+    found = {"fields": ["kl_to_final"], "positions": slice(16, None, 4)}
+    plain, tuned = (stream.logit_lens(smollm2, rows, lens=each, **found).kl_to_final for each in (None, lens))
+    assert (tuned.mean((1, 2))[:-1] < plain.mean((1, 2))[:-1]).all()
+    assert (lens.kl_after < lens.kl_before).all() and tuned[:-1].mean() < 0.5 * plain[:-1].mean()
 
 
 def test_what_the_lens_holds_at_once_does_not_grow_with_the_entries(smollm2, largest_tensor):

@@ -78,7 +78,11 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m, site=site: causal.attribution_patching(m, TOKENS, TOKENS.flip(1), DIFFERENCE, site=site)
         for site in ("residual", "pattern")
     ],
-    causal.path_patching: [lambda m: sent(m), lambda m: sent(m, receivers=[(1, 0)], inputs="k")],
+    causal.path_patching: [
+        lambda m: sent(m),
+        lambda m: sent(m, receivers=[(1, 0)], inputs="k"),
+        lambda m: sent(m, site="mlp", through_mlps=True),
+    ],
     causal.interchange: [interchanged],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2, cached=False)],
@@ -218,7 +222,8 @@ def test_every_public_function_is_called_here():
     }
     of_one_format = {stream.without_mask}  # shown in tests/stream/test_columns.py
     of_any_module = {bridge.weights_digest}
-    public -= of_one_format | of_any_module
+    of_a_cache = {stream.keep_tuned_lens, stream.load_tuned_lens, stream.tuned_lens_at_hand}  # test_kept_lens.py
+    public -= of_one_format | of_any_module | of_a_cache
     assert public == set(RUNS) | set(BY_HAND) | set(READINGS)
     assert public - set(MISTAKES) == {
         heads.copying_scores,

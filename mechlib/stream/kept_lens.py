@@ -50,6 +50,29 @@ class LensRecipe:
         """The sha256 of the settings."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    def passages(self, model: TransformerBridge, split: text.Split = "train") -> Int[Tensor, "row pos"]:
+        """Passages that begin as the model's tokenizer begins every text, and are not longer than its context.
+
+        Raises:
+            ValueError: if the model has no tokenizer.
+        """
+        if model.tokenizer is None:
+            raise ValueError(f"{_name(model)} has no tokenizer, and what a kept lens is fitted to is text")
+        encode = partial(model.tokenizer.encode, verbose=False)
+        marks = torch.tensor(encode(""), dtype=torch.long)
+        length = min(self.length, model.cfg.n_ctx) - len(marks)
+
+        def tokens(document: str) -> Int[Tensor, " pos"]:
+            return torch.tensor(encode(document, add_special_tokens=False), dtype=torch.long)
+
+        rows = text.rows(text.docstrings(split), n_rows=self.n_rows, length=length, encode=tokens)
+        return torch.cat([marks.expand(len(rows), -1), rows], 1)
+
+    def fit(self, model: TransformerBridge, rows: Int[Tensor, "row pos"]) -> TunedLens:
+        """The lens of the passages. Errors as :func:`mechlib.stream.fit_tuned_lens`."""
+        judged = min(self.judged, len(rows))
+        return fit_tuned_lens(model, rows, start="least-squares", steps=0, ridge=self.ridge, judged=judged)
+
 
 RECIPES: dict[str, LensRecipe] = {
     "short": LensRecipe(n_rows=32, length=64, ridge=1e-2, judged=1),
@@ -115,16 +138,9 @@ def keep_tuned_lens(model: TransformerBridge, recipe: str = "short", *, say: Say
     with one_process(path.with_name(f".{path.name}.lock"), waiting):
         lens = _intact(path, model, weights, say)
         if lens is None:
-            rows = _passages(model, chosen)
+            rows = chosen.passages(model)
             say(f"Fitting the tuned lens of {_name(model)} to {rows.numel()} tokens of docstrings ...")
-            lens = fit_tuned_lens(
-                model,
-                rows,
-                start="least-squares",
-                steps=0,
-                ridge=chosen.ridge,
-                judged=min(chosen.judged, len(rows)),
-            )
+            lens = chosen.fit(model, rows)
             lens.save(path, overwrite=True)
     say(f"The tuned lens of {_name(model)} is {path}.")
     return lens
@@ -148,21 +164,6 @@ def _name(model: TransformerBridge) -> str:
 
 def _command(model: TransformerBridge, recipe: str) -> str:
     return f"mechlib zoo lens {shlex.quote(_name(model))} --recipe {recipe}"
-
-
-def _passages(model: TransformerBridge, recipe: LensRecipe) -> Int[Tensor, "row pos"]:
-    """Passages that begin as the model's tokenizer begins every text, and are not longer than the model's context."""
-    if model.tokenizer is None:
-        raise ValueError(f"{_name(model)} has no tokenizer, and what a kept lens is fitted to is text")
-    encode = partial(model.tokenizer.encode, verbose=False)
-    marks = torch.tensor(encode(""), dtype=torch.long)
-    length = min(recipe.length, model.cfg.n_ctx) - len(marks)
-
-    def tokens(document: str) -> Int[Tensor, " pos"]:
-        return torch.tensor(encode(document, add_special_tokens=False), dtype=torch.long)
-
-    rows = text.rows(text.docstrings("train"), n_rows=recipe.n_rows, length=length, encode=tokens)
-    return torch.cat([marks.expand(len(rows), -1), rows], 1)
 
 
 def _intact(path: Path, model: TransformerBridge, weights: str, say: Say) -> TunedLens | None:

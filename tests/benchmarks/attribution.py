@@ -1,7 +1,7 @@
 """Direct logit attribution beside TransformerLens's: ``python -m tests.benchmarks.attribution``.
 
 Shape of the work: 96 prompts of 20 tokens on SmolLM2-135M (30 layers of 9 heads, d_model 576, 49,152 tokens), shares
-of all heads in the difference of two logits at the last position.
+of all heads in the difference of two logits at the last position. It takes about three minutes on two cores.
 
 TransformerLens needs the norms folded (``enable_compatibility_mode``), which changes the model, so it has a copy of its
 own; that time is not counted. It caches every activation, so it is given a few prompts at a time as well.
@@ -20,7 +20,7 @@ from tests.benchmarks import machine
 
 MODEL = "smollm2-135m"
 PROMPTS, POS, AT_ONCE = 96, 20, 24
-ROUNDS = 7
+ROUNDS = 3
 
 
 def floor(model: TransformerBridge, tokens: Tensor) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -88,19 +88,19 @@ def agree(results: dict[str, Scores]) -> None:
 
 
 @torch.no_grad()
-def times(model_name: str, batch: int, period: int, rounds: int) -> str:
+def times(model_name: str, batch: int, period: int, rounds: int, names: Collection[str] = METHODS) -> str:
     """A table in Markdown of the wall times, and of their ratios within a round."""
     model, tokens = _inputs(model_name, batch, period)
-    results = {name: method(model, tokens) for name, method in METHODS.items()}
+    results = {name: METHODS[name](model, tokens) for name in names}
     agree({name: scores for name, scores in results.items() if scores is not None})
-    calls = {name: (lambda method=method: method(model, tokens)) for name, method in METHODS.items()}
+    calls = {name: (lambda method=METHODS[name]: method(model, tokens)) for name in names}
     return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
 
 
-def peaks(model_name: str, batch: int, period: int, processes: int) -> str:
+def peaks(model_name: str, batch: int, period: int, processes: int, names: Collection[str] = METHODS) -> str:
     """A table in Markdown of the peak memory, each value from a fresh process."""
     sizes = ["--model", model_name, "--batch", str(batch), "--period", str(period)]
-    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in METHODS}
+    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in names}
     return machine.table_of_peaks(measured, "mechlib")
 
 
@@ -117,16 +117,21 @@ def _print_peak(name: str, model_name: str, batch: int, period: int) -> None:
 
 
 def main(
-    model: str = MODEL, batch: int = BATCH, period: int = PERIOD, rounds: int = ROUNDS, processes: int = PROCESSES
+    model: str = MODEL,
+    batch: int = BATCH,
+    period: int = PERIOD,
+    rounds: int = ROUNDS,
+    processes: int = PROCESSES,
+    names: Collection[str] = METHODS,
 ) -> None:
-    """Print both tables."""
+    """Print both tables, of the methods that are named."""
     print(
         f"\nHead scores of {model}, batch {batch} x {2 * period}; {rounds} interleaved rounds.\n\n"
-        f"{times(model, batch, period, rounds)}"
+        f"{times(model, batch, period, rounds, names)}"
     )
     print(
         f"\nPeak growth of resident memory over {processes} fresh processes.\n\n"
-        f"{peaks(model, batch, period, processes)}"
+        f"{peaks(model, batch, period, processes, names)}"
     )
 
 

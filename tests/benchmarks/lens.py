@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ from tests.benchmarks import machine
 
 MODEL = "code-4l-mlp"
 BATCH, POS, TOP_K = 8, 256, 5
+FILES = 32
+"""Held-out files that the rows are drawn from: a process that measures memory cuts all of them into tokens."""
 ROUNDS = 21
 PROCESSES = 5
 RANK = "mechlib, the rank alone"
@@ -120,7 +122,7 @@ def inputs(name: str, batch: int, pos: int) -> tuple[TransformerBridge, Tensor, 
     def encode(source: str) -> Tensor:
         return model.to_tokens(source, truncate=False)[0]
 
-    rows = text.rows(text.files("held_out"), n_rows=batch, length=pos + 1, encode=encode)
+    rows = text.rows(text.files("held_out")[:FILES], n_rows=batch, length=pos + 1, encode=encode)
     return model, rows[:, :-1], rows[:, 1:]
 
 
@@ -139,22 +141,22 @@ def agree(results: dict[str, Outputs]) -> None:
 
 
 @torch.no_grad()
-def times(model_name: str, batch: int, pos: int, rounds: int) -> str:
+def times(model_name: str, batch: int, pos: int, rounds: int, names: Collection[str] = METHODS) -> str:
     """A table in Markdown of the wall times, and of their ratios within a round; the rank's over the floor below it."""
     model, tokens, targets = inputs(model_name, batch, pos)
-    results = {name: method(model, tokens, targets) for name, method in METHODS.items()}
+    results = {name: METHODS[name](model, tokens, targets) for name in names}
     agree({name: outputs for name, outputs in results.items() if outputs is not None})
     del results
-    calls = {name: (lambda method=method: method(model, tokens, targets)) for name, method in METHODS.items()}
+    calls = {name: (lambda method=METHODS[name]: method(model, tokens, targets)) for name in names}
     seconds = machine.interleaved_seconds(calls, rounds)
     rank = machine.ratio(seconds, RANK, "floor")
     return f"{machine.table_of_times(seconds, 'mechlib')}\n\nThe rank alone takes {rank} of the floor's time."
 
 
-def peaks(model_name: str, batch: int, pos: int, processes: int) -> str:
+def peaks(model_name: str, batch: int, pos: int, processes: int, names: Collection[str] = METHODS) -> str:
     """A table in Markdown of the peak memory, each value from a fresh process."""
     sizes = ["--model", model_name, "--batch", str(batch), "--pos", str(pos)]
-    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in METHODS}
+    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in names}
     return machine.table_of_peaks(measured, "mechlib")
 
 
@@ -171,15 +173,21 @@ def _print_peak(name: str, model_name: str, batch: int, pos: int) -> None:
 
 
 def main(
-    model: str = MODEL, batch: int = BATCH, pos: int = POS, rounds: int = ROUNDS, processes: int = PROCESSES
+    model: str = MODEL,
+    batch: int = BATCH,
+    pos: int = POS,
+    rounds: int = ROUNDS,
+    processes: int = PROCESSES,
+    names: Collection[str] = METHODS,
 ) -> None:
-    """Print both tables."""
+    """Print both tables, of the methods that are named."""
     print(
         f"\nLogit lens of {model}, batch {batch} x {pos}; {rounds} interleaved rounds.\n\n"
-        f"{times(model, batch, pos, rounds)}"
+        f"{times(model, batch, pos, rounds, names)}"
     )
     print(
-        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n{peaks(model, batch, pos, processes)}"
+        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n"
+        f"{peaks(model, batch, pos, processes, names)}"
     )
 
 

@@ -55,7 +55,9 @@ def _seconds(call: Call) -> float:
 
 
 def median_and_quartiles(values: list[float]) -> tuple[float, float, float]:
-    """Median, lower and upper quartile."""
+    """Median, lower and upper quartile; of a single value that value."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return middle, low, high
 

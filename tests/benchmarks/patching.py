@@ -2,8 +2,9 @@
 
 Shape of the work: one pair of prompts of 24 random tokens that differ in one of them, on the model ``code-4l-mlp`` (4
 layers of 6 heads, d_model 192); the logit difference at the last position with every head's output patched, at all
-positions together and at each. ``--model smollm2-135m`` takes the real model, whose exact sweeps by position take
-minutes: ``--rounds 1``.
+positions together and at each. Then the real model: all its heads by attribution beside a forward pass, and the heads of
+one layer at every position beside as many prompts in batches (of all layers it takes ten minutes; ``--real`` is this
+part alone, ``--rounds 1`` the quickest).
 
 The floor is a forward pass of one prompt. TransformerLens's sweeps run without gradients, which a user has to ask for.
 Times are of one process, interleaved.
@@ -22,12 +23,14 @@ from transformer_lens.tools.analysis import attribution_patch
 
 from mechlib import zoo
 from mechlib.bridge import TransformerBridge
-from mechlib.causal import activation_patching, attribution_patching, logit_difference
+from mechlib.causal import activation_patching, attribution_patching, logit_difference, sweep
 from tests.benchmarks import machine
 
-MODEL = "code-4l-mlp"
+MODEL, REAL = "code-4l-mlp", "smollm2-135m"
 POS = 24
-ROUNDS = 7
+ROUNDS, REAL_ROUNDS = 7, 3
+LAYER = 15
+"""Of the real model, whose heads are patched exactly."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,46 @@ def compared(given: Inputs, methods: dict[str, Callable[[Inputs], Tensor]], roun
     return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
 
 
+@torch.no_grad()
+def on_the_real_model(pos: int, rounds: int) -> str:
+    """Two ratios within a round, in Markdown: of attribution to a forward pass, of exact patching to batched passes."""
+    given = inputs(REAL, pos)
+    at_once = sweep.TOKENS_AT_ONCE // pos
+    prompts = given.corrupt.expand(at_once, -1)
+    of_layer = {"site": "head", "only": [(LAYER, head) for head in range(given.model.cfg.n_heads)], "progress": False}
+    n_cells = given.model.cfg.n_heads * pos
+    one, batch, attribution, exact = "one prompt", f"{at_once} prompts", "attribution", "exact"
+    seconds = machine.interleaved_seconds(
+        {
+            one: lambda: floor(given),
+            batch: lambda: given.model(prompts),
+            attribution: lambda: ours_attribution(given),
+            exact: lambda: activation_patching(given.model, given.clean, given.corrupt, given.metric, **of_layer),
+        },
+        rounds,
+    )
+    times = {name: machine.median_and_quartiles(values)[0] for name, values in seconds.items()}
+    seconds["allowed"] = [n_cells / at_once * value for value in seconds[batch]]
+    n_heads = given.model.cfg.n_layers * given.model.cfg.n_heads
+    rows = [
+        ("a forward pass of one prompt", times[one], ""),
+        (f"a forward pass of {at_once} prompts", times[batch], ""),
+        (f"{n_heads} heads by attribution, over a forward pass", times[attribution], (attribution, one)),
+        (f"{n_cells} places exactly, over {n_cells} prompts in batches", times[exact], (exact, "allowed")),
+    ]
+    lines = ["| what | seconds: median | ratio within a round: median (quartiles) |", "|---|---|---|"]
+    return "\n".join(
+        [*lines, *(f"| {what} | {took:.2f} | {machine.ratio(seconds, *of) if of else ''} |" for what, took, of in rows)]
+    )
+
+
+def real(pos: int = POS, rounds: int = REAL_ROUNDS) -> None:
+    """Print the table of the real model."""
+    print(f"\nHeads of {REAL}, prompts of {pos} tokens; {rounds} rounds.\n\n{on_the_real_model(pos, rounds)}")
+
+
 def main(model: str = MODEL, pos: int = POS, rounds: int = ROUNDS) -> None:
-    """Print the three tables."""
+    """Print the three tables of a small model."""
     given = inputs(model, pos)
     n_heads = given.model.cfg.n_layers * given.model.cfg.n_heads
     for by_position in (False, True):
@@ -123,7 +164,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--pos", type=int, default=POS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--real", action="store_true", help="the real model alone")
     chosen = parser.parse_args()
     print(machine.description())
-    main(chosen.model, chosen.pos, chosen.rounds)
+    if not chosen.real:
+        main(chosen.model, chosen.pos, chosen.rounds or ROUNDS)
+    real(chosen.pos, chosen.rounds or REAL_ROUNDS)

@@ -18,6 +18,7 @@ from mechlib.stream import (
 )
 from mechlib.stream.kept_lens import LensRecipe
 
+SHORT = kept_lens.RECIPES["short"]
 TINY = LensRecipe(n_rows=6, length=24, ridge=1e-2, judged=2)
 
 
@@ -175,9 +176,21 @@ def test_a_model_without_a_tokenizer_and_another_object_are_refused(small, cache
             ask("code-1l")
 
 
-def test_what_is_kept_reads_text_that_it_was_not_fitted_to_better_than_the_logit_lens(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path))
+def test_the_model_is_left_as_it_was(cache):
+    model = zoo.load("code-1l", device="cpu").train()
+    weights = {name: weight.clone() for name, weight in model.state_dict().items()}
+    hooks = [list(point.fwd_hooks) for point in model.hook_dict.values()]
+    keep_tuned_lens(model, say=silent)
+    load_tuned_lens(model)
+    assert model.training and hooks == [list(point.fwd_hooks) for point in model.hook_dict.values()]
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+
+
+def test_what_is_kept_reads_text_that_it_was_not_fitted_to_better_than_the_logit_lens(model, cache, monkeypatch):
+    monkeypatch.setitem(kept_lens.RECIPES, "short", SHORT)
+    fitted, others = text.docstrings("train")[:4], text.docstrings("train")[4:]
+    rows = text.rows(others, n_rows=8, length=64)
+    monkeypatch.setattr(text, "docstrings", lambda split: fitted)
     lens = keep_tuned_lens(model, say=silent)
-    rows = text.rows(text.docstrings("held_out"), n_rows=8, length=64)
     plain, tuned = (logit_lens(model, rows, fields=["kl_to_final"], lens=each).kl_to_final for each in (None, lens))
     assert (tuned[:-1].mean((1, 2)) < plain[:-1].mean((1, 2))).all()

@@ -443,3 +443,36 @@ def fetching_requirements() -> list[str]:
     from mechlib.authoring import checkout
 
     return checkout.project(checkout.root())["dependencies"]
+
+
+class TestAtHand:
+    def test_what_is_absent_is_said_in_a_line_and_nothing_is_downloaded(self, source, monkeypatch, capsys):
+        monkeypatch.delenv("CI", raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        assert zoo.at_hand("tiny") is None
+        out = capsys.readouterr().out
+        assert out.count("\n") == 1 and out.endswith("mechlib zoo fetch tiny\n") and "not on this machine" in out
+        assert not fetched.folder_of(source).exists()
+
+    def test_with_ci_it_is_an_error(self, source, monkeypatch):
+        monkeypatch.setenv("CI", "true")
+        with pytest.raises(FileNotFoundError, match="mechlib zoo fetch tiny"):
+            zoo.at_hand("tiny")
+
+    def test_what_is_there_is_the_model_under_its_own_name(self, get, capsys):
+        get()
+        model, same = zoo.at_hand("tiny", device="cpu", dtype=torch.float64), zoo.load("tiny", device="cpu")
+        assert model.cfg.model_name == same.cfg.model_name == "tiny" and model.W_U.dtype == torch.float64
+        assert torch.equal(model(TOKENS).float().argmax(-1), same(TOKENS).argmax(-1)) and capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("ci", ["", "true"])
+    def test_what_is_damaged_is_an_error(self, get, monkeypatch, ci):
+        monkeypatch.setenv("CI", ci)
+        with open(get().folder / "model.safetensors", "ab") as file:
+            file.write(b"more")
+        with pytest.raises(ValueError, match=r"the weights file .*model\.safetensors is damaged"):
+            zoo.at_hand("tiny")
+
+    def test_another_name_is_refused_with_the_nearest(self, source):
+        with pytest.raises(ValueError, match="smollm2-135m"):
+            zoo.at_hand("smollm-135m")

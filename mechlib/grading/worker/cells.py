@@ -10,8 +10,8 @@ import ast
 import asyncio
 import inspect
 import linecache
-import os
 import math
+import os
 import random
 import socket
 import sys

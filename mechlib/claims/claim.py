@@ -109,7 +109,7 @@ class Claim:
     """What is tested, in one sentence."""
     measure: Callable[..., Any]
     """``measure(system, **knobs)`` gives one value for each unit of the system: a tensor, an array, values by arm, or
-    ``Evidence``. The first line of its docstring says what the values are."""
+    ``Evidence``. The first paragraph of its docstring says what the values are."""
     rule: Rule
     unit: str | Unit
     """``"files"``, ``"prompts"``, ...; ``"runs"``, where a system is a list of at least five runs and the measure is

@@ -57,18 +57,20 @@ def measured(measure: Callable[..., Any], system: object, options: Mapping[str, 
     for warning in caught:
         if warning not in ours:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    evidence = found if isinstance(found, Evidence) else Evidence(found)
-    reasons = dict.fromkeys(filter(None, [evidence.warned, *(str(warning.message) for warning in ours)]))
-    return Evidence(evidence.arms, "; ".join(reasons))
+    own = found if isinstance(found, Evidence) else None
+    reasons = dict.fromkeys(filter(None, [own.warned if own else "", *(str(warning.message) for warning in ours)]))
+    return Evidence(own.arms if own else found, "; ".join(reasons))
 
 
 def pooled(runs: Iterable[Evidence]) -> Evidence:
     """The means of the runs, with the run as unit. A warning of one run is one of them all.
 
     Raises:
-        ValueError: if the runs have different arms.
+        ValueError: if the runs have different arms, or one has no value and no warning says why.
     """
     runs = list(runs)
+    if empty := [number for number, run in enumerate(runs) if not run.n and not run.warned]:
+        raise ValueError(f"no run is left out of a mean in silence, and {empty} have no value that is a number")
     names = {tuple(run.arms) for run in runs}
     if len(names) > 1:
         raise ValueError(f"every run has the same arms, got {sorted(names)}")

@@ -176,6 +176,26 @@ def test_where_a_warning_leaves_no_numbers_there_is_none():
     assert (line.outcome, line.effect, line.interval, str(line)) == ("undecided", None, None, "no number")
 
 
+def test_what_the_library_warns_of_may_be_infinite():
+    def diverged(system):
+        """what is left"""
+        warnings.warn("it diverged", Unreliable, stacklevel=2)
+        return [math.inf, *AROUND.tolist()]
+
+    line = read(replace(CLAIM, measure=diverged, knobs="None."), 0.5)
+    assert (line.outcome, line.n, line.why) == ("undecided", 9, "the library warns: it diverged")
+
+
+def test_no_run_is_left_out_in_silence():
+    def broken(system):
+        """what is found, or not"""
+        return [math.nan] if system == 3 else [system]
+
+    claim = replace(CLAIM, measure=broken, unit="runs", knobs="None.")
+    with pytest.raises(ValueError, match=r"left out of a mean in silence, and \[3\] have no value"):
+        read(claim, [0, 1, 2, 3, 4, 5])
+
+
 def test_equal_values_are_told():
     line = read(replace(CLAIM, measure=same, knobs="None."), 0.5)
     assert line.outcome == "supported" and line.why == "all 6 values are equal"

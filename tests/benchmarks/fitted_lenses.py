@@ -3,7 +3,7 @@
 The Jacobian lens of a GPT-2 with random weights (4 layers, d_model 192) on 2 rows of 48 tokens beside
 ``JacobianLens.fit`` of TransformerLens with its default of 8 copies; both do ``d_model`` backward passes of every row.
 The tuned lens of SmolLM2-135M by both recipes of ``mechlib zoo lens``, its time and its KL on docstrings that it was
-not fitted to. All of it takes about four minutes on two cores, ``--recipe short`` one.
+not fitted to. All of it takes about four minutes on two cores, with ``--recipe short`` one.
 """
 
 from __future__ import annotations

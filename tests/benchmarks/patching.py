@@ -3,8 +3,8 @@
 Shape of the work: one pair of prompts of 24 random tokens that differ in one of them, on the model ``code-4l-mlp`` (4
 layers of 6 heads, d_model 192); the logit difference at the last position with every head's output patched, at all
 positions together and at each. Then the real model: all its heads by attribution beside a forward pass, and the heads
-of one layer at every position beside as many prompts in batches (of all layers it takes ten minutes; ``--real`` is this
-part alone, ``--rounds 1`` the quickest).
+of one layer at every position beside as many prompts in batches (of all layers it takes ten minutes). ``--real`` is
+this part alone, two minutes on two cores.
 
 The floor is a forward pass of one prompt. TransformerLens's sweeps run without gradients, which a user has to ask for.
 Times are of one process, interleaved.

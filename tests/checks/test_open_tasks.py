@@ -47,7 +47,7 @@ def test_points_go_by_the_outcome_and_the_most_of_them_stay(said, record):
     assert (record.entry("ch02.middle").status, record.entry("ch02.middle").earned) == ("partly", 1)
     assert (progress().points, record.entry("ch02.middle").tries) == (1, 2)
     assert not solved("ch02.middle")
-    assert said(3.0)[-1].startswith("✓ ch02.middle: right (3 points). It is off by 0.0")
+    assert any(line.startswith("✓ ch02.middle: right (3 points). It is off by 0.0") for line in said(3.0))
     assert progress().points == 3 and solved("ch02.middle")
 
 

@@ -97,7 +97,7 @@ def test_a_failing_save_leaves_the_old_file(filled, tmp_path, monkeypatch):
 def test_the_file_is_plain_json(filled, tmp_path):
     filled.save(tmp_path / "progress.json")
     saved = json.loads((tmp_path / "progress.json").read_text())
-    assert saved["questions"]["ch02.read_out"] == {"status": "right", "tries": 1, "hints": 0}
+    assert saved["questions"]["ch02.read_out"] == {"status": "right", "tries": 1, "hints": 0, "earned": 0.0}
 
 
 def test_the_table_in_text_and_html(filled, toy):

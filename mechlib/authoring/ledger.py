@@ -40,6 +40,9 @@ by `mechlib book claims`; a test fails when a chapter no longer says what stands
 ROW = re.compile(r"\| \*\*(?P<key>\d\d[a-z](?: on [^*]+)?)\*\* ")
 VERDICT = 2
 """The cell of a row in which the verdict stands."""
+BREAK = "<br>"
+"""It stands behind what the last cell says of the settings that were varied."""
+VARIED = re.compile(rf"[^|]*{BREAK}")
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -87,7 +90,8 @@ class Row:
 def _rows_of(path: Path, found: Verdict) -> Iterator[Row]:
     chapter = f"[chapter {path.name[:2]}]({path.relative_to('book').as_posix()})"
     said = f"**{found.claim_id}** ({chapter}) {card.said(found)}"
-    last = " ".join(filter(None, [found.reason, card.turns(found)]))
+    last = f"{varied}{BREAK}" if (varied := card.varied(found)) else ""
+    last += " ".join(filter(None, [found.reason, found.open]))
     yield _row(found.claim_id, [said, card.tested(found), signed(found.outcome)], found, found.line, last)
     for name, line in found.also.items():
         key = f"{found.claim_id} on {name}"
@@ -121,9 +125,10 @@ def _cells(row: str) -> list[str]:
 def stale(folder: Path | None = None) -> list[str]:
     """One line for everything in the committed ledger that the executed chapters do not say.
 
-    Words must be equal. An effect and the ends of its interval may differ between machines: by ``RELATIVE_TOLERANCE``,
-    or by ``WIDTHS`` of the interval. On another Python than the book was written for, where the text that the models
-    read is another, what differs is only warned of.
+    Words must be equal, but for what is said of settings that were varied: one that is nearly undecided may be it on
+    another machine. An effect and the ends of its interval may differ too: by ``RELATIVE_TOLERANCE``, or by ``WIDTHS``
+    of the interval. On another Python than the book was written for, where the text that the models read is another,
+    what differs is only warned of.
     """
     folder = folder or checkout.root()
     path = folder / PAGE
@@ -148,9 +153,10 @@ def _rows(text: str) -> dict[str, str]:
 
 
 def _difference(old: str, row: Row) -> str | None:
-    if NUMBER.sub("#", old) != NUMBER.sub("#", row.text):
-        return f"the page says {old.strip()!r}, the chapter {row.text.strip()!r}"
-    for was, now in zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(row.text)), strict=True):
+    old, new = VARIED.sub(" ", old), VARIED.sub(" ", row.text)
+    if NUMBER.sub("#", old) != NUMBER.sub("#", new):
+        return f"the page says {old.strip()!r}, the chapter {new.strip()!r}"
+    for was, now in zip(map(float, NUMBER.findall(old)), map(float, NUMBER.findall(new)), strict=True):
         if abs(was - now) > max(row.slack, RELATIVE_TOLERANCE * abs(now)):
             return f"the page says {was:g}, the chapter {now:g}"
     return None

@@ -32,7 +32,23 @@ def tested(record: Record) -> str:
 
 def turns(record: Record) -> str:
     """What could turn the verdict: the settings that change it, or that none does, and what is left open."""
-    return " ".join(filter(None, [_varied(record), record.open]))
+    return " ".join(filter(None, [varied(record), record.open]))
+
+
+def varied(record: Record) -> str:
+    """The settings that change the outcome, or that none does."""
+    if isinstance(record.knobs, str):
+        return record.knobs
+    turned = {
+        f"{knob} = {label}": line.outcome
+        for knob, settings in record.knobs.items()
+        for label, line in settings.items()
+        if record.line and line.outcome != record.line.outcome
+    }
+    if turned:
+        return "; ".join(f"{setting} makes it {outcome}" for setting, outcome in turned.items()) + "."
+    tried = ", ".join(f"{knob} ({len(settings)} settings)" for knob, settings in record.knobs.items())
+    return f"Nothing that was varied: {tried}."
 
 
 def others(record: Record) -> Iterator[str]:
@@ -146,18 +162,3 @@ def _table(record: Record) -> stats.Table:
 def _with_arm(line: Line, numbers: str) -> str:
     arm = f"{line.arm}: " if line.arm else ""
     return f"{arm}{numbers}" + (f" ({line.why})" if line.why else "")
-
-
-def _varied(record: Record) -> str:
-    if isinstance(record.knobs, str):
-        return record.knobs
-    turned = {
-        f"{knob} = {label}": line.outcome
-        for knob, settings in record.knobs.items()
-        for label, line in settings.items()
-        if record.line and line.outcome != record.line.outcome
-    }
-    if turned:
-        return "; ".join(f"{setting} makes it {outcome}" for setting, outcome in turned.items()) + "."
-    tried = ", ".join(f"{knob} ({len(settings)} settings)" for knob, settings in record.knobs.items())
-    return f"Nothing that was varied: {tried}."

@@ -107,7 +107,7 @@ def test_what_was_said_what_is_tested_and_what_could_turn_it_have_their_cells(ex
             "It holds here. One model.",
             "↔ depends on probe",
             "gap: +1.5 [+1, +2] nats",
-            "probe = weak makes it refuted. Another text.",
+            "probe = weak makes it refuted.<br>Another text.",
         ],
         ["**02a on smollm2-135m**", "the same", "✗ refuted", "gap: -3 [-3.5, -2.5] nats", ""],
     ]
@@ -120,6 +120,14 @@ def test_each_system_has_the_tolerance_of_its_own_interval(executed):
     assert ledger.stale(executed(near)) == []
     (problem,) = ledger.stale(executed(far))
     assert "claim 02a on smollm2-135m: the page says -3, the chapter -5.1" in problem
+
+
+def test_a_setting_that_becomes_undecided_elsewhere_is_no_difference_and_what_is_left_open_is(executed):
+    ledger.write(executed(WHOLE))
+    knobs = {"probe": {"weak": Line("refuted", -1.5, (-2.0, -1.0)), "strong": Line("undecided", 1.5, (0.0, 2.0))}}
+    assert ledger.stale(executed(replace(WHOLE, knobs=knobs))) == []
+    (problem,) = ledger.stale(executed(replace(WHOLE, knobs=knobs, open="Another model.")))
+    assert "Another model." in problem and "makes it" not in problem
 
 
 def test_a_claim_that_was_not_measured_stands_with_its_reason(executed):

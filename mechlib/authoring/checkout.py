@@ -18,6 +18,10 @@ NOTEBOOKS = ("book", "solutions", "exercises")
 """The folders that hold notebooks."""
 
 
+MORE = "_more"
+"""How the name of a chapter's second page ends: it has no exercises of its own, and stands behind the first."""
+
+
 def home() -> Path:
     """The folder that holds the package mechlib: a checkout, or where packages are installed."""
     return Path(mechlib.__file__).parents[1]
@@ -67,6 +71,11 @@ def read_notebook(path: Path) -> Notebook:
     if found != (4, 5):
         raise ValueError(f"{path} is a notebook of format {found[0]}.{found[1]}; the book's are 4.5, with cell ids")
     return notebook
+
+
+def label(path: Path) -> str:
+    """What a chapter's page is called by: ``02``, and ``02 (more)`` for its second page, ``02_NAME_more.ipynb``."""
+    return path.name[:2] + (" (more)" if path.stem.endswith(MORE) else "")
 
 
 def title(notebook: Notebook) -> str:

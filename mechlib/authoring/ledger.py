@@ -88,7 +88,7 @@ class Row:
 
 
 def _rows_of(path: Path, found: Verdict) -> Iterator[Row]:
-    chapter = f"[chapter {path.name[:2]}]({path.relative_to('book').as_posix()})"
+    chapter = f"[chapter {checkout.label(path)}]({path.relative_to('book').as_posix()})"
     said = f"**{found.claim_id}** ({chapter}) {card.said(found)}"
     last = f"{varied}{BREAK}" if (varied := card.varied(found)) else ""
     last += " ".join(filter(None, [found.reason, found.open]))

@@ -133,7 +133,7 @@ class _Reference:
     def name_chapters(self, _: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
         """Add the chapters that use a function or class to its docstring."""
         if users := self.catalogue.users(name):
-            links = [f":doc:`{Path(user).name[:2]} </{user.removesuffix('.ipynb')}>`" for user in users]
+            links = [f":doc:`{checkout.label(Path(user))} </{user.removesuffix('.ipynb')}>`" for user in users]
             lines += ["", f"*In chapter{'s' * (len(links) > 1)}* {', '.join(links)}.", ""]
 
     def list_functions(self, app: Sphinx, doctree: nodes.document) -> None:

@@ -6,7 +6,7 @@ from mechlib.authoring import checkout
 from tests.book import prose
 
 ROOT = checkout.root()
-CHAPTERS = {path.name[:2]: path for path in checkout.notebooks(ROOT, "book")}
+CHAPTERS = {checkout.label(path): path for path in checkout.notebooks(ROOT, "book")}
 
 NAMES = {"06": {f"{layer}.{head}" for layer in range(4) for head in range(6)}}
 """Numbers that are names, of heads: before a unit they count as numbers all the same."""

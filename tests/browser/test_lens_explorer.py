@@ -7,8 +7,11 @@ from selenium.webdriver.support.ui import Select
 
 @pytest.fixture
 def explorer(browser):
-    """The browser, with chapter 02 freshly open."""
+    """The browser, with chapter 02 freshly open, and what follows its first guess unfolded."""
     browser.open("book/part1/02_logit_lens")
+    for button in browser.all(".mechlib-guess button"):
+        if button.text == "Show me" and button.is_displayed():
+            browser.driver.execute_script("arguments[0].click()", button)
     return browser
 
 

@@ -66,7 +66,9 @@ class Guess:
 
     def in_words(self, said: Said) -> str:
         """What somebody said, with its unit."""
-        return f"“{said}”" if isinstance(said, str) else self.measured(f"{said:.4g}")
+        if isinstance(said, str):
+            return f"“{said}”"
+        return self.measured(str(int(said)) if said == int(said) else f"{said:.4g}")
 
     def measured(self, number: str) -> str:
         """A number that is written out, with the unit."""

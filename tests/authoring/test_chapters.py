@@ -51,6 +51,14 @@ def test_it_shows_no_place_of_the_machine_that_made_it(executed):
     assert [line for line in printed(executed) if str(ROOT) in line] == []
 
 
+def test_a_guess_is_asked_for_by_the_page_and_not_by_a_widget():
+    code = "from mechlib.guesses import guess\nguess('02a', 'How much?')"
+    run = execute(Job(ROOT, Chapter(Path("book/none.ipynb"), new_notebook(cells=[new_code_cell(code)]), {}), 60))
+    (output,) = run.chapter.notebook.cells[0].outputs
+    assert "mechlib-guess" in output.data["text/html"] and set(output.data) == {"text/html", "text/plain"}
+    assert "widgets" not in run.chapter.notebook.metadata
+
+
 def test_a_number_that_is_no_longer_so_would_be_seen(monkeypatch):
     monkeypatch.delenv("MECHLIB_STRICT")
     code = "from mechlib.claims import quoted, stated\nquoted(1.0, 2.0, within=0.5)\nstated(1 > 2)"

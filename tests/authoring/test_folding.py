@@ -23,6 +23,7 @@ def test_the_chapters_are_folded_as_their_tags_say():
         (cell("hide-input"), BOTH),
         (cell("remove-cell", "more"), BOTH),
         (cell("bootstrap", "remove-cell"), {}),
+        (cell("remove-input"), {}),
         (cell(), {}),
         (cell("hide-input", kind="markdown"), {}),
         (cell(**BOTH), {}),

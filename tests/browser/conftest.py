@@ -1,7 +1,8 @@
-"""The built book in headless Chromium, cut off from every host but this machine."""
+"""The built book, and a small one, in headless Chromium, cut off from every host but this machine."""
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from mechlib.authoring import site
+from tests.browser import small
 
 QUIET = (
     "--headless",
@@ -36,6 +38,7 @@ const done = arguments[arguments.length - 1];
 const mathematics = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
 mathematics.then(() => document.fonts.ready).then(() => done(true));
 """
+SHOW_ALL = "document.querySelector('.mechlib-guesses-kept .ml-show-all')?.click()"
 
 
 @dataclass
@@ -49,8 +52,11 @@ class Browser:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
-    def open(self, page: str) -> None:
-        """Open a page, such as ``book/intro``, on a desktop, and wait for its mathematics, fonts and widgets."""
+    def open(self, page: str, *, guessed: bool = True) -> None:
+        """Open a page, such as ``book/intro``, on a desktop, and wait for its mathematics, fonts and widgets.
+
+        What waits for a guess is shown, as its reader can have it, unless ``guessed`` is false.
+        """
         self.driver.get_log("browser"), self.driver.get_log("performance")
         self.resize(1300, 1000)
         self.driver.get(f"{self.address}/{page}.html")
@@ -58,6 +64,8 @@ class Browser:
         views = self.all('script[type="application/vnd.jupyter.widget-view+json"]')
         wait = WebDriverWait(self.driver, 30)
         wait.until(lambda _: len(self.all(".widget-subarea .mechlib-widget")) >= len(views))
+        if guessed:
+            self.driver.execute_script(SHOW_ALL)
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
@@ -90,16 +98,36 @@ def book() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(book, program, tmp_path_factory) -> Iterator[Browser]:
+def chromium(program, tmp_path_factory) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = program("chromium", "google-chrome", package="chromium")
     service = Service(program("chromedriver", package="chromium-driver"))
     for argument in (*QUIET, CUT_OFF, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with site.server(book, 8900) as server:
+    with Chrome(options=options, service=service) as driver:
+        driver.set_script_timeout(60)
+        yield driver
+
+
+@contextmanager
+def served(pages: Path, driver: Chrome) -> Iterator[Browser]:
+    """The browser on the pages in a folder."""
+    with site.server(pages, 8900) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        with Chrome(options=options, service=service) as driver:
-            driver.set_script_timeout(60)
-            yield Browser(driver, f"http://127.0.0.1:{server.server_port}")
+        yield Browser(driver, f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser(book, chromium) -> Iterator[Browser]:
+    """The browser on the built book."""
+    with served(book, chromium) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def small_book(chromium, tmp_path_factory) -> Iterator[Browser]:
+    """The browser on a book of one chapter, which is built for it."""
+    with served(small.build(tmp_path_factory.mktemp("small")), chromium) as browser:
+        yield browser

@@ -27,7 +27,7 @@ def test_the_claim_is_on_the_first_screen_and_a_prediction_is_asked_for(chapter)
         return
     claim = browser.all(".admonition.claim")[0]
     assert claim.is_displayed() and claim.location["y"] < 1000
-    assert browser.all(".admonition.predict")
+    assert browser.all(".admonition.predict, .mechlib-guess")
 
 
 def test_there_are_figures_and_mathematics(chapter):

@@ -1,4 +1,4 @@
-// The guesses of a page of the book: kept by the browser, and what follows one up to the next heading folded until then.
+// The guesses of a page: the browser keeps them, and what follows one up to the next heading is folded until then.
 
 {
   const KEY = "mechlib-guesses";
@@ -46,7 +46,7 @@
 
   // Folds and unfolds. What an address leads to is never folded.
   function fold(folds) {
-    const sought = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const sought = document.getElementById(location.hash.slice(1));
     const waiting = new Set();
     for (const { view, blocks } of folds) {
       const wanted = sought && blocks.some((block) => block.contains(sought));
@@ -61,12 +61,15 @@
   function footer(views, store) {
     const done = element("span", { role: "status" });
     const all = (entry, text) => () => {
-      for (const { data, open } of views) if (!entry || open()) store.set(data.id, entry && { question: data.question, ...entry });
+      for (const { data, open } of views) {
+        if (!entry || open()) store.set(data.id, entry && { question: data.question, ...entry });
+      }
       done.textContent = text;
     };
-    return element("div", { class: "mechlib-guesses-kept" }, "Your guesses stay in this browser.",
-      button("Clear those of this page", all(undefined, "They are cleared.")),
-      button("Show every result of this page", all({ shown: true }, "Everything is shown.")), done);
+    const clear = button("Clear those of this page", all(undefined, "They are cleared."));
+    const show = button("Show every result of this page", all({ shown: true }, "Every result is shown."));
+    show.classList.add("ml-show-all");
+    return element("div", { class: "mechlib-guesses-kept" }, "Your guesses stay in this browser.", clear, show, done);
   }
 
   function start() {
@@ -84,7 +87,7 @@
     addEventListener("storage", update);
     addEventListener("hashchange", () => fold(folds));
     update();
-    if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+    document.getElementById(location.hash.slice(1))?.scrollIntoView();
   }
 
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);

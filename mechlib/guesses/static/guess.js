@@ -12,9 +12,9 @@ const mechlibGuess = (() => {
     return node;
   }
 
-  function button(text, onClick, type = "button") {
-    const node = element("button", { type }, text);
-    if (onClick) node.addEventListener("click", onClick);
+  function button(text, onClick) {
+    const node = element("button", { type: "button" }, text);
+    node.addEventListener("click", onClick);
     return node;
   }
 
@@ -33,8 +33,8 @@ const mechlibGuess = (() => {
   // The nodes of a text with code in backticks.
   const marked = (text) => text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 
-  const words = (said, unit) =>
-    typeof said === "string" ? `“${said}”` : `${Number(said.toPrecision(4))} ${unit}`.trimEnd();
+  const rounded = (number) => (Number.isInteger(number) ? number : Number(number.toPrecision(4)));
+  const words = (said, unit) => (typeof said === "string" ? `“${said}”` : `${rounded(said)} ${unit}`.trimEnd());
 
   const strong = (said, unit) => element("strong", {}, ...marked(words(said, unit)));
 
@@ -89,13 +89,14 @@ const mechlibGuess = (() => {
     const data = dataOf(node);
     const field = data.options.length ? choiceField(data) : numberField(data);
     const problem = element("p", { class: "ml-problem", role: "alert" });
-    const buttons = element("div", { class: "ml-buttons" }, button("Keep my guess", null, "submit"));
-    // JupyterLab would otherwise take the keys for itself; Enter it takes all the same.
-    const form = element("form", { novalidate: "", "data-lm-suppress-shortcuts": "true" }, field.node, problem, buttons);
+    const buttons = element("div", { class: "ml-buttons" }, button("Keep my guess", take));
+    // No form: a notebook's output may not submit one. JupyterLab would take the keys for itself without the mark.
+    const marks = { class: "ml-form", "data-lm-suppress-shortcuts": "true" };
+    const form = element("div", marks, field.node, problem, buttons);
     field.node.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
-      form.requestSubmit();
+      take();
     });
     const said = element("p", { class: "ml-said", tabindex: "-1" });
     const keep = (entry, next) => {
@@ -107,13 +108,12 @@ const mechlibGuess = (() => {
       buttons.append(button("Show me", () => keep({ shown: true }, () => said)), "What follows is folded until then.");
     }
     const back = button("Take it back", () => keep(undefined, () => field.first));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
+    function take() {
       const value = field.value();
       problem.textContent = fits(data, value) ? "" : field.wanted;
       if (fits(data, value)) keep({ said: value }, () => said);
       else field.first.focus();
-    });
+    }
     function show() {
       const entry = known(data, store);
       form.hidden = Boolean(entry);
@@ -149,6 +149,10 @@ const mechlibGuess = (() => {
   // In a notebook: one guess or one answer, kept in the trait of a widget.
   function render({ model, el }) {
     el.innerHTML = model.get("html");
+    // JupyterLab would otherwise move the focus from a choice to the cell.
+    for (const name of ["focusin", "mousedown"]) {
+      el.addEventListener(name, (event) => event.target.type === "radio" && event.stopPropagation());
+    }
     const node = el.firstElementChild;
     const store = {
       get: () => model.get("kept"),

@@ -66,10 +66,10 @@ function scales(run) {
 const clampTo = (value, low, high) => Math.min(Math.max(value, low), high);
 
 function axes(run, { low, high, x, y }) {
-  const texts = ticks(low, high).map((value) => [
+  const texts = ticks(low, high).flatMap((value) => [
     drawn("line", { x1: FRAME.left, x2: WIDTH - FRAME.right, y1: y(value), y2: y(value), class: "ml-grid" }),
     drawn("text", { x: FRAME.left - 6, y: y(value) + 4, "text-anchor": "end" }, words(value)),
-  ]).flat();
+  ]);
   const burnin = drawn("rect", {
     x: x(0), y: FRAME.top, width: x(run.burnin) - x(0), height: HEIGHT - FRAME.top - FRAME.bottom, class: "ml-burnin",
   });

@@ -26,11 +26,12 @@ class Problem:
     batch_size: int
     lr: float
     gamma: float = 1.0
+    asked_nbeta: float | None = None
 
     @property
     def nbeta(self) -> float:
-        """n / log n."""
-        return len(self.inputs) / math.log(len(self.inputs))
+        """What was asked for, or n / log n."""
+        return self.asked_nbeta or len(self.inputs) / math.log(len(self.inputs))
 
     def mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss as the rivals take it."""
@@ -38,15 +39,15 @@ class Problem:
 
 
 class AttentionOnly(nn.Module):
-    """Token and position embeddings, two layers of causal attention without MLPs, unembedding."""
+    """Token and position embeddings, layers of causal attention without MLPs, unembedding."""
 
-    def __init__(self, vocabulary: int = 64, context: int = 32, d_model: int = 64, n_heads: int = 4):
+    def __init__(self, vocabulary: int = 64, context: int = 32, d_model: int = 64, n_heads: int = 4, n_layers: int = 2):
         super().__init__()
         self.n_heads = n_heads
         self.embed = nn.Parameter(0.1 * torch.randn(vocabulary, d_model))
         self.position = nn.Parameter(0.1 * torch.randn(context, d_model))
-        self.qkv = nn.ModuleList(nn.Linear(d_model, 3 * d_model, bias=False) for _ in range(2))
-        self.out = nn.ModuleList(nn.Linear(d_model, d_model, bias=False) for _ in range(2))
+        self.qkv = nn.ModuleList(nn.Linear(d_model, 3 * d_model, bias=False) for _ in range(n_layers))
+        self.out = nn.ModuleList(nn.Linear(d_model, d_model, bias=False) for _ in range(n_layers))
         self.unembed = nn.Linear(d_model, vocabulary, bias=False)
         self.register_buffer("future", torch.ones(context, context, dtype=torch.bool).triu(1))
 
@@ -92,6 +93,37 @@ def transformer() -> Problem:
     return Problem(AttentionOnly(), tokens[:, :-1], tokens[:, 1:], _cross_entropy, batch_size=32, lr=1e-6)
 
 
+def at_solution(spectrum: Tensor, scales: tuple[float, ...]) -> Problem:
+    """Linear layers of width 8 that compute a map of these singular values, at scales whose product is 1."""
+    turns = [torch.linalg.qr(torch.randn(8, 8))[0] for _ in range(len(scales) + 1)]
+    model = nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in scales))
+    core = torch.zeros(8, 8)
+    core[range(len(spectrum)), range(len(spectrum))] = spectrum ** (1 / len(scales))
+    with torch.no_grad():
+        for layer, scale, before, after in zip(model, scales, turns[:-1], turns[1:], strict=True):
+            layer.weight.copy_(scale * after @ core @ before.T)
+        inputs = torch.linalg.qr(torch.randn(SAMPLES, 8))[0] * SAMPLES**0.5
+        targets = model(inputs)
+    return Problem(model, inputs, targets, _half_squared, batch_size=100, lr=1e-5, gamma=10.0, asked_nbeta=1e3)
+
+
+def trained_transformer(symbols: int = 8, samples: int = 200, steps: int = 400) -> Problem:
+    """One layer of attention, 864 weights, trained on sequences of a Markov chain; then at rest."""
+    chain = torch.softmax(2 * torch.randn(symbols, symbols), 1)
+    tokens = torch.randint(symbols, (samples, 1))
+    for _ in range(symbols):
+        tokens = torch.cat([tokens, torch.multinomial(chain[tokens[:, -1]], 1)], 1)
+    model = AttentionOnly(symbols, symbols, d_model=12, n_heads=2, n_layers=1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        _cross_entropy(model(tokens[:, :-1]), tokens[:, 1:]).mean().backward()
+        optimiser.step()
+        schedule.step()
+    return Problem(model, tokens[:, :-1], tokens[:, 1:], _cross_entropy, batch_size=100, lr=1e-4, gamma=100.0)
+
+
 def quadratic(d: int = 20, samples: int = 4000) -> Problem:
     """Least squares at its solution, the curvatures spread over a factor of ten; minibatches of a tenth of the data."""
     inputs = torch.randn(samples, d) * torch.logspace(0, -0.5, d)
@@ -108,6 +140,10 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "MLP, 55 k": lambda: mlp(200, 200),
     "transformer, 43 k": transformer,
     "quadratic, 20": quadratic,
+    "linear, flat": lambda: at_solution(torch.ones(4), (1.0, 1.0, 1.0)),
+    "linear, spread 1 to .03": lambda: at_solution(torch.logspace(0, math.log10(0.03), 4), (1.0, 1.0, 1.0)),
+    "linear, layers x4 and x1/4": lambda: at_solution(torch.ones(4), (4.0, 0.25)),
+    "transformer, 0.9 k, trained": trained_transformer,
 }
 
 

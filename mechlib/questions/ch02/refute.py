@@ -69,7 +69,13 @@ KINDS = (
     Kind("of which training makes the guess less readable", -0.1, built_in=0.3),
     Kind("of which training adds to what is built in", 0.15, built_in=0.3),
     Kind("of which the true token is more readable than the guess", 0.1, truth=0.6),
-    Kind("whose files differ a lot, with a small and steady addition", 0.04, common=0.4, between=0.15),
+    Kind(
+        "whose files differ a lot, with a small and steady addition",
+        0.04,
+        common=0.4,
+        untrained_common=0.4,
+        between=0.12,
+    ),
     Kind("whose guesses are rarer tokens than those of the untrained model", 0.15, untrained_common=0.3),
     Kind(
         "whose shares are all small",

@@ -94,6 +94,7 @@ class Marking:
         if before is not None and (before.earned or 0) > (judgement.earned or 0) and judgement.status != "right":
             return
         self.judgements[question_id] = judgement
+        self.needs_human |= judgement.status == "unjudged"
         if judgement.status == "right":
             self._decided.add(question_id)
 

@@ -116,7 +116,7 @@ def outcome(systems: Systems, verdicts: list[Any]) -> Outcome:
     for kind, verdict in zip(systems.kinds, verdicts, strict=True):
         if isinstance(verdict, Tensor) and verdict.numel() == 1:
             verdict = verdict.item()
-        if verdict not in (True, False):
+        if not isinstance(verdict, (bool, int, float)) or verdict not in (0, 1):
             raise Unfit(f"the function returns True or False; on systems {KINDS[kind].about} it returned {verdict!r}.")
         wrong[kind] += bool(verdict) != (KINDS[kind].added > 0)
     worst = max(wrong, key=lambda kind: wrong[kind])

@@ -59,7 +59,8 @@ def environment(tools, tmp_path_factory) -> dict[str, str]:
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
     (jupyter / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
-    return {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "JUPYTER_PATH": str(jupyter)}
+    found = {"PATH": f"{tools}:{os.environ['PATH']}", "JUPYTER_PATH": str(jupyter)}
+    return {**os.environ, **found, "MECHLIB_CACHE": str(jupyter / "nothing fetched")}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_autograding_gives_the_points_of_the_questions(course, environment):
     script.write_text(SCORES.replace("STEM", STEM))
     printed = run(environment["PATH"].partition(":")[0] + "/python", script, cwd=course, environment=environment)
     found = json.loads(printed.partition("SCORES ")[2])
-    points = {student: [expected, 8] for student, (expected, _) in handed_in.items()}
+    points = {student: [expected, 11] for student, (expected, _) in handed_in.items()}
     assert {student: score[:2] for student, score in found.items()} == points
 
 
@@ -147,7 +148,7 @@ def test_nbgrader_s_marks_are_those_of_its_own_release(course):
         if cell["metadata"].get("nbgrader", {}).get("grade")
     }
     assert {mark["grade_id"]: mark["points"] for mark in space["MARKS"][STEM].values()} == graded
-    assert len(graded) == 6
+    assert len(graded) == 7
 
 
 def test_a_question_checked_twice_is_refused():

@@ -40,6 +40,7 @@ def test_two_students_with_their_own_data_are_graded_by_the_secret(
         monkeypatch.chdir(handed / student)
         submit(given)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "nothing fetched"))
     private = course / "instructor"
     mechlib(
         "grade",
@@ -55,6 +56,7 @@ def test_two_students_with_their_own_data_are_graded_by_the_secret(
     _, *found = rows((tmp_path / "grades" / "canvas.csv").read_text())
     assert [row[:2] + row[5:] for row in found[1:]] == [["Ada Lovelace", "101", "8"], ["Bob, Jr.", "102", "0"]]
     results = json.loads((tmp_path / "grades" / "students" / "ada" / "results.json").read_text())
-    assert results["score"] == 8 and all(test["status"] == "passed" for test in results["tests"])
+    assert results["score"] == 8, "the real model is not there, without which a task is not judged"
+    assert [test["name"] for test in results["tests"] if test["status"] != "passed"] == ["Leave layers out"]
     written = {row[0]: row[3] for row in rows((tmp_path / "grades" / "written.csv").read_text())[1:]}
-    assert written["ada"].startswith("The token was chosen") and written["bob"] == ""
+    assert written["ada"].startswith("The final guess") and written["bob"] == ""

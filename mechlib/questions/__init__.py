@@ -4,9 +4,9 @@
 What several questions draw and say is in ``drawing`` and ``intervals``.
 
 An open task, ``mechlib.checks.open_task.OpenTask``, asks for a finding and not for a function from a formula. It stands
-among ``QUESTIONS`` too; its ways, two at least, stand in ``tests/questions/ways/chNN/NAME.py``, and
-``tests/questions/test_open_tasks.py`` shows that each of them earns all and what took no thought nothing. Its budget
-and steps stand in the notebook.
+among ``QUESTIONS`` too, and its budget and steps in the notebook. Its ways, two at least, are in
+``tests/questions/ways/chNN/NAME.py``; ``tests/questions/test_open_tasks.py`` shows that each of them earns all, and what
+took no thought nothing.
 
 To write a question, ``chNN.NAME``:
 

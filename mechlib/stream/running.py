@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlib.bridge import TransformerBridge
 from mechlib.stream.hooks import Hook, hook_name
@@ -21,14 +21,19 @@ ROWS_AT_ONCE = {"cpu": 128, "cuda": 1024}
 @contextmanager
 def at_rest(model: TransformerBridge) -> Iterator[None]:
     """Eval mode without gradients; afterwards every module has its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    every = {*model.modules(), *model.original_model.modules()}  # which the bridge does not count among its own
+    training = [module for module in every if module.training]
+    _set_training(training, False)  # eval() would set thousands that are not
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        _set_training(training, True)
+
+
+def _set_training(modules: list[nn.Module], mode: bool) -> None:
+    for module in modules:
+        module.training = mode
 
 
 def run(

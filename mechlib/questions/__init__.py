@@ -5,8 +5,8 @@ What several questions draw and say is in ``drawing`` and ``intervals``.
 
 An open task, ``mechlib.checks.open_task.OpenTask``, asks for a finding and not for a function from a formula. It stands
 among ``QUESTIONS`` too, and its budget and steps in the notebook. Its ways, two at least, are in
-``tests/questions/ways/chNN/NAME.py``; ``tests/questions/test_open_tasks.py`` shows that each of them earns all, and what
-took no thought nothing.
+``tests/questions/ways/chNN/NAME.py``; ``tests/questions/test_open_tasks.py`` shows that each of them earns all, and
+what took no thought nothing.
 
 To write a question, ``chNN.NAME``:
 

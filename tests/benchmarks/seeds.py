@@ -25,11 +25,13 @@ def moved(seed: object, offset: int) -> object:
 
 
 def shift(offset: int) -> None:
-    """Move the seeds of torch, NumPy and ``random`` for the rest of this process.
+    """Move the seeds of torch, NumPy and ``random`` for the rest of this process; by 0, leave everything as it is.
 
     Call it before anything else is imported that takes these names from their modules. Generators without a seed, and
     other processes, are left alone.
     """
+    if offset == 0:
+        return
 
     def with_seed_first(function: Callable) -> Callable:
         @wraps(function)

@@ -84,20 +84,24 @@ def _losses(given: Problem, sampler: str, step: float, steepest: float) -> tuple
 
 
 def _fewest(losses: Float64[Tensor, "chain draw"], right: float, error: float, first: int) -> tuple[float, float]:
-    """The fewest draws whose error is small enough, and the relative bias of the last half of all."""
+    """The fewest draws from which on the error stays small enough, and the relative bias of the last half of all.
+
+    An estimate that passes through the right value on its way to a wrong one has not reached it.
+    """
     total, chains = losses.shape[1], len(losses)
     sums = torch.nn.functional.pad(losses.cumsum(1), (1, 0))
+    numbers = torch.logspace(math.log10(20), math.log10(total), 200).long().unique()
     best = math.inf
-    for number in torch.logspace(math.log10(20), math.log10(total), 200).long().unique().tolist():
-        for share in SHARES:
-            start = max(first, round(share * number))
-            if start >= number or number >= best:
-                continue
-            means = (sums[:, number] - sums[:, start]) / (number - start)
-            variance = float(means.var())
-            bias = max((float(means.mean()) - right) ** 2 - variance / chains, 0.0)
-            if bias + variance / CHAINS < (error * right) ** 2:
-                best = number
+    for share in SHARES:
+        starts = (share * numbers).round().long().clamp_min(first)
+        ends, starts = numbers[starts < numbers], starts[starts < numbers]
+        means = (sums[:, ends] - sums[:, starts]) / (ends - starts)
+        variance = means.var(0)
+        bias = ((means.mean(0) - right).square() - variance / chains).clamp_min(0)
+        large = (bias + variance / CHAINS >= (error * right) ** 2).nonzero()
+        after = int(large[-1]) + 1 if len(large) else 0
+        if after < len(ends):
+            best = min(best, int(ends[after]))
     return best, float(losses[:, total // 2 :].mean()) / right - 1
 
 

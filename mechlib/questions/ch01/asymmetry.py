@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct, integer, normal
+from mechlib.questions.drawing import integer, normal
 
 __all__ = ["QUESTION"]
 
@@ -37,7 +37,8 @@ def repeats(table: Table) -> Tensor:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Unrelated matrices, tied ones, nearly tied ones, tokens that are frequent everywhere, and large numbers.
+    """Unrelated matrices, tied ones, nearly tied ones, tokens that are frequent everywhere, large numbers, a table of
+    which more than half is antisymmetric, and a stream of one dimension.
 
     The unrelated ones are such that rows and columns have their largest value on the diagonal unequally often.
     """
@@ -53,11 +54,15 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     frequent.inputs["W_U"].add_(frequent.inputs["W_E"].T / 2)
     large = _case("large numbers", generator, scale=1e3)
     large.inputs["W_U"].add_(0.7 * large.inputs["W_E"].T)
-    return unrelated, tied, nearly, frequent, large
+    against = _case("a table that is mostly antisymmetric", generator)
+    turn = normal(generator, *[len(against.inputs["W_U"])] * 2)
+    against.inputs["W_U"].mul_(0.3).add_((turn - turn.T) @ against.inputs["W_E"].T)
+    return unrelated, tied, nearly, frequent, large, against, _case("a stream of one dimension", generator, d_model=1)
 
 
-def _case(description: str, generator: torch.Generator, scale: float = 1.0) -> Case:
-    (d_model,), token = distinct(generator, 1, 4, 8), integer(generator, 23, 29)
+def _case(description: str, generator: torch.Generator, scale: float = 1.0, d_model: int | None = None) -> Case:
+    drawn, token = integer(generator, 4, 8), integer(generator, 23, 29)
+    d_model = drawn if d_model is None else d_model
     offset = normal(generator, 1, d_model, scale=0.5)
     inputs = {
         "W_E": scale * (normal(generator, token, d_model) + offset),
@@ -241,6 +246,6 @@ QUESTION = Question(
     reference=asymmetry,
     cases=cases,
     axes={"W_E": "token d_model", "W_U": "d_model token"},
-    fields=(Field("asymmetry"), Field("repeats")),
+    fields=(Field("asymmetry", atol=1e-5, rtol=1e-5), Field("repeats", atol=1e-5, rtol=1e-5)),
     misconceptions=MISCONCEPTIONS,
 )

@@ -29,7 +29,8 @@ def masked(scores: Float[Tensor, "head new pos"], offset: int) -> Float[Tensor, 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several new columns, a single one, a prompt without anything before it, and scores far apart.
+    """Several new columns, a single one, a prompt without anything before it, a single head, one dimension, and scores
+    far apart.
 
     Among the last, the first new column scores the last one, which it may not see, hundreds above what it may see;
     and the second has scores far below zero only.
@@ -43,6 +44,8 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("several new columns beside kept ones", generator),
         _case("a single new column", generator, new=1),
         _case("a prompt: nothing is kept yet", generator, old=0),
+        _case("a single head", generator, head=1),
+        _case("heads of one dimension", generator, d_head=1),
         far,
     )
 
@@ -53,9 +56,12 @@ def _case(
     *,
     new: int | None = None,
     old: int | None = None,
+    head: int | None = None,
+    d_head: int | None = None,
     sharpness: float = 1.0,
 ) -> Case:
-    head, d_head = integer(generator, 2, 3), integer(generator, 10, 12)
+    several, wide = integer(generator, 2, 3), integer(generator, 10, 12)
+    head, d_head = head or several, d_head or wide
     several_new, several_old = integer(generator, 4, 5), integer(generator, 6, 9)
     new = several_new if new is None else new
     old = several_old if old is None else old

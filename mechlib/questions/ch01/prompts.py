@@ -35,23 +35,31 @@ def kl(p: Float[Tensor, "*rest d_vocab"], q: Float[Tensor, "*rest d_vocab"]) -> 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary prompts, a single one, prompts that agree, an empty prompt that is sure, and near-impossible tokens.
+    """Ordinary prompts, a single one, prompts that agree, and some that are sure of different tokens; an empty prompt
+    that is sure, and near-impossible tokens.
 
-    Of these, some are so after every prompt, and in the last case one is so after the empty prompt alone.
+    Of these, some are so after every prompt and one after a single prompt, and in the last case one is so after the
+    empty prompt alone.
     """
     ordinary = _case("prompts that differ", generator)
     alone = _case("a single prompt", generator, n_prompts=1)
     agreeing = _case("prompts that nearly agree, and not with the empty one", generator)
     prompted = agreeing.inputs["prompted"]
     prompted.copy_((prompted[:1] + 0.2 * prompted).log_softmax(-1))
+    apart = _case("prompts that are sure of different tokens", generator, n_prompts=integer(generator, 5, 7))
+    several = len(apart.inputs["prompted"])
+    apart.inputs["prompted"][range(several), distinct(generator, several, 0, 10)] += 9.0
+    apart.inputs["prompted"].copy_(apart.inputs["prompted"].log_softmax(-1))
     sure = _case("an empty prompt that is sure of little", generator, spread=4.0)
     far = _case("tokens that are next to impossible", generator)
-    far.inputs["prompted"][:, distinct(generator, 2, 0, 10)] = -2000.0
+    *always, once = distinct(generator, 3, 0, 10)
+    far.inputs["prompted"][:, always] = -2000.0
+    far.inputs["prompted"][1, once] = -2000.0
     far.inputs["prompted"].copy_(far.inputs["prompted"].log_softmax(-1))
     ruled_out = _case("a token that the empty prompt all but rules out", generator)
-    ruled_out.inputs["empty"][integer(generator, 0, 10)] = -300.0
+    ruled_out.inputs["empty"][integer(generator, 0, 10)] = -2000.0
     ruled_out.inputs["empty"].copy_(ruled_out.inputs["empty"].log_softmax(-1))
-    return ordinary, alone, agreeing, sure, far, ruled_out
+    return ordinary, alone, agreeing, apart, sure, far, ruled_out
 
 
 def _case(description: str, generator: torch.Generator, n_prompts: int | None = None, spread: float = 1.5) -> Case:
@@ -157,6 +165,10 @@ def first_prompt(prompted, empty):
     return divergence, kl(prompted, prompted[0]).mean(), kl(prompted[0], empty)
 
 
+def by_probabilities(prompted, empty):
+    return prompts(prompted, empty.exp().log())
+
+
 def empty_among_the_prompts(prompted, empty):
     average = averaged(torch.cat([prompted, empty[None]]))
     return kl(prompted, empty).mean(), kl(prompted, average).mean(), kl(average, empty)
@@ -175,6 +187,11 @@ MISCONCEPTIONS = {
         with_average(lambda prompted: prompted.exp().mean(0).log()),
         "right in exact arithmetic, but probabilities round to zero, and 0 times minus infinity is NaN. Use logsumexp "
         "over the prompts.",
+    ),
+    "by_probabilities": Misconception(
+        by_probabilities,
+        "right in exact arithmetic, but a probability after the empty prompt rounds to zero, and its logarithm is "
+        "minus infinity. Subtract the logarithms that you are given.",
     ),
     "not_divided": Misconception(
         with_average(lambda prompted: prompted.logsumexp(0)),
@@ -248,6 +265,6 @@ QUESTION = Question(
     reference=prompts,
     cases=cases,
     axes={"prompted": "prompt d_vocab", "empty": "d_vocab"},
-    fields=(Field("divergence"), Field("information"), Field("offset")),
+    fields=tuple(Field(name, atol=1e-5) for name in ("divergence", "information", "offset")),
     misconceptions=MISCONCEPTIONS,
 )

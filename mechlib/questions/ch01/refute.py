@@ -17,7 +17,7 @@ __all__ = ["QUESTION"]
 Texts = Int[Tensor, "text step"]
 Result = tuple[Tensor, Tensor, Tensor, Tensor]
 
-D_VOCAB = 9
+D_VOCAB = 49 * 1024
 
 
 def refute(recomputed: Texts, cached: Texts, regrouped: Texts) -> Result:
@@ -40,14 +40,16 @@ def with_interval(claimed: Tensor, control: Tensor, difference: Tensor) -> Resul
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
     """Rounding alone, a cache that is wrong, a control that parts more often, parting at one token only, few texts.
 
-    Of the five texts all part but one with the cache and one parts in the control: the interval reaches beyond 1.
+    Of the five texts all part but one with the cache and one parts in the control, so that the interval reaches beyond
+    1; or the reverse, and it reaches beyond -1.
     """
     return (
         _case("rounding alone: both part about equally often", generator, cached=0.5, regrouped=0.5),
         _case("a cache that is wrong", generator, cached=0.85, regrouped=0.15),
-        _case("a cache that parts less often than the control", generator, cached=0.2, regrouped=0.6),
+        _case("a cache that parts less often than the control", generator, cached=0.1, regrouped=0.9),
         _case("texts that differ in one token only", generator, cached=0.6, regrouped=0.4, one_token=True),
         _case("five texts only", generator, cached=1.0, regrouped=0.0, n_texts=5),
+        _case("five texts that part in the control", generator, cached=0.0, regrouped=1.0, n_texts=5),
     )
 
 
@@ -71,17 +73,21 @@ def _case(
 def _part(texts: Texts, share: float, generator: torch.Generator, one_token: bool) -> Texts:
     """About ``share`` of the texts with another ending, one of them without a token in common; or with one token other.
 
-    After the token at which they part, texts may agree again by chance.
+    After the token at which they part, texts may agree again by chance. Of those with one token other, one has the
+    first and one the last, and the two ids agree in their last ten bits.
     """
     n_texts, n_steps = texts.shape
     part = torch.rand(n_texts, 1, generator=generator) < share
-    wholly, never = distinct(generator, 2, 0, n_texts - 1)
+    wholly, never, late = distinct(generator, 3, 0, n_texts - 1)
     part[wholly], part[never] = True, False
     start = torch.randint(0, n_steps - 2, (n_texts, 1), generator=generator)
     start[wholly] = 0
+    if one_token:
+        part[late], start[late] = True, n_steps - 1
     step = torch.arange(n_steps)
     changed = part & ((step == start) if one_token else (step >= start))
-    other = torch.randint(1, D_VOCAB, texts.shape, generator=generator)
+    most, unit = (D_VOCAB // 1024, 1024) if one_token else (D_VOCAB, 1)
+    other = unit * torch.randint(1, most, texts.shape, generator=generator)
     agree_again = (step > start) & (torch.rand(texts.shape, generator=generator) < 0.3)
     agree_again[wholly] = False
     return torch.where(changed & ~agree_again, (texts + other) % D_VOCAB, texts)
@@ -279,6 +285,6 @@ QUESTION = Question(
     reference=refute,
     cases=cases,
     axes={"recomputed": "text step", "cached": "text step", "regrouped": "text step"},
-    fields=(Field("claimed"), Field("control"), Field("low"), Field("high")),
+    fields=tuple(Field(name, atol=1e-5) for name in ("claimed", "control", "low", "high")),
     misconceptions=MISCONCEPTIONS,
 )

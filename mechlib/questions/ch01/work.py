@@ -32,12 +32,17 @@ def step(new: int, total: int, n_layers: int, d_model: int, width: int, d_mlp: i
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A model with MLPs, one without, a prompt of one token, and a single new token."""
+    """A model with MLPs, one without, a prompt of one token, a single new token, and a model of the size of GPT-2.
+
+    Both counts of the last are beyond what 32 bits hold.
+    """
+    real = {"n_layers": 12, "d_model": 768, "width": 832, "d_mlp": 3072, "d_vocab": 50257}
     return (
         _case("a model with MLPs", generator),
         _case("a model of attention only", generator, d_mlp=0),
         _case("a prompt of one token", generator, n_prompt=1),
         _case("a single new token", generator, n_new=1),
+        _case("a model of the size of GPT-2", generator, n_prompt=integer(generator, 50, 90), **real),
     )
 
 

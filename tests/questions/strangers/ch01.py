@@ -116,6 +116,10 @@ ASYMMETRY_WRONG = {
         own(E @ U),
     ),
     "signs that differ": lambda E, U: ((centre(E @ U).sign() != centre(E @ U).T.sign()).float().mean(), own(E @ U)),
+    "never above a half": lambda E, U: (
+        ((centre(E @ U) - centre(E @ U).T).square().sum() / 4 / centre(E @ U).square().sum()).clamp(max=0.5),
+        own(E @ U),
+    ),
     "among the top two": lambda E, U: (
         (centre(E @ U) - centre(E @ U).T).square().sum() / 4 / centre(E @ U).square().sum(),
         ((E @ U).topk(2).indices == torch.arange(len(E))[:, None]).any(1).float().mean(),
@@ -162,6 +166,7 @@ PROMPTS_WRONG = {
         (a.exp() - b.exp()).abs().sum(-1).mean() / 2 for a, b in ((p, e), (p, mean_of(p)), (mean_of(p), e))
     ),
     "bounded from below": lambda p, e: parts(p.clamp(min=-50), e.clamp(min=-50), mean_of(p)),
+    "not below -300": lambda p, e: parts(p.clamp(min=-300), e.clamp(min=-300), mean_of(p)),
     "a small number added": lambda p, e: parts(p, (e.exp() + 1e-9).log(), mean_of(p)),
     "uniform for empty": lambda p, e: parts(p, torch.full_like(e, -math.log(len(e))), mean_of(p)),
     "smoothed": lambda p, e: parts((p.exp() + 0.01).log().log_softmax(-1), e, mean_of(p)),
@@ -193,6 +198,8 @@ REFUTE_WRONG = {
     "first half": lambda r, c, g: paired(apart(r, c)[: len(r) // 2], apart(r, g)[: len(r) // 2]),
     "more than one token": lambda r, c, g: paired(((r != c).sum(1) > 1).float(), ((r != g).sum(1) > 1).float()),
     "in per cent": lambda r, c, g: tuple(100 * part for part in paired(apart(r, c), apart(r, g))),
+    "ids in eight bits": lambda r, c, g: paired(apart(r.byte(), c.byte()), apart(r.byte(), g.byte())),
+    "the last step forgotten": lambda r, c, g: paired(apart(r[:, :-1], c[:, :-1]), apart(r[:, :-1], g[:, :-1])),
     "cut at zero": lambda r, c, g: tuple(part.clamp(min=0) for part in paired(apart(r, c), apart(r, g))),
 }
 REFUTE_RIGHT = {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from scipy.stats import entropy
+from scipy.special import logsumexp, rel_entr
 
 
 def by_scipy(prompted, empty):
-    p, q = prompted.double().exp().numpy(), empty.double().exp().numpy()
+    """With the empty prompt's logarithms as they are given: its probabilities may round to zero."""
+    p, log_q = prompted.double().exp().numpy(), empty.double().numpy()
     average = p.mean(0)
-    return np.mean([entropy(row, q) for row in p]), np.mean([entropy(row, average) for row in p]), entropy(average, q)
+    information = rel_entr(p, average).sum(1).mean()
+    offset = average @ (logsumexp(prompted.double().numpy(), 0) - math.log(len(p)) - log_q)
+    return information + offset, information, offset
 
 
 def nats(log_probs):
@@ -28,14 +30,19 @@ def by_entropies(prompted, empty):
 
 
 def by_lists(prompted, empty):
-    rows, q = [[math.exp(x) for x in row] for row in prompted.tolist()], [math.exp(x) for x in empty.tolist()]
-    average = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    rows, q = prompted.tolist(), empty.tolist()
+    average = [_log_mean(column) for column in zip(*rows, strict=True)]
 
     def divergence(p, q):
-        return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+        return sum(math.exp(a) * (a - b) for a, b in zip(p, q, strict=True))
 
     several = [sum(divergence(row, other) for row in rows) / len(rows) for other in (q, average)]
     return [*several, divergence(average, q)]
+
+
+def _log_mean(column):
+    largest = max(column)
+    return largest + math.log(sum(math.exp(x - largest) for x in column) / len(column))
 
 
 ALTERNATIVES = {"scipy": by_scipy, "entropies": by_entropies, "lists": by_lists}

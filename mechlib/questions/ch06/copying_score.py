@@ -36,13 +36,18 @@ def circuit(W_E, W_V, W_O, W_U) -> Circuits:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several heads, a single one, heads of one dimension, an unembedding near the embedding, and large weights."""
+    """Several heads, a single one, heads of one dimension, an unembedding near the embedding, and large weights.
+
+    Of these the unembedding is small instead, below the numbers that half precision tells well apart.
+    """
+    large = _case("large weights, but for a small unembedding", generator, scale=100.0, tied=0.3)
+    large.inputs["W_U"].mul_(1e-8)
     return (
         _case("several heads", generator),
         _case("a single head", generator, head=1),
         _case("heads of one dimension", generator, d_head=1),
         _case("an unembedding near the embedding, and a head that copies", generator, tied=1.0),
-        _case("large weights", generator, scale=100.0, tied=0.3),
+        large,
     )
 
 
@@ -62,7 +67,7 @@ def _case(
     while True:
         weights = _weights(generator, head, d_head, tied)
         sizes = torch.linalg.eigvals(weights["W_O"] @ (weights["W_U"] @ weights["W_E"]) @ weights["W_V"]).abs().sum(-1)
-        if (sizes > 0.03 * torch.linalg.matrix_norm(circuit(**weights))).all():
+        if (sizes > 0.15 * torch.linalg.matrix_norm(circuit(**weights))).all():
             return Case(description, {name: scale * weight for name, weight in weights.items()})
 
 
@@ -238,6 +243,6 @@ QUESTION = Question(
     reference=copying_score,
     cases=cases,
     axes={"W_E": "token d_model", "W_V": "head d_model d_head", "W_O": "head d_head d_model", "W_U": "d_model token"},
-    fields=(Field("score", "head"),),
+    fields=(Field("score", "head", atol=5e-4),),
     misconceptions=MISCONCEPTIONS,
 )

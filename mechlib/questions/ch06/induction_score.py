@@ -23,23 +23,26 @@ def induction_score(pattern: Pattern, tokens: Tokens) -> Scores:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Repeats, chance repeats, one token throughout, a single row, and no token twice."""
+    """Repeats of ids beyond 40,000, chance repeats, one token throughout, no token twice; a single row, layer and head."""
     layer, head, batch = distinct(generator, 3, 3, 5)
     period = integer(generator, 4, 6)
-    halves = torch.stack([torch.randperm(20, generator=generator)[:period] for _ in range(batch)]).repeat(1, 2)
+    halves = 40_000 + torch.stack([torch.randperm(20, generator=generator)[:period] for _ in range(batch)]).repeat(1, 2)
     pos = integer(generator, 11, 14)
     different = torch.stack([torch.randperm(pos, generator=generator) for _ in range(batch)])
     chance = torch.stack([tokens(generator, 2 + 9 * row, pos) for row in range(batch)])
     chance[:, 3:5] = chance[:, 2:3]  # at least one immediate repeat in every row
+    several = tokens(generator, 6, batch, pos)
     drawn = (
-        ("random tokens, repeated once", halves),
-        ("rows of few and of many different tokens, repeated by chance", chance),
-        ("one token throughout", torch.full((batch, pos), 7)),
-        ("a single row", tokens(generator, 5, 1, pos)),
-        ("no token twice, so that no query has a target", different),
+        ("random tokens, repeated once", halves, layer, head),
+        ("rows of few and of many different tokens, repeated by chance", chance, layer, head),
+        ("one token throughout", torch.full((batch, pos), 7), layer, head),
+        ("a single row", tokens(generator, 5, 1, pos), layer, head),
+        ("a single layer", several, 1, head),
+        ("a single head", several, layer, 1),
+        ("no token twice, so that no query has a target", different, layer, head),
     )
     return tuple(
-        Case(what, {"pattern": attention(generator, layer, head, tokens=ids), "tokens": ids}) for what, ids in drawn
+        Case(what, {"pattern": attention(generator, *heads, tokens=ids), "tokens": ids}) for what, ids, *heads in drawn
     )
 
 
@@ -244,6 +247,6 @@ QUESTION = Question(
     reference=induction_score,
     cases=cases,
     axes={"pattern": "layer head batch pos pos", "tokens": "batch pos"},
-    fields=(Field("score", "layer head"),),
+    fields=(Field("score", "layer head", atol=1e-5, rtol=1e-5),),
     misconceptions=MISCONCEPTIONS,
 )

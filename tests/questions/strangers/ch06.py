@@ -102,6 +102,7 @@ INDUCTION_WRONG = {
     "last query": lambda p, t: (p * mask_of(t)).sum(-1)[..., -1].mean(-1),
     "mean over layers": lambda p, t: score(p, mask_of(t)).mean(0),
     "queries after the first": lambda p, t: (p * mask_of(t)).sum(-1)[..., 1:].mean((-1, -2)),
+    "ids up to fifty": lambda p, t: score(p, mask_of(t.clamp(max=50))),
     "tokens of another row": lambda p, t: score(p, mask_of(t.roll(1, 0)) + (len(t) == 1) * mask_of(t)) + (len(t) == 1),
     "median of the queries": lambda p, t: (
         (p * mask_of(t)).sum(-1)[..., mask_of(t).bool().any(-1)].nanmedian(-1).values
@@ -337,6 +338,16 @@ ABLATION_WRONG = {
     "larger eps": lambda *i: changed(
         *i, loss=lambda s, *rest: mean_loss(F.layer_norm(s, s.shape[-1:], eps=1.0), *rest, norm=False)
     ),
+    "smaller eps": lambda *i: changed(
+        *i, loss=lambda s, *rest: mean_loss(F.layer_norm(s, s.shape[-1:], eps=1e-6), *rest, norm=False)
+    ),
+    "eps outside the root": lambda *i: changed(
+        *i,
+        loss=lambda s, *rest: mean_loss(
+            (s - s.mean(-1, keepdim=True)) / (s.std(-1, keepdim=True, correction=0) + 1e-5), *rest, norm=False
+        ),
+    ),
+    "a rise at least": lambda *i: tuple(part.clamp(min=0) for part in changed(*i)),
     "RMSNorm": lambda *i: changed(*i, loss=lambda s, *rest: mean_loss(F.rms_norm(s, s.shape[-1:]), *rest, norm=False)),
     "the heads alone": lambda *i: changed(i[1].sum(0), *i[1:]),
     "head 0 for all": lambda *i: changed(*i[:6], [0] * bool(i[6])),
@@ -393,6 +404,7 @@ REFUTE_WRONG = {
     "the last query": last_query,
     "where it is no target": without_targets,
     "two results": lambda p, t, n, c: three(p, t, n, c)[:2],
+    "ids up to fifty": lambda p, t, n, c: three(p, t.clamp(max=50), n, c),
     "a verdict": lambda p, t, n, c: three(p, t, n, c)[1] > 0.5 * three(p, t, n, c)[0],
     "heads in the mean": lambda p, t, n, c: tuple(part.mean() for part in three(p, t, n, c)),
     "strictly earlier targets": lambda p, t, n, c: (

@@ -23,7 +23,7 @@ def induction_score(pattern: Pattern, tokens: Tokens) -> Scores:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Repeats of ids beyond 40,000, chance repeats, one token throughout, no token twice; a single row, layer and head."""
+    """Repeats of large ids, chance repeats, one token throughout, no token twice; a single row, layer and head."""
     layer, head, batch = distinct(generator, 3, 3, 5)
     period = integer(generator, 4, 6)
     halves = 40_000 + torch.stack([torch.randperm(20, generator=generator)[:period] for _ in range(batch)]).repeat(1, 2)

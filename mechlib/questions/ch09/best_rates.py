@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, integer
 
 __all__ = ["QUESTION"]
 
@@ -31,19 +31,30 @@ def solved_with(var: Moments, squared: Moments) -> Result:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several kinds of inputs, one example, and many."""
+    """Several kinds of inputs, one example, many, a single coordinate, and small inputs, whose rates exceed 1."""
     few, some, many = distinct(generator, 3, 3, 12)
     return (
         _case("normal inputs", generator, n=few, kurtosis=(3.0, 3.0)),
         _case("inputs of all kinds", generator, n=some, kurtosis=(1.0, 6.0)),
         _case("a single example", generator, n=1, kurtosis=(1.5, 4.0)),
         _case("many examples", generator, n=100 * many, kurtosis=(1.2, 9.0)),
+        _case("a single coordinate", generator, n=few, kurtosis=(1.0, 6.0), d=1),
+        _case("small inputs", generator, n=many, kurtosis=(1.0, 6.0), scale=0.01),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, n: int, kurtosis: tuple[float, float]) -> Case:
-    d = distinct(generator, 1, 3, 8)[0]
-    var = (1.2 * torch.randn(d, generator=generator, dtype=torch.float64)).exp()
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    n: int,
+    kurtosis: tuple[float, float],
+    d: int | None = None,
+    scale: float = 1.0,
+) -> Case:
+    several = integer(generator, 3, 8)
+    d = several if d is None else d
+    var = scale * (1.2 * torch.randn(d, generator=generator, dtype=torch.float64)).exp()
     low, high = kurtosis
     return Case(
         description,

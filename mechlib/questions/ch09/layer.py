@@ -21,7 +21,7 @@ def layer(tokens: Tokens, W_Q: Tensor, W_K: Tensor, W_V: Tensor, W_O: Tensor) ->
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Random weights, a single example, large tokens, and the construction."""
+    """Random weights, a single example, a single prompt, widths of one, large tokens, and the construction."""
     d_token, n_tokens = distinct(generator, 2, 5, 9)
     step = gd_weights(d_token - 1, n_tokens - 1, 0.7, dtype=torch.float32)
     tokens = normal(generator, 3, n_tokens, d_token)
@@ -29,6 +29,10 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     return (
         _case("random weights", generator),
         _case("a single example", generator, n_tokens=2),
+        _case("a single prompt", generator, batch=1),
+        _case("tokens of width one", generator, d_token=1),
+        _case("keys of width one", generator, d_key=1),
+        _case("values of width one", generator, d_value=1),
         _case("large tokens", generator, scale=30.0),
         Case(
             "the weights of a gradient step",
@@ -43,10 +47,12 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     )
 
 
-def _case(description: str, generator: torch.Generator, *, n_tokens: int | None = None, scale: float = 1.0) -> Case:
-    batch, d_token, d_key, d_value, drawn = distinct(generator, 5, 3, 9)
+def _case(description: str, generator: torch.Generator, *, scale: float = 1.0, **fixed: int) -> Case:
+    names = ("batch", "d_token", "d_key", "d_value", "n_tokens")
+    sizes = dict(zip(names, distinct(generator, 5, 3, 9), strict=True)) | fixed
+    batch, d_token, d_key, d_value, n_tokens = sizes.values()
     inputs = {
-        "tokens": scale * normal(generator, batch, n_tokens or drawn, d_token),
+        "tokens": scale * normal(generator, batch, n_tokens, d_token),
         "W_Q": normal(generator, d_token, d_key, scale=0.4),
         "W_K": normal(generator, d_token, d_key, scale=0.4),
         "W_V": normal(generator, d_token, d_value, scale=0.4),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct, normal
+from mechlib.questions.drawing import distinct, integer, normal
 
 __all__ = ["QUESTION"]
 
@@ -41,19 +41,31 @@ def nearest(T: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Random weights, a noisy step, a step that only the symmetrised function shows, and a step of another sign."""
+    """Random weights, a noisy step, a large rest, a step of another sign, a single example, and a single coordinate."""
     return (
         _case("random weights", generator, noise=1.0, rate=0.0),
         _case("a noisy step", generator, noise=0.05, rate=2.0),
         _case("a step with a large share of something else", generator, noise=0.3, rate=4.0),
         _case("a step uphill", generator, noise=0.1, rate=-1.5),
+        _case("a single example", generator, noise=0.1, rate=0.8, n=1),
+        _case("a single coordinate", generator, noise=0.2, rate=1.5, d_token=2),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, noise: float, rate: float) -> Case:
-    d_token, d_key, d_value = distinct(generator, 3, 4, 8)
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    noise: float,
+    rate: float,
+    n: int | None = None,
+    d_token: int | None = None,
+) -> Case:
+    several, d_key, d_value = distinct(generator, 3, 4, 8)
+    d_token = several if d_token is None else d_token
     d_key, d_value = d_token + 2 + d_key, d_token + 11 + d_value
-    n = distinct(generator, 1, 5, 20)[0]
+    many = integer(generator, 5, 20)
+    n = many if n is None else n
     reads_x, reads_y = torch.zeros(d_token, d_key), torch.zeros(d_token, d_value)
     reads_x[range(d_token - 1), range(d_token - 1)] = 1
     reads_y[-1, 0] = -rate / n
@@ -205,6 +217,6 @@ QUESTION = Question(
         "W_V": "d_token d_value",
         "W_O": "d_value d_token",
     },
-    fields=(Field("rate"), Field("unexplained", atol=1e-4)),
+    fields=(Field("rate", atol=1e-4), Field("unexplained", atol=2e-5)),
     misconceptions=MISCONCEPTIONS,
 )

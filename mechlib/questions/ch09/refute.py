@@ -29,13 +29,32 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A report that is false, one that is true, one that cannot be told, and weights of one common direction."""
+    """A report that is false, one that is true, one that cannot be told, weights of one common direction, and a single
+    rival; rivals that all go the other way, so that the lead is below -1; and a model that goes uphill: it is above 1.
+    """
+    alone = _case("a single rival", generator, is_step=0.5, common=0.0)
+    alone.inputs["rivals"] = alone.inputs["rivals"][1:2]
+    turned = _case("rivals that all go the other way", generator, is_step=1.0, common=0.0)
+    turned.inputs["rivals"].neg_()
     return (
         _case("a model that is the second of the rivals", generator, is_step=0.0, common=0.0, noise=0.0),
         _case("a model that is the step", generator, is_step=1.0, common=0.0),
         _case("a model between the step and a rival", generator, is_step=0.5, common=0.0),
         _case("weights that point the same way in all prompts", generator, is_step=0.3, common=2.0),
+        alone,
+        turned,
+        _against(generator),
     )
+
+
+def _against(generator: torch.Generator) -> Case:
+    """The first rival is near the model, the second its reverse, and the last is the model itself in most prompts."""
+    case = _case("a model that goes uphill", generator, is_step=1.0, common=2.0)
+    model, rivals = case.inputs["model"].neg_(), case.inputs["rivals"]
+    mostly = 1.0 - 2.0 * (torch.arange(len(model)) % 3 == 0)
+    rivals[0] = model + 0.5 * model.norm(dim=-1, keepdim=True) * torch.rand(model.shape, generator=generator)
+    rivals[1], rivals[-1] = -model, mostly[:, None] * model
+    return case
 
 
 def _case(description: str, generator: torch.Generator, *, is_step: float, common: float, noise: float = 0.2) -> Case:
@@ -46,9 +65,10 @@ def _case(description: str, generator: torch.Generator, *, is_step: float, commo
     w = w + common
     x = torch.randn(prompts, 2 * d, d, generator=generator, dtype=torch.float64)
     S = x.mT @ x / (2 * d)
-    spaced = torch.logspace(-1.5, -0.2, n_rivals, dtype=torch.float64)
-    offsets = spaced[1 + torch.randperm(n_rivals - 1, generator=generator)].tolist()
-    offsets.insert(1, 10**-1.5)  # the farthest from the step comes second
+    farthest, *spaced, nearest = torch.logspace(-1.5, -0.2, n_rivals, dtype=torch.float64).tolist()
+    offsets = [spaced[i] for i in torch.randperm(len(spaced), generator=generator).tolist()]
+    offsets.insert(1, farthest)
+    offsets.append(nearest)  # to the step: where the model is that, the last rival is the best
     step = (S @ w)[..., 0]
     rivals = torch.stack([torch.linalg.solve(S + c * torch.eye(d, dtype=S.dtype), S @ w)[..., 0] for c in offsets])
     own = noise * torch.randn(prompts, d, generator=generator, dtype=torch.float64)

@@ -48,17 +48,29 @@ def acting(queries: Queries, predictions: Predictions, *, fit: Step = planes, sh
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Predictors with and without curvature, an offset, and queries that all lie to one side."""
+    """Predictors with and without curvature, an offset, queries that all lie to one side, and axes of one entry."""
     return (
         _case("a predictor with some curvature", generator, curvature=0.3, offset=0.5, mean=0.3),
         _case("a predictor that is linear", generator, curvature=0.0, offset=0.0, mean=0.5),
         _case("queries far from the origin", generator, curvature=0.1, offset=1.0, mean=4.0),
         _case("predictions far from zero", generator, curvature=0.5, offset=20.0, mean=1.0),
+        _case("a single coordinate", generator, curvature=0.4, offset=-0.7, mean=-0.6, d=1),
+        _case("a single prompt", generator, curvature=0.2, offset=-3.0, mean=0.8, n_prompts=1),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, curvature: float, offset: float, mean: float) -> Case:
-    n_prompts, d = distinct(generator, 2, 3, 7)
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    curvature: float,
+    offset: float,
+    mean: float,
+    n_prompts: int | None = None,
+    d: int | None = None,
+) -> Case:
+    drawn = distinct(generator, 2, 3, 7)
+    n_prompts, d = n_prompts or drawn[0], d or drawn[1]
     n_queries = distinct(generator, 1, 14, 20)[0]
 
     def normal(*shape: int) -> Tensor:

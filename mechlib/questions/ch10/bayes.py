@@ -46,19 +46,31 @@ def bayes(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """More and fewer examples than coordinates, much noise, and a narrow prior."""
+    """More and fewer examples than coordinates, much noise, a narrow prior, and axes of one entry."""
     few, more, many = distinct(generator, 3, 4, 9)
     return (
         _case("some noise", generator, n=more + 4, noise=0.3, prior=1.7),
         _case("fewer examples than coordinates", generator, n=2, noise=0.2, prior=0.7),
+        _case("a single example", generator, n=1, noise=0.9, prior=2.2),
+        _case("a single coordinate", generator, n=few + 3, noise=0.8, prior=0.4, d=1),
+        _case("a single prompt", generator, n=more + 6, noise=1.5, prior=1.1, prompts=1),
         _case("much noise", generator, n=many + 3, noise=4.0, prior=1.3),
         _case("a narrow prior", generator, n=few + 5, noise=0.6, prior=0.05),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, n: int, noise: float, prior: float) -> Case:
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    n: int,
+    noise: float,
+    prior: float,
+    prompts: int | None = None,
+    d: int | None = None,
+) -> Case:
     sizes = [size for size in distinct(generator, 3, 3, 6) if size != n]
-    prompts, d = sizes[:2]
+    prompts, d = prompts or sizes[0], d or sizes[1]
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -57,12 +57,18 @@ def matched(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A model that shares its mistakes with the families, one that does not, a nearly perfect one, and a poor one."""
+    """Models that share the families' mistakes or do not, a nearly perfect and a poor one, and one that errs in reverse.
+
+    There are cases of one family and of one setting too.
+    """
     return (
         _case("a model with the families' mistakes", generator, share=0.8, size=0.4, pair=0),
         _case("a model with mistakes of its own", generator, share=0.2, size=0.3, pair=1),
         _case("a model with small errors", generator, share=0.6, size=0.12, pair=2),
         _case("a model with large errors", generator, share=0.5, size=0.8, pair=3),
+        _case("a model that errs in the opposite direction", generator, share=-0.8, size=0.5, pair=1),
+        _case("a single family", generator, share=0.7, size=0.4, pair=4, n_families=1),
+        _case("a single setting", generator, share=0.4, size=0.6, pair=0, n_settings=1),
     )
 
 
@@ -73,9 +79,19 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
 PAIRS = ((1.6, 0.5), (1.6, 0.58), (0.8, 1.3), (0.8, 1.5), (1.15, 0.8))
 
 
-def _case(description: str, generator: torch.Generator, *, share: float, size: float, pair: int) -> Case:
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    share: float,
+    size: float,
+    pair: int,
+    n_families: int | None = None,
+    n_settings: int | None = None,
+) -> Case:
     """``pair`` is that of the first family, and the next families have the next ones."""
-    n_families, n_settings = distinct(generator, 2, 3, 7)
+    drawn = distinct(generator, 2, 3, 7)
+    n_families, n_settings = n_families or drawn[0], n_settings or drawn[1]
     prompts = distinct(generator, 1, 20, 35)[0]
 
     def normal(*shape: int) -> Tensor:
@@ -85,17 +101,18 @@ def _case(description: str, generator: torch.Generator, *, share: float, size: f
         return torch.rand(shape, generator=generator, dtype=torch.float64)
 
     shared = normal(prompts) + 0.5
-    mistakes = 1.5 * uniform(n_families, n_settings, 1) * shared + normal(n_families, n_settings, prompts)
+    alike = 0.3 + 1.2 * uniform(n_families, n_settings, 1)
+    mistakes = alike * shared + normal(n_families, n_settings, prompts)
     far = 2 * (1 + uniform(n_families, n_settings)) * (1 - 2 * (uniform(n_families, n_settings) < 0.5).double())
     ratios = far.exp()
     shift = int(torch.randint(n_settings, (), generator=generator))
     for family in range(n_families):
         first, second = ((family + shift + i) % n_settings for i in range(2))
-        drawn = (pair + family) % len(PAIRS)
-        ratios[family, first], ratios[family, second] = PAIRS[drawn]
-        if drawn == len(PAIRS) - 1:
+        number = (pair + family) % len(PAIRS)
+        ratios[family, first], ratios[family, second] = PAIRS[number]
+        if number == len(PAIRS) - 1:
             mistakes[family, first, 4:] *= 0.05
-    own = share * shared + (1 - share) * normal(prompts)
+    own = share * shared + (1 - abs(share)) * normal(prompts)
     sizes = size * ratios.sqrt()[..., None] / mistakes.square().mean(-1, keepdim=True).sqrt()
     truth = 1.5 + 2 * normal(prompts)
     model = truth + size * own / own.square().mean().sqrt()

@@ -65,20 +65,32 @@ def probing(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Targets that training put there, that any network has, that nobody has, and more features than prompts."""
+    """Targets that training put there, that any network has, that nobody has; more features than prompts, and as many.
+
+    In the last case probes fit noise, and are farther off than the mean: scores below -1.
+    """
     return (
         _case("targets that training put there", generator, trained=2.0, raw=0.3),
         _case("targets that any network has", generator, trained=1.0, raw=2.0),
         _case("targets that are nowhere", generator, trained=0.0, raw=0.0),
         _case("more features than prompts to fit on", generator, trained=1.5, raw=0.5, wide=True),
+        _case("as many features as prompts to fit on", generator, trained=0.0, raw=0.0, square=True),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, trained: float, raw: float, wide: bool = False) -> Case:
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    trained: float,
+    raw: float,
+    wide: bool = False,
+    square: bool = False,
+) -> Case:
     prompts = distinct(generator, 1, 28, 40)[0]
-    low = 3 * prompts // 4 if wide else 6
-    n_features, n_raw = distinct(generator, 2, low, low + 6)
     n_fit, n_targets = prompts // 2 + distinct(generator, 1, 0, 4)[0], distinct(generator, 1, 2, 4)[0]
+    low = 3 * prompts // 4 if wide else n_fit - 3 if square else 6
+    n_features, n_raw = distinct(generator, 2, low, low + (2 if square else 6))
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -96,7 +108,7 @@ def _case(description: str, generator: torch.Generator, *, trained: float, raw: 
             "targets": targets,
             "order": torch.randperm(prompts, generator=generator),
             "n_fit": n_fit,
-            "penalty": 0.5 + 4 * float(torch.rand(1, generator=generator)),
+            "penalty": (0.02 if square else 1.0) * (0.5 + 4 * float(torch.rand(1, generator=generator))),
         },
     )
 

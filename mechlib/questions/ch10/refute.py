@@ -66,30 +66,49 @@ def refute(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A report that is false, one that is true, one that cannot be told, and weights far from zero."""
+    """A report that is false, one that is true, one that cannot be told, weights far from zero, and readings in vain.
+
+    In vain are readings that are farther off than the mean is: their scores are below zero.
+    """
     return (
         _case("a control that reads as well as the probe", generator, noise=1.0, controls=0.9),
         _case("a probe that reads far better than the controls", generator, noise=0.5, controls=2.0),
-        _case("a control that is hardly behind the probe", generator, noise=1.0, controls=1.1),
+        _case("a control that is hardly behind the probe", generator, noise=1.0, controls=1.1, best=-1),
         _case("weights that are nowhere near zero", generator, noise=0.8, controls=1.0, mean=3.0),
+        _case("readings that are worse than none", generator, noise=4.0, controls=1.9, best=0, shrunk=False),
+        _case("a single control", generator, noise=0.7, controls=3.0, n_controls=1, best=0, shrunk=False),
+        _case("a single coordinate", generator, noise=1.1, controls=0.7, mean=-0.9, d=1),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, noise: float, controls: float, mean: float = 0.4) -> Case:
-    d, n_controls = distinct(generator, 2, 3, 6)
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    noise: float,
+    controls: float,
+    mean: float = 0.4,
+    d: int | None = None,
+    n_controls: int | None = None,
+    best: int | None = None,
+    shrunk: bool = True,
+) -> Case:
+    """``best`` is the place of the control with the least noise, any but the first where it is not given."""
+    drawn = distinct(generator, 2, 3, 6)
+    d, n_controls = d or drawn[0], n_controls or drawn[1]
     prompts = distinct(generator, 1, 24, 40)[0]
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     def read(noise: float) -> Tensor:
-        """The best linear reading of a noisy copy."""
-        return mean + (w - mean + noise * sizes * normal(prompts, d)) / (1 + noise**2)
+        """A noisy copy, or the best linear reading of it."""
+        return mean + (w - mean + noise * sizes * normal(prompts, d)) / (1 + noise**2 if shrunk else 1)
 
     sizes = torch.linspace(0.5, 2.0, prompts, dtype=torch.float64)[:, None].roll(prompts // 3, 0)
     w = mean + sizes * normal(prompts, d) * torch.linspace(0.6, 1.5, d, dtype=torch.float64)
     worse = (0.4 + torch.rand(n_controls, generator=generator)).tolist()
-    worse[1 + int(torch.randint(n_controls - 1, (), generator=generator))] = 0.0
+    worse[distinct(generator, 1, 1, n_controls - 1)[0] if best is None else best] = 0.0
     readings = torch.stack([read(controls + more) for more in worse])
     return Case(description, {"w": w, "probed": read(noise), "controls": readings})
 

@@ -57,7 +57,7 @@ def matched(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Models that share the families' mistakes or do not, a nearly perfect and a poor one, and one that errs in reverse.
+    """Models that share the families' mistakes or do not, a nearly perfect one, a poor one, one that errs in reverse.
 
     There are cases of one family and of one setting too.
     """

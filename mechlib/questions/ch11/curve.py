@@ -34,14 +34,15 @@ def _spread(d: int, n: int) -> float:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Much and little noise, one dimension, and curves that end before the peak."""
+    """Much and little noise, one dimension, curves that end before the peak, and no example at all."""
     low, middle, high = distinct(generator, 3, 3, 11)
-    noise = (0.1 + 2 * torch.rand(4, generator=generator, dtype=torch.float64)).tolist()
+    noise = (0.1 + 2 * torch.rand(5, generator=generator, dtype=torch.float64)).tolist()
     return (
         Case("more examples than dimensions", {"d": low, "noise_var": noise[0], "most": 3 * low}),
         Case("a single dimension", {"d": 1, "noise_var": noise[1], "most": middle + 3}),
         Case("fewer examples than dimensions", {"d": 12 + high, "noise_var": noise[2], "most": high}),
         Case("hardly any noise", {"d": middle, "noise_var": noise[3] / 1000, "most": 2 * middle + 5}),
+        Case("no example at all", {"d": high, "noise_var": noise[4], "most": 0}),
     )
 
 

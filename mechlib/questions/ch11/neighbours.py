@@ -18,23 +18,33 @@ Y = Float[Tensor, "prompt point"]
 
 def neighbours(x: X, y: Y, k: int) -> Y:
     """The mean ``y`` of the ``k`` nearest earlier points, of all while they are fewer, and 0 at the first point."""
-    return knn(x, y, k=k)
+    return knn(x, y, k=min(k, y.shape[1] - 1))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """One neighbour, several, all, and inputs far from the origin."""
+    """One neighbour, several, all, inputs far from the origin, a single prompt, and a single coordinate."""
     few, some = distinct(generator, 2, 2, 4)
     return (
         _case("several neighbours", generator, k=few),
         _case("a single neighbour", generator, k=1),
         _case("inputs far from the origin", generator, k=some, mean=8.0),
         _case("as many neighbours as there are examples", generator, k=None),
+        _case("a single prompt", generator, k=few + 1, mean=-2.0, n_prompts=1),
+        _case("a single coordinate", generator, k=some + 1, d=1),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, k: int | None, mean: float = 0.0) -> Case:
-    n_prompts, n_points, d = distinct(generator, 3, 2, 9)
-    n_points = n_points + 8
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    k: int | None,
+    mean: float = 0.0,
+    n_prompts: int | None = None,
+    d: int | None = None,
+) -> Case:
+    drawn = distinct(generator, 3, 2, 9)
+    n_prompts, n_points, d = n_prompts or drawn[0], drawn[1] + 8, d or drawn[2]
     return Case(
         description,
         {
@@ -191,6 +201,6 @@ QUESTION = Question(
     reference=neighbours,
     cases=cases,
     axes={"x": "prompt point coordinate", "y": "prompt point"},
-    fields=(Field("prediction", "prompt point"),),
+    fields=(Field("prediction", "prompt point", atol=1e-5),),
     misconceptions=MISCONCEPTIONS,
 )

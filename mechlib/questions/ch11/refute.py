@@ -27,18 +27,29 @@ def refute(model: Values, network: Values, again: Values, y: Values) -> Result:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A report that is false, one that is true, one in between, and values far from zero."""
+    """Reports that are false, true, in between; values far from zero; answers that are farther apart than values."""
     return (
         _case("another algorithm of the same error", generator, shared=0.0),
         _case("the network from a third start", generator, shared=1.0),
         _case("a model that shares a part of the network's errors", generator, shared=0.6),
         _case("values far from zero", generator, shared=0.2, mean=2.0),
+        _case("a network that never says the same twice", generator, shared=1.0, of_again=3.0),
+        _case("a model far from both networks, at single points", generator, shared=0.3, of_model=3.0, points=1),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, shared: float, mean: float = 0.0) -> Case:
+def _case(
+    description: str,
+    generator: torch.Generator,
+    *,
+    shared: float,
+    mean: float = 0.0,
+    of_model: float = 0.2,
+    of_again: float = 0.2,
+    points: int | None = None,
+) -> Case:
     """Answers that are off by what a kind of algorithm has in common, and by noise of their own."""
-    prompts, points = distinct(generator, 1, 25, 45)[0], distinct(generator, 1, 3, 7)[0]
+    prompts, points = distinct(generator, 1, 25, 45)[0], points or distinct(generator, 1, 3, 7)[0]
 
     def normal(size: float) -> Tensor:
         of_prompt = torch.randn(prompts, 1, generator=generator, dtype=torch.float64)
@@ -47,8 +58,8 @@ def _case(description: str, generator: torch.Generator, *, shared: float, mean: 
 
     y = mean + (0.5 + torch.rand(prompts, 1, generator=generator, dtype=torch.float64)) * normal(1.0)
     common, other = normal(0.5), normal(0.5)
-    network, again = y + common + normal(0.2), y + common + normal(0.2)
-    model = y + shared * common + math.sqrt(1 - shared**2) * other + normal(0.2)
+    network, again = y + common + normal(0.2), y + common + normal(of_again)
+    model = y + shared * common + math.sqrt(1 - shared**2) * other + normal(of_model)
     return Case(description, {"model": model, "network": network, "again": again, "y": y})
 
 

@@ -37,13 +37,18 @@ def roots(ratio: PerPair, branch: int = -1) -> PerPair:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Gaps of all sizes, pairs of which the accurate solution wins from the start, little noise, a single point."""
+    """Gaps of all sizes, pairs of which the accurate solution wins from the start, little noise, one point, one pair."""
     return (
         _case("gaps of all sizes", generator, noise_var=0.6, ratios=(5.0, 400.0)),
         _case("some accurate solutions win from the start", generator, noise_var=1.7, ratios=(0.5, 40.0)),
         _case("little noise", generator, noise_var=0.02, ratios=(4.0, 60.0)),
         _case("prompts of a single point", generator, noise_var=0.3, ratios=(6.0, 3000.0), n_points=1),
+        _case("a single pair", generator, noise_var=0.9, ratios=(25.0, 25.0), pairs=1),
     )
+
+
+NEAR = (0.94, 1.07)
+"""Ratios in units of e that are close to where the two roots meet, with no root and with two."""
 
 
 def _case(
@@ -53,15 +58,19 @@ def _case(
     noise_var: float,
     ratios: tuple[float, float],
     n_points: int | None = None,
+    pairs: int | None = None,
 ) -> Case:
-    pairs, drawn = distinct(generator, 2, 4, 12)
-    n_points = n_points or drawn
+    """Ratios from one bound to the other; where the bounds have e between them, two of them are ``NEAR``."""
+    drawn = distinct(generator, 2, 4, 12)
+    pairs, n_points = pairs or drawn[0], n_points or drawn[1]
     noise_var *= float(1 + 0.2 * torch.rand(1, generator=generator))
     accurate, gap, first = (torch.rand(pairs, generator=generator, dtype=torch.float64) for _ in range(3))
     errors = torch.stack([0.1 + accurate + 0.02 + 0.3 * gap, 0.1 + accurate], 1)
     low, high = (math.log(ratio) for ratio in ratios)
     ratio = torch.linspace(low, high, pairs, dtype=torch.float64).exp()
-    ratio = torch.where((ratio - math.e).abs() < 1, 2.2 * ratio, ratio)  # not where the two roots meet
+    ratio = torch.where((ratio - math.e).abs() < 1, 2.2 * ratio, ratio)  # for single precision's sake
+    if ratios[0] < math.e:
+        ratio[distinct(generator, 2, 1, pairs - 1)] = math.e * torch.tensor(NEAR, dtype=torch.float64)
     nats = n_points * (errors[:, 0] - errors[:, 1]) / noise_var
     simple = 2 + 20 * first
     return Case(

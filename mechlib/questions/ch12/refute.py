@@ -36,18 +36,40 @@ def rise(end: Float[Tensor, " prompt"], then: Float[Tensor, " prompt"], level: f
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Chance alone, a minimum that some prompts have, a true dip, and a fall to the end."""
+    """Chance alone, a minimum that some prompts have, a true dip, a fall to the end, a tie, and a single far prompt."""
     return (
         _case("a constant distance and chance", generator),
         _case("a minimum that half of the prompts have", generator, planted=True),
-        _case("a dip and a rise", generator, curve=lambda t: 4 * (t - 0.5) ** 2),
-        _case("a fall to the end", generator, curve=lambda t: 1.5 * (1 - t)),
+        _case("a dip and a rise", generator, curve=lambda t: 7 * (t - 0.5) ** 2, odd=True),
+        _case("a fall to the end", generator, curve=lambda t: 1.5 * (1 - t) + 1.3 * (t < 1)),
+        _tied(_case("two checkpoints that the even prompts see equally near", generator, odd=True), generator),
+        _with_far_prompt(_case("a checkpoint that is near but for one prompt", generator), generator),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, planted: bool = False, curve=lambda t: 0 * t) -> Case:
+def _tied(case: Case, generator: torch.Generator) -> Case:
+    """Two checkpoints have the same smallest mean over the even prompts; all sums are exact."""
+    distance = (case.inputs["distance"] * 1024).round() / 1024
+    places = distinct(generator, 2, 0, len(distance) - 2)
+    distance[places, ::2] = distance[places[0], ::2] - 0.5
+    distance[places, 1::2] += torch.tensor([[0.25], [0.75]], dtype=torch.float64)
+    return Case(case.description, {"distance": distance})
+
+
+def _with_far_prompt(case: Case, generator: torch.Generator) -> Case:
+    """A checkpoint with the smallest median over the even prompts, and not the smallest mean."""
+    distance = case.inputs["distance"].clone()
+    here = distinct(generator, 1, 0, len(distance) - 2)[0]
+    distance[here, ::2] -= 0.6
+    distance[here, 2 * distinct(generator, 1, 0, distance.shape[1] // 2 - 1)[0]] += 0.7 * distance.shape[1]
+    return Case(case.description, {"distance": distance})
+
+
+def _case(
+    description: str, generator: torch.Generator, *, planted: bool = False, odd: bool = False, curve=lambda t: 0 * t
+) -> Case:
     checkpoints, half = distinct(generator, 2, 7, 14)
-    prompts = 2 * half + 2 * checkpoints
+    prompts = 2 * half + 2 * checkpoints + odd
     spread = 0.3 + 0.2 * float(torch.rand(1, generator=generator))
     t = torch.linspace(0, 1, checkpoints, dtype=torch.float64)
     noise = torch.rand(checkpoints, prompts, generator=generator, dtype=torch.float64) - 0.5

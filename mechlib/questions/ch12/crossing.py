@@ -37,7 +37,7 @@ def roots(ratio: PerPair, branch: int = -1) -> PerPair:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Gaps of all sizes, pairs of which the accurate solution wins from the start, little noise, one point, one pair."""
+    """Gaps of all sizes, accurate solutions that win from the start, little noise, single points, and a single pair."""
     return (
         _case("gaps of all sizes", generator, noise_var=0.6, ratios=(5.0, 400.0)),
         _case("some accurate solutions win from the start", generator, noise_var=1.7, ratios=(0.5, 40.0)),

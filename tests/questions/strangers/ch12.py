@@ -130,6 +130,12 @@ def report(distance, *, level=1.96, off=0):
     return mean[-1] - mean[:-1].min(), chosen, rise, rise - margin, rise + margin
 
 
+def each_half_turned(d):
+    turned = d.clone()
+    turned[:, ::2], turned[:, 1::2] = d[:, ::2].flip(1), d[:, 1::2].flip(1)
+    return turned
+
+
 REFUTE_WRONG = {
     "90 %": lambda d: report(d, level=1.645),
     "two standard errors": lambda d: report(d, level=2.0),
@@ -147,7 +153,7 @@ REFUTE_RIGHT = {
         name: torch.as_tensor(part).numpy()
         for name, part in zip(("claimed", "chosen", "rise", "low", "high"), report(d), strict=True)
     },
-    "prompts of each half turned round": lambda d: report(d.flip(1).roll(1, 1)),
+    "prompts of each half turned round": lambda d: report(each_half_turned(d)),
 }
 
 WRONG = {

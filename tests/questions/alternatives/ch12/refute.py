@@ -6,6 +6,7 @@ import math
 import statistics
 
 import numpy as np
+import torch
 
 
 def by_numpy(distance):
@@ -36,13 +37,14 @@ def by_lists(distance):
 
 
 def by_folding(distance):
-    folded = distance.double().unflatten(1, (-1, 2))
-    choosing, judging = folded.unbind(-1)
+    pairs, single = divmod(distance.shape[1], 2)
+    folded = torch.nn.functional.pad(distance.double(), (0, single), value=torch.nan).unflatten(1, (-1, 2))
+    choosing, judging = folded[..., 0], folded[:, :pairs, 1]
     chosen = int(choosing.mean(1)[:-1].argsort()[0])
     errors = judging.var(1) / judging.shape[1]
     found = judging.mean(1)[-1] - judging.mean(1)[chosen]
     margin = 1.96 * (errors[-1] + errors[chosen]) ** 0.5
-    mean = folded.mean((1, 2))
+    mean = folded.nanmean((1, 2))
     return mean[-1] - mean[:-1].amin(), chosen, found, found - margin, found + margin
 
 

@@ -31,20 +31,28 @@ def from_rates(found: Tensor) -> Result:
     return smallest, (found == smallest).sum(1).max()
 
 
+SMALL, MIDDLE, LARGE = ((1, 3), (1, 4), (3, 8)), ((2, 3), (3, 4), (1, 1)), ((3, 2), (4, 3), (6, 5))
+"""Smallest rates, as numerator and denominator."""
+
+
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ties within a chart, across charts, of a larger rate; one chart; and a pole hidden by its Jacobian."""
+    """Ties within a chart, across charts, of a larger rate; one chart; and a pole hidden by its Jacobian.
+
+    The smallest rate lies below 1/2, below 1 and above 1; it is had by the first weight of a chart, and by the last.
+    """
+    small, middle, large = ([rates[i] for i in distinct(generator, 3, 0, 2)] for rates in (SMALL, MIDDLE, LARGE))
     ordinary = _draw(generator)
-    _put(ordinary, generator, chart=0, ties=1)
-    _put(ordinary, generator, chart=1, ties=3, inverse=2)
-    tied = _draw(generator)
-    _put(tied, generator, chart=2, ties=3)
-    across = _draw(generator)
+    _put(ordinary, small[0], chart=0, places=[0])
+    _put(ordinary, (1, 2), chart=1, places=distinct(generator, 3, 1, 4))
+    tied = _draw(generator, least=1.5)
+    _put(tied, large[0], chart=2, places=[*distinct(generator, 2, 1, 4), -1])
+    across = _draw(generator, least=1.0)
     for chart, ties in enumerate((2, *sorted((1, 3), reverse=integer(generator, 0, 1) == 1))):
-        _put(across, generator, chart=chart, ties=ties)
-    single = _draw(generator, charts=1)
-    _put(single, generator, chart=0, ties=2)
+        _put(across, middle[0], chart=chart, places=distinct(generator, ties, 1, 4))
+    single = _draw(generator, charts=1, least=1.5)
+    _put(single, large[1], chart=0, places=distinct(generator, 2, 1, 4))
     hidden = _draw(generator)
-    _put(hidden, generator, chart=1, ties=2)
+    _put(hidden, small[1], chart=1, places=distinct(generator, 2, 1, 4))
     hidden[0][0, 0], hidden[1][0, 0] = 40, 31  # the largest exponent, but not the smallest rate
     return (
         _case("one pole", ordinary),
@@ -55,26 +63,24 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     )
 
 
-def _draw(generator: torch.Generator, charts: int | None = None) -> tuple[Exponents, Exponents]:
-    """Exponents with rates above 1/2: k of 1 to 4 and h of k or more; one weight of a chart is not in the loss."""
+def _draw(generator: torch.Generator, charts: int | None = None, least: float = 0.5) -> tuple[Exponents, Exponents]:
+    """Exponents with rates above ``least``: k of 1 to 4 and h to match; one weight of a chart is not in the loss."""
     shape = integer(generator, 3, 5) if charts is None else charts, integer(generator, 7, 9)
     k = torch.randint(1, 5, shape, generator=generator)
-    h = k - 1 + torch.randint(1, 5, shape, generator=generator)
+    h = int(2 * least) * k - 1 + torch.randint(1, 5, shape, generator=generator)
     for chart in range(shape[0]):
-        at = integer(generator, 5, shape[1] - 1)
+        at = integer(generator, 5, shape[1] - 2)
         k[chart, at] = 0
         h[chart, at] = integer(generator, 0, 3)
     return k, h
 
 
-def _put(
-    drawn: tuple[Exponents, Exponents], generator: torch.Generator, *, chart: int, ties: int, inverse: int = 3
-) -> None:
-    """Give ``ties`` weights of a chart the rate ``1/inverse`` in different ways; 1/3 is the smallest of all."""
+def _put(drawn: tuple[Exponents, Exponents], rate: tuple[int, int], *, chart: int, places: list[int]) -> None:
+    """Give the weights at these places of a chart the rate, in different ways."""
     k, h = drawn
-    for place, weight in enumerate(distinct(generator, ties, 1, 4)):
-        h[chart, weight] = 2 * (place + 1) - 1
-        k[chart, weight] = inverse * (place + 1)
+    for times, weight in enumerate(places, 1):
+        h[chart, weight] = 2 * times * rate[0] - 1
+        k[chart, weight] = times * rate[1]
 
 
 def _case(description: str, drawn: tuple[Exponents, Exponents]) -> Case:
@@ -248,6 +254,6 @@ QUESTION = Question(
     reference=coefficient,
     cases=cases,
     axes={"k": "chart weight", "h": "chart weight"},
-    fields=(Field("coefficient"), Field("multiplicity", atol=0.0, rtol=0.0)),
+    fields=(Field("coefficient", atol=1e-6), Field("multiplicity", atol=0.0, rtol=0.0)),
     misconceptions=MISCONCEPTIONS,
 )

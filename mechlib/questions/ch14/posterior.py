@@ -29,7 +29,7 @@ def free_energy(loss: PerSolution, coefficient: PerSolution, multiplicity: Multi
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A trade, equal losses, multiplicities alone, and free energies of thousands of nats."""
+    """A trade, equal losses, multiplicities alone, free energies of thousands of nats, log log n < 0, one solution."""
     equal = _case("equal losses", generator, largest=1e4)  # n L keeps its digits in single precision
     equal.inputs["loss"][:] = 0.4 + 0.1 * torch.rand(1, generator=generator, dtype=torch.float64)
     equal.inputs["loss"][0] += 1e-9
@@ -41,17 +41,30 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         equal,
         orders,
         _case("so many samples that exp(-F) underflows", generator, largest=3e5, offset=1.0, spread=0.4),
+        _case("a single size, hardly above 2", generator, largest=2.2, sizes=1),
+        _first_alone(_case("a single solution", generator, largest=500.0)),
     )
 
 
+def _first_alone(case: Case) -> Case:
+    inputs = {name: value if name == "n" else value[:1] for name, value in case.inputs.items()}
+    return Case(case.description, inputs)
+
+
 def _case(
-    description: str, generator: torch.Generator, *, largest: float, offset: float = 0.05, spread: float | None = None
+    description: str,
+    generator: torch.Generator,
+    *,
+    largest: float,
+    offset: float = 0.05,
+    spread: float | None = None,
+    sizes: int | None = None,
 ) -> Case:
     """The better a solution's loss, the larger its coefficient.
 
     Unless ``spread`` is the size of their gaps, losses are such that the preferred solution changes as n grows.
     """
-    solutions, sizes = distinct(generator, 2, 3, 7)
+    solutions, drawn = distinct(generator, 2, 3, 7)
     coefficient = (0.4 + torch.rand(solutions, generator=generator, dtype=torch.float64)).cumsum(0)
     place = torch.rand(solutions - 1, generator=generator, dtype=torch.float64)
     change = largest ** (0.5 + 0.4 * place.sort().values)
@@ -64,7 +77,7 @@ def _case(
         "loss": loss[order],
         "coefficient": coefficient[order],
         "multiplicity": multiplicity[order],
-        "n": largest ** torch.linspace(0.4, 1.0, sizes, dtype=torch.float64),
+        "n": largest ** torch.linspace(1.0, 0.4, sizes or drawn, dtype=torch.float64).flip(0),
     }
     return Case(description, inputs)
 

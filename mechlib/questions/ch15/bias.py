@@ -33,14 +33,20 @@ def energy(scaled: Spectrum, spread: Float[Tensor, "step weight"]) -> Steps:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """An ordinary spectrum, one with flat directions, a strong prior, one weight, and a step too far."""
+    """An ordinary spectrum, one with flat directions, a strong prior, one weight, steps too far, and a single step."""
     return (
         _case("an ordinary spectrum", generator, gamma=1.0),
         _case("flat directions", generator, gamma=2.0, flat=2),
-        _case("a prior as steep as the loss", generator, gamma=400.0),
+        _case("a prior as steep as the loss", generator, gamma=400.0, largest=4.4),
         _case("a single weight", generator, gamma=5.0, weights=1),
-        _case("steps at which the chain flies away", generator, gamma=20.0, largest=6.0),
+        _case("steps at which the chain flies away", generator, gamma=20.0, largest=6.0, extra=EDGES),
+        _case("a step at which flat directions fly away too", generator, gamma=300.0, flat=1, extra=(30.0,)),
+        _case("a single step", generator, gamma=12.0, steps=1),
     )
+
+
+EDGES = (3.9, 4.1)
+"""Steps over the steepest curvature of U, on both sides of where the chain becomes unstable."""
 
 
 def _case(
@@ -51,16 +57,19 @@ def _case(
     flat: int = 0,
     weights: int | None = None,
     largest: float = 3.2,
+    steps: int | None = None,
+    extra: tuple[float, ...] = (),
 ) -> Case:
-    """Steps from a fifth of ``largest`` to all of it, over the steepest curvature of U."""
-    several, count = distinct(generator, 2, 4, 9)
+    """Steps from ``largest`` down to a fifth of it, over the steepest curvature of U; the last are ``extra`` ones."""
+    several, drawn = distinct(generator, 2, 4, 9)
     weights = several if weights is None else weights
     curvature = 0.2 + 3 * torch.rand(weights, generator=generator, dtype=torch.float64)
     curvature[:flat] = 0.0
     nbeta = float(integer(generator, 90, 300))
     steepest = nbeta * float(curvature.max()) + gamma
-    lr = torch.linspace(largest / 5, largest, count, dtype=torch.float64) / steepest
-    return Case(description, {"curvature": curvature, "lr": lr, "nbeta": nbeta, "gamma": gamma})
+    lr = torch.linspace(largest, largest / 5, steps or drawn, dtype=torch.float64)
+    lr[len(lr) - len(extra) :] = torch.tensor(extra, dtype=torch.float64)
+    return Case(description, {"curvature": curvature, "lr": lr / steepest, "nbeta": nbeta, "gamma": gamma})
 
 
 def no_step(curvature, lr, nbeta, gamma):

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, integer
 
 __all__ = ["QUESTION"]
 
@@ -56,11 +56,12 @@ def first_of(found: dict[int, Tensor], order=RULES) -> Codes:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Runs of all kinds in random order, some with two faults, some close to one; at three scales."""
+    """Runs of all kinds in random order, some with two faults, many close to one; at three scales; and a single run."""
     return (
         _case("estimates of some ten", generator, scale=10.0),
         _case("estimates of a hundred", generator, scale=100.0),
         _case("estimates of about a half", generator, scale=0.5),
+        _case("a single run", generator, scale=3.0, kinds=KINDS[1:2]),
     )
 
 
@@ -69,44 +70,62 @@ STAR = (0.0, 0.0, 0.0)
 HALF_ERROR = 2**0.5
 """The error of the run at half the step in units of the other: with half the step, draws remember twice as long."""
 
-KINDS = (  # mean, error, mean at half the step, mean with twice gamma, readings at w*, in units of the first or error
+ABSOLUTE = 1e-5
+"""A reading below this is not in units of the error."""
+
+# Mean, error, mean at half the step, mean with twice gamma, readings at w*, in units of the first or the error. Every
+# threshold has runs on both sides of it that are nearer than a tenth of it.
+KINDS = (
     (1.0, 0.03, 1.01, 0.90, STAR),
     (1.0, 0.03, 1.00, 0.95, (0.0, 1e-9, -1e-9)),  # rounding is no coin
-    (1.0, 0.03, 1.00, 0.95, (0.5, 0.5, 0.5)),  # a baseline off by less than the error
-    (1.0, 0.03, 1.00, 0.95, (1.5, 1.5, 1.5)),  # and by more
+    (1.0, 0.03, 1.00, 0.95, (0.97, 0.97, 0.97)),  # a baseline off by less than the error
+    (1.0, 0.03, 1.00, 0.95, (1.03, 1.03, 1.03)),  # and by more
+    (1.0, 0.03, 1.00, 0.95, (-1.03, -1.03, -1.03)),
     (1.0, 0.03, 0.928, 0.90, STAR),  # half the step: 2.4 errors of one, 1.4 of the difference
     (1.0, 0.03, 0.9025, 0.90, STAR),  # 3.25 errors of one, 1.9 of the difference
     (1.0, 0.03, 0.88, 0.90, STAR),  # 2.3 of the difference
-    (1.0, 0.03, 0.8575, 0.90, STAR),  # 2.7 of the difference
+    (1.0, 0.02, 0.8978, 0.90, STAR),  # 2.95 of the difference
+    (1.0, 0.02, 0.8944, 0.90, STAR),  # 3.05
+    (1.0, 0.02, 1.1022, 0.90, STAR),  # 2.95, upwards
+    (1.0, 0.02, 1.1056, 0.90, STAR),  # 3.05, upwards
     (1.0, 0.015, 0.91, 0.90, STAR),  # 3.5 of the difference, less than 3 errors of each
     (1.0, 0.02, 1.01, 1.40, STAR),
-    (1.0, 0.02, 1.01, 0.80, STAR),  # gamma matters, but not so much
+    (1.0, 0.02, 1.01, 0.76, STAR),  # gamma matters, but not so much
     (1.0, 0.02, 0.80, 0.90, STAR),
     (1.0, 0.02, 1.20, 0.90, STAR),  # too large a step can also lower an estimate
+    (1.0, 0.02, -1.00, 0.90, STAR),
     (1.0, 0.04, 0.70, 0.60, STAR),  # step and gamma
-    (1.0, 0.02, 1.01, 0.60, STAR),
+    (1.0, 0.02, 1.01, 0.74, STAR),
     (1.0, 0.02, 1.01, 0.40, STAR),
+    (1.0, 0.02, 1.01, -0.90, STAR),
     (1.0, 0.15, 1.05, 0.90, STAR),
-    (1.0, 0.105, 1.05, 0.95, STAR),  # only just too few
+    (1.0, 0.102, 1.05, 0.95, STAR),  # only just too few
+    (1.0, 0.098, 1.05, 0.95, STAR),  # and only just enough
     (1.0, 0.20, 2.50, 0.95, STAR),  # few draws, and a step that seems to matter
     (1.0, 0.06, 1.02, 0.97, STAR),
     (-0.7, 0.03, -0.71, -0.69, STAR),
     (-0.1, 0.02, -0.1, -0.1, STAR),  # below zero by five errors
-    (-0.05, 0.02, -0.05, -0.05, STAR),  # by two and a half
-    (-0.03, 0.02, -0.03, -0.03, STAR),  # by one and a half: too few draws
+    (-0.0404, 0.02, -0.0404, -0.0404, STAR),  # by a little more than two
+    (-0.0396, 0.02, -0.0396, -0.0396, STAR),  # by a little less: too few draws
     (-0.01, 0.02, -0.01, -0.01, STAR),  # by half an error
     (-0.8, 0.03, -0.8, -0.8, (-30.0, -30.0, -30.0)),  # below w* only by its baseline
     (1.6, 0.03, 1.6, 1.5, (20.0, 20.0, 20.0)),
     (1.2, 0.03, 1.2, 1.1, (-8.0, -8.0, -8.0)),
+    (1.0, 0.03, 1.0, 0.95, (0.0, 9.9e-7, 0.0)),
+    (1.0, 0.03, 1.0, 0.95, (0.0, 1.01e-6, 0.0)),  # only just coins
     (1.0, 0.03, 1.0, 0.95, (-4.0, 6.0, -2.0)),
+    (1.0, 0.03, 1.0, 0.95, (0.5, 0.0, 0.0)),
+    (1.0, 0.03, 1.0, 0.95, (0.0, -0.5, 0.0)),
+    (1.0, 0.03, 1.0, 0.95, (0.0, 0.0, 0.5)),
+    (1.0, 0.03, 1.0, 0.95, (4.0, -4.0, 4.0)),
     (1.5, 0.03, 1.5, 1.4, (14.0, 22.0, 19.0)),  # coins, and a baseline that is off
 )
 
 
-def _case(description: str, generator: torch.Generator, *, scale: float) -> Case:
+def _case(description: str, generator: torch.Generator, *, scale: float, kinds=KINDS) -> Case:
     chains, draws = distinct(generator, 1, 4, 7)[0], distinct(generator, 1, 33, 40)[0]
-    order = torch.randperm(len(KINDS), generator=generator).tolist()
-    rows = [_run(KINDS[kind], generator, scale, chains, draws) for kind in order]
+    order = torch.randperm(len(kinds), generator=generator).tolist()
+    rows = [_run(kinds[kind], generator, scale, chains, draws) for kind in order]
     names = ("trace", "half", "doubled", "star")
     return Case(description, dict(zip(names, map(torch.stack, zip(*rows, strict=True)), strict=True)))
 
@@ -118,14 +137,19 @@ def _run(kind, generator: torch.Generator, scale: float, chains: int, draws: int
         _trace(generator, size * at, size * error * factor, chains, draws)
         for at, factor in ((mean, 1.0), (half, HALF_ERROR), (doubled, 1.0))
     )
-    return *traces, size * error * torch.tensor(star, dtype=torch.float64)
+    readings = torch.tensor(star, dtype=torch.float64)
+    return *traces, torch.where(readings.abs() < ABSOLUTE, readings, size * error * readings)
 
 
 def _trace(generator: torch.Generator, mean: float, error: float, chains: int, draws: int) -> Tensor:
-    """Draws whose chains have exactly this mean and standard error; within a chain they scatter five errors wide."""
+    """Draws whose chains have exactly this mean and standard error.
+
+    Within a chain they scatter five errors wide, more upwards than downwards; the first or the last is far above.
+    """
     between = torch.randn(chains, generator=generator, dtype=torch.float64)
     between = (between - between.mean()) / between.std() * chains**0.5
-    within = torch.randn(chains, draws, generator=generator, dtype=torch.float64)
+    within = -torch.rand(chains, draws, generator=generator, dtype=torch.float64).clamp(min=1e-9).log()
+    within[:, -integer(generator, 0, 1)] += 8
     within = 5 * (within - within.mean(1, keepdim=True))
     return mean + error * (between[:, None] + within)
 

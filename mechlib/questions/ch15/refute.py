@@ -43,13 +43,14 @@ def at_zero(gap: Float[Tensor, "step seed"], lr: Steps) -> PerSeed:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A difference that vanishes, one that turns round, one that is true, and one hidden by the steps' errors."""
-    at = distinct(generator, 4, 0, 3)
+    """Differences that vanish, turn round, are true, or are hidden by the steps' errors, and draws below zero."""
+    at = [*distinct(generator, 4, 0, 3), integer(generator, 0, 3)]
     return (
         _case("models that differ by their steepness only", generator, at[0], true=(9.0, 9.0), bias=(0.1, 0.9)),
         _case("a difference that turns round", generator, at[1], true=(9.0, 7.5), bias=(0.05, 1.0), larger=1),
         _case("a difference that is true", generator, at[2], true=(6.0, 9.0), bias=(0.3, 0.3)),
         _case("a difference that the step hides", generator, at[3], true=(7.0, 8.5), bias=(0.8, 0.35)),
+        _case("coefficients so small that draws are negative", generator, at[4], true=(0.4, -0.3), bias=(0.2, 0.6)),
     )
 
 

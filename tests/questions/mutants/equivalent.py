@@ -110,6 +110,7 @@ EQUAL: dict[str, dict[str, str]] = {
     },
     "ch14.refute": {f"n: one {what}": "a sample more or less is not seen in log n" for what in ("less", "more")},
     "ch15.bias": {"variance: room > 0 -> room >= 0": "dividing by 0 gives the same infinity"},
+    "ch15.estimate": {"per_chain: squeezed": "the error needs two chains at least"},
     "ch15.lm_chain": {"walk: 1 -> 1 + 1": "broadcasting gives every chain the start"},
     "ch15.anchored": {
         f"full_loss: {what}": "the input that is not needed"
@@ -128,6 +129,7 @@ EQUAL: dict[str, dict[str, str]] = {
         "findings: off > 0.1 * llc.abs() -> off >= 0.1 * llc.abs()": TIE,
         "findings: star.amax(1) - star.amin(1) > 1e-06 -> star.amax(1) - star.amin(1) >= 1e-06": TIE,
         "findings: star.mean(1).abs() > off -> star.mean(1).abs() >= off": TIE,
+        "findings: star.mean(1) -> _median(star, 1)": "readings that differ by more than 1e-6 are coins before that",
     },
 }
 """For every question, mutants that are the reference, and why."""

@@ -336,6 +336,6 @@ QUESTION = Question(
         "b_U": "d_vocab",
         "tokens": "batch pos",
     },
-    fields=(Field("effect", atol=1e-4), Field("control", atol=1e-4)),
+    fields=tuple(Field(name, atol=2e-5, rtol=1e-5) for name in ("effect", "control")),
     misconceptions=MISCONCEPTIONS,
 )

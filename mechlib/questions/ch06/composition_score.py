@@ -267,6 +267,6 @@ QUESTION = Question(
         "W_Q": "later d_model d_head",
         "W_K": "later d_model d_head",
     },
-    fields=(Field("score", "earlier later", atol=1e-4),),
+    fields=(Field("score", "earlier later", atol=1e-5, rtol=1e-5),),
     misconceptions=MISCONCEPTIONS,
 )

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import both_signs, distinct
 
 __all__ = ["QUESTION"]
 
@@ -48,7 +48,7 @@ def _case(
     """Squared errors of a linear model near the weights that made the data, so that no gradient at w* is zero."""
     several, weights = distinct(generator, 2, 3, 8)
     chains = several if chains is None else chains
-    truth = 1 + torch.randn(weights, generator=generator, dtype=torch.float64)
+    truth = both_signs(generator, weights) * (0.5 + torch.rand(weights, generator=generator, dtype=torch.float64))
     x, y = _data(generator, truth, 60, noise)
     w_star = truth + 0.1 * torch.randn(weights, generator=generator, dtype=torch.float64)
     w = w_star + away * torch.randn(chains, weights, generator=generator, dtype=torch.float64)

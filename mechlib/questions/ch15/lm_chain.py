@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import both_signs, distinct
 
 __all__ = ["QUESTION"]
 
@@ -57,7 +57,7 @@ def _case(
     several, count, weights = distinct(generator, 3, 3, 8)
     chains, normals = chains or several, normals or count
     curvature = 0.3 + torch.rand(weights, generator=generator, dtype=torch.float64)
-    w_star = 1 + torch.randn(weights, generator=generator, dtype=torch.float64)
+    w_star = both_signs(generator, weights) * (0.5 + torch.rand(weights, generator=generator, dtype=torch.float64))
     noise = torch.randn(normals, chains, weights, generator=generator, dtype=torch.float64)
     nbeta = 100 + 100 * float(torch.rand(1, generator=generator, dtype=torch.float64))
     lr = steep / (nbeta * float(curvature.max()) + gamma)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,8 +34,8 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     """A report that is false, one that is true, one that cannot be told, weights of one common direction, and a single
     rival; rivals that all go the other way, so that the lead is below -1; and a model that goes uphill: it is above 1.
     """
-    alone = _case("a single rival", generator, is_step=0.5, common=0.0)
-    alone.inputs["rivals"] = alone.inputs["rivals"][1:2]
+    several = _case("a single rival", generator, is_step=0.5, common=0.0)
+    alone = replace(several, inputs={**several.inputs, "rivals": several.inputs["rivals"][1:2]})
     turned = _case("rivals that all go the other way", generator, is_step=1.0, common=0.0)
     turned.inputs["rivals"].neg_()
     return (

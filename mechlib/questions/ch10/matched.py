@@ -102,6 +102,7 @@ def _case(
 
     shared = normal(prompts) + 0.5
     alike = 0.3 + 1.2 * uniform(n_families, n_settings, 1)
+    alike[0] += 1.5 * (share < 0)  # so that the largest of cosines below zero is not the first
     mistakes = alike * shared + normal(n_families, n_settings, prompts)
     far = 2 * (1 + uniform(n_families, n_settings)) * (1 - 2 * (uniform(n_families, n_settings) < 0.5).double())
     ratios = far.exp()

@@ -74,8 +74,8 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a control that reads as well as the probe", generator, noise=1.0, controls=0.9),
         _case("a probe that reads far better than the controls", generator, noise=0.5, controls=2.0),
         _case("a control that is hardly behind the probe", generator, noise=1.0, controls=1.1, best=-1),
-        _case("weights that are nowhere near zero", generator, noise=0.8, controls=1.0, mean=3.0),
-        _case("readings that are worse than none", generator, noise=4.0, controls=1.9, best=0, shrunk=False),
+        _case("weights that are nowhere near zero", generator, noise=0.8, controls=1.0, mean=3.0, best=0),
+        _case("readings that are worse than none", generator, noise=4.0, controls=1.9, shrunk=False),
         _case("a single control", generator, noise=0.7, controls=3.0, n_controls=1, best=0, shrunk=False),
         _case("a single coordinate", generator, noise=1.1, controls=0.7, mean=-0.9, d=1),
     )

@@ -240,6 +240,6 @@ QUESTION = Question(
     reference=exponents,
     cases=cases,
     axes={"threshold": "level", "share": "run level"},
-    fields=(Field("exponent", "run"),),
+    fields=(Field("exponent", "run", atol=1e-5),),
     misconceptions=MISCONCEPTIONS,
 )

@@ -233,6 +233,6 @@ QUESTION = Question(
     reference=posterior,
     cases=cases,
     axes={"loss": "solution", "coefficient": "solution", "multiplicity": "solution", "n": "size"},
-    fields=(Field("weight", "size solution"),),
+    fields=(Field("weight", "size solution", atol=1e-4),),
     misconceptions=MISCONCEPTIONS,
 )

@@ -267,6 +267,6 @@ QUESTION = Question(
     reference=refute,
     cases=cases,
     axes={"log_volume": "solution run level", "threshold": "level"},
-    fields=(Field("claimed"), Field("difference"), Field("low"), Field("high"), Field("at_n")),
+    fields=tuple(Field(name, atol=1e-5) for name in ("claimed", "difference", "low", "high", "at_n")),
     misconceptions=MISCONCEPTIONS,
 )

@@ -73,7 +73,17 @@ def matched(m, t, f, *, gap=lambda r: r.log().abs(), keep=lambda c: c):
     return chosen, cosine, cosine.argmax()
 
 
+def searched_from_zero(values):
+    best, place = 0.0, 0
+    for number, value in enumerate(values.tolist()):
+        if value > best:
+            best, place = value, number
+    return place
+
+
 MATCHED_WRONG = {
+    "search from zero": lambda *a: (*matched(*a)[:2], searched_from_zero(matched(*a)[1])),
+    "largest size": lambda *a: (*matched(*a)[:2], matched(*a)[1].abs().argmax()),
     "worst": lambda m, t, f: matched(m, t, f, gap=lambda r: -r),
     "squared cosine": lambda m, t, f: matched(m, t, f, keep=torch.square),
     "angles": lambda m, t, f: matched(m, t, f, keep=torch.arccos),
@@ -128,6 +138,8 @@ def refute(w, p, c, *, z=1.96, pick=torch.argmin, score=lambda s: s, lead=lambda
 
 
 REFUTE_WRONG = {
+    "search from zero": lambda *a: refute(*a, pick=lambda left: searched_from_zero(1 - left)),
+    "scores cut at zero": lambda *a: refute(*a, score=lambda s: s.clamp(min=0)),
     "90 %": lambda *a: refute(*a, z=1.645),
     "two standard errors": lambda *a: refute(*a, z=2.0),
     "lead without its sign": lambda *a: refute(*a, lead=torch.abs),

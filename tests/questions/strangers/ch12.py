@@ -99,6 +99,7 @@ def crossing(errors, coefficients, noise_var, n_points, *, first=1.0, scale=1.0)
 
 
 CROSSING_WRONG = {
+    "roots from a ratio of 3 on": lambda *a: (crossing(*a)[0], crossing(*a)[1].where(crossing(*a)[1] > 4.54, 1.0)),
     "one more point": lambda e, c, v, k: crossing(e, c, v, k + 1),
     "zero where nothing crosses": lambda *a: crossing(*a, first=0.0),
     "noise squared": lambda e, c, v, k: crossing(e, c, v**2, k),
@@ -121,9 +122,9 @@ CROSSING_RIGHT = {
 }
 
 
-def report(distance, *, level=1.96, off=0):
+def report(distance, *, level=1.96, off=0, pick=torch.argmin):
     mean = distance.mean(-1)
-    chosen = int(distance[:-1, 0::2].mean(-1).argmin()) + off
+    chosen = int(pick(distance[:-1, 0::2].mean(-1))) + off
     end, then = distance[-1, 1::2], distance[chosen, 1::2]
     rise, n = end.mean() - then.mean(), then.numel()
     margin = level * math.sqrt(end.var() / n + then.var() / n)
@@ -136,7 +137,13 @@ def each_half_turned(d):
     return turned
 
 
+def last_of_the_smallest(means):
+    return len(means) - 1 - int(means.flip(0).argmin())
+
+
 REFUTE_WRONG = {
+    "the last of those that tie": lambda d: report(d, pick=last_of_the_smallest),
+    "the unpaired prompt left out": lambda d: report(d[:, : d.shape[1] // 2 * 2]),
     "90 %": lambda d: report(d, level=1.645),
     "two standard errors": lambda d: report(d, level=2.0),
     "Student": lambda d: report(d, level=1.99),

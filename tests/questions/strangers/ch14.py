@@ -26,6 +26,8 @@ def counted(k, h):
 
 
 COEFFICIENT_WRONG = {
+    "always a third": lambda k, h: (1 / 3, minimum(rates(k, h))[1]),
+    "at most a half": lambda k, h: (minimum(rates(k, h))[0].clamp(max=0.5), minimum(rates(k, h))[1]),
     "mean rate": lambda k, h: (rates(k, h)[k > 0].mean(), minimum(rates(k, h))[1]),
     "sum of the exponents": lambda k, h: (1 / (2 * k.sum(1).max()), 1),
     "Jacobian taken off": lambda k, h: minimum(torch.where(k > 0, (1 - h) / (2.0 * k), torch.inf)),

@@ -17,6 +17,11 @@ BIAS_WRONG = {
     "unstable from two": lambda h, lr, n, g: torch.where(
         (lr * (n * h.max() + g) < 2), found_by_sgld(h, lr, n, g), torch.inf
     ),
+    "stability without gamma": lambda h, lr, n, g: torch.where(
+        (lr[:, None] * n * h < 4).all(1),
+        (n * h / ((n * h + g) * (1 - lr[:, None] * (n * h + g) / 4))).sum(1) / 2,
+        torch.inf,
+    ),
     "unstable is NaN": lambda h, lr, n, g: found_by_sgld(h, lr, n, g).nan_to_num(posinf=torch.nan),
     "unstable is zero": lambda h, lr, n, g: found_by_sgld(h, lr, n, g).nan_to_num(posinf=0.0),
     "squared factor": lambda h, lr, n, g: found_by_sgld(h, lr, n, g) ** 2,
@@ -156,6 +161,16 @@ def _error(x):
 
 
 DIAGNOSE_WRONG = {
+    "two thirds": lambda *a: found_faults(*a, quarter=2 / 3),
+    "eight per cent": lambda *a: found_faults(*a, tenth=0.08),
+    "minimum at 1.96 errors": lambda *a: found_faults(*a, below=1.96),
+    "coins to one digit more": lambda *a: found_faults(*a, near=1e-7),
+    "first reading against the last": lambda t, h, d, s: torch.where(
+        (s[:, 0] - s[:, -1]).abs() > 1e-6, 6, found_faults(t, h, d, s, near=math.inf)
+    ),
+    "first reading against the second": lambda t, h, d, s: torch.where(
+        (s[:, 0] - s[:, 1]).abs() > 1e-6, 6, found_faults(t, h, d, s, near=math.inf)
+    ),
     "one error": lambda *a: found_faults(*a, z=1.0),
     "two errors": lambda *a: found_faults(*a, z=2.0),
     "minimum at one error": lambda *a: found_faults(*a, below=1.0),

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mechlib.checks.judging import Judgement
+from mechlib.checks.open_task import OpenTask
 from mechlib.grading.assignment import Asked, Assignment, text
 from mechlib.grading.notebook import Cell
 from mechlib.grading.results import GradeStatus, QuestionGrade
@@ -159,7 +160,10 @@ class Marking:
                 return graded(asked, status, f"cell {cell.index + 1}, which defines {name}, {lost}.", needs_human=True)
             if defines.search(cell.source) and cell.index in self._failed:
                 return graded(asked, "error", f"{name} is not defined. {self._failed[cell.index]}.")
-        return graded(asked, "unanswered", f"not answered: there is no function {name}.")
+        unfilled = isinstance(asked.question, OpenTask) and asked.question.cases is None
+        return graded(
+            asked, "unanswered", "not answered yet" if unfilled else f"not answered: there is no function {name}."
+        )
 
 
 class Hindrance(Exception):

@@ -9,7 +9,7 @@ import torch
 
 from mechlib.checks.judging import Trial, judge
 from mechlib.checks.question import Case, Field, Model
-from mechlib.checks.registry import questions
+from mechlib.checks.registry import asked, questions
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Reading, read_fields
 from mechlib.grading.assignment import Asked, Assignment, new_secret, read_secret, seed, text
@@ -138,7 +138,7 @@ def test_a_secret_is_read_without_its_line_end(tmp_path):
 
 
 def test_an_assignment_is_on_one_chapter():
-    assert list(Assignment.of("ch02", SECRETS[0]).asked) == [question.id for question in questions("ch02")]
+    assert list(Assignment.of("ch02", SECRETS[0]).asked) == [task.id for task in asked("ch02")]
     with pytest.raises(LookupError, match="no questions on 'ch99'"):
         Assignment.of("ch99", SECRETS[0])
 

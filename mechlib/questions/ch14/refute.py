@@ -49,20 +49,33 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a wide basin with the larger exponent", generator, exponents=(2.5, 0.5), ahead=3.0, reported=1),
         _case("a wide basin with the smaller exponent", generator, exponents=(0.5, 1.5), ahead=2.0, reported=0),
         _case("equal exponents", generator, exponents=(1.0, 1.0), ahead=1.5, reported=2),
-        _case("a narrow basin with the larger exponent", generator, exponents=(3.0, 1.0), ahead=-2.0, reported=3),
+        _case(
+            "a narrow basin with the larger exponent",
+            generator,
+            exponents=(3.0, 1.0),
+            ahead=-2.0,
+            reported=3,
+            digits=1.5,
+        ),
     )
 
 
 def _case(
-    description: str, generator: torch.Generator, *, exponents: tuple[float, float], ahead: float, reported: int
+    description: str,
+    generator: torch.Generator,
+    *,
+    exponents: tuple[float, float],
+    ahead: float,
+    reported: int,
+    digits: float = 4.5,
 ) -> Case:
-    """Runs that walk away from the law a little, each by itself, as nested levels do."""
+    """Runs that walk away from the law a little, each by itself, as nested levels do; n has some ``digits``."""
     runs, levels = distinct(generator, 2, 4, 9)
     x = -1.0 - 0.8 * (0.6 + 0.8 * torch.rand(levels, generator=generator, dtype=torch.float64)).cumsum(0)
     law = torch.tensor(exponents, dtype=torch.float64)[:, None, None] * (x - x[0])
     offset = torch.tensor([ahead, 0.0], dtype=torch.float64)[:, None, None] - 4.0
     walk = 0.15 * torch.randn(2, runs, levels, generator=generator, dtype=torch.float64).cumsum(2)
-    n = 10 ** (3 + 3 * float(torch.rand(1, generator=generator, dtype=torch.float64)))
+    n = 10 ** (digits * (2 + 2 * float(torch.rand(1, generator=generator, dtype=torch.float64))) / 3)
     inputs = {"log_volume": offset + law + walk, "threshold": x.exp(), "reported": reported, "n": round(n)}
     return Case(description, inputs)
 

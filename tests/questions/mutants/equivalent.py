@@ -108,7 +108,6 @@ EQUAL: dict[str, dict[str, str]] = {
         "rates: k > 0 -> k >= 0": "dividing by 0 gives the same infinity",
         "from_rates: (found == smallest).sum(1).max() -> abs((found == smallest).sum(1)).max()": COUNT.why,
     },
-    "ch14.refute": {f"n: one {what}": "a sample more or less is not seen in log n" for what in ("less", "more")},
     "ch15.bias": {"variance: room > 0 -> room >= 0": "dividing by 0 gives the same infinity"},
     "ch15.estimate": {"per_chain: squeezed": "the error needs two chains at least"},
     "ch15.lm_chain": {"walk: 1 -> 1 + 1": "broadcasting gives every chain the start"},

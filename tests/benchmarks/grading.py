@@ -60,7 +60,7 @@ def toy_class(count: int, jobs: int) -> str:
         wrong = (*toys.HONEST[:3], toys.WRONG_ENDS, *toys.HONEST[4:])
         for number in range(count):
             (submissions / f"{number}.ipynb").write_bytes(toys.notebook(*(wrong if number % 2 else toys.HONEST)))
-        with mock.patch("mechlib.grading.assignment.questions", lambda chapter: toys.TOYS):
+        with mock.patch("mechlib.checks.registry.asked", lambda chapter: toys.TOYS):
             grades, seconds = graded(submissions, jobs)
     assert sorted(each.score for each in grades) == [2] * (count // 2) + [5] * (count - count // 2)
     return f"| mechlib, two toy questions | {count} | {jobs} | {seconds:.1f} | {seconds / count:.3f} |"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mechlib import cli
+from mechlib.checks import registry
 from mechlib.grading import containers, sandbox
 from mechlib.grading.sandbox import NoSandbox
 from mechlib.grading.worker import server
@@ -47,7 +48,7 @@ def test_a_class_is_graded_in_containers(engine, tmp_path, monkeypatch, capsys):
     handed.mkdir()
     cells = (*toys.HONEST[:3], DISRUPTIVE["os._exit"], toys.WRONG_ENDS, toys.CHECK_ENDS)
     (handed / "anna.ipynb").write_bytes(toys.notebook(*cells))
-    monkeypatch.setattr("mechlib.grading.assignment.questions", lambda chapter: toys.TOYS)
+    monkeypatch.setattr(registry, "asked", lambda chapter: toys.TOYS)
     arguments = ["mechlib", "grade", handed, "--out", tmp_path / "grades", "--chapter", "ch02", "--engine", "podman"]
     monkeypatch.setattr("sys.argv", [*map(str, arguments), "--jobs", "1", "--quiet"])
     with pytest.raises(SystemExit) as done:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
 
 ROUNDING_UNITS = 1000
 """Units in the last place of the largest logit by which two orders of summation may differ, through many layers."""
@@ -37,9 +40,22 @@ def load(
         raise ValueError(f"{source} is a {config.model_type}, which is no causal language model")
     for name, value in (changed or {}).items():
         setattr(config, name, value)
-    model = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=dtype, attn_implementation="eager")
+    with _no_progress():
+        model = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=dtype, attn_implementation="eager")
     model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its self
     return model.eval()
+
+
+@contextmanager
+def _no_progress() -> Iterator[None]:
+    """Without the bar over a model's weights, which would stay on the page of a notebook for ever."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def has_tokenizer(source: str) -> bool:

@@ -61,11 +61,11 @@ class Browser:
         self.resize(1300, 1000)
         self.driver.get(f"{self.address}/{page}.html")
         self.driver.execute_async_script(SETTLED)
+        if guessed:
+            self.driver.execute_script(SHOW_ALL)
         views = self.all('script[type="application/vnd.jupyter.widget-view+json"]')
         wait = WebDriverWait(self.driver, 30)
         wait.until(lambda _: len(self.all(".widget-subarea .mechlib-widget")) >= len(views))
-        if guessed:
-            self.driver.execute_script(SHOW_ALL)
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

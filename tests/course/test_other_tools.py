@@ -89,6 +89,8 @@ def test_the_generated_assignment_is_our_exercise(course):
     released = cells(course / "release" / STEM / f"{STEM}.ipynb")
     ours = cells(ROOT / "exercises" / f"{STEM}.ipynb")
     theirs = {cell["id"]: "".join(cell["source"]) for cell in released}
+    stub = re.compile(r"^raise NotImplementedError  (?=# your answer here$)", re.MULTILINE)
+    theirs = {name: stub.sub("", source) for name, source in theirs.items()}  # nbgrader's, also where a value is asked
     answers = [cell["id"] for cell in ours if cell["id"].endswith("-answer") or cell["id"].endswith("-check")]
     assert len(answers) == 2 * len(asked("ch02"))
     assert {name: theirs[name] for name in answers} == {

@@ -35,7 +35,7 @@ Readings = tuple[tuple[Reading, ...], ...]
 
 SINGLE = 2.0**-24
 """Largest relative rounding error of a number in single precision."""
-ROUNDINGS = 64
+ROUNDINGS = 256
 """So many times what rounding the inputs moves an entry, a right answer in single precision may be off."""
 
 

@@ -296,7 +296,7 @@ class TestResult:
         ({"positions": 7}, ValueError, "7 is out of range; there are 7 positions"),
         ({"only": [4]}, ValueError, "there is no entry 4: they are 0 to 3"),
         ({"only": [(1, 0)]}, TypeError, r"numbers, each of one entry for the site 'residual', not \(1, 0\)"),
-        ({"only": [3], "site": "head"}, TypeError, r"pairs \(layer, head\) for the site 'head', not \(3,\)"),
+        ({"only": [3], "site": "head"}, TypeError, r"only holds pairs \(layer, head\) for the site 'head', not 3"),
         ({"only": [(0, 2)], "site": "head"}, ValueError, "there is no head 2 in layer 0"),
         ({"only": []}, ValueError, "names none of the places"),
         ({"reference": CLEAN}, ValueError, "the clean run needs none"),

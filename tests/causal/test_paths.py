@@ -196,7 +196,7 @@ def test_rows_with_pads_are_as_they_are_alone(attention_only, receivers, side):
     ("options", "message"),
     [
         ({"receivers": [(2, 0)]}, "there is no head 0 in layer 2: layers are 0 to 1"),
-        ({"receivers": []}, "receivers names no head"),
+        ({"receivers": []}, "receivers names none of the places"),
         ({"receivers": [(1, 0)], "inputs": "x"}, 'one or several of "q", "k" and "v", not \'x\''),
         ({"receivers": [(1, 0)], "inputs": ""}, "not ''"),
         ({"receivers": [(0, 1)]}, "no path leads from the senders to the receivers: none is below layer 0"),

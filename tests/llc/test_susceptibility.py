@@ -110,6 +110,24 @@ def test_on_a_quadratic_they_are_the_closed_form(batch_size, lr):
 
 
 @pytest.mark.filterwarnings("ignore::mechlib.llc.Unreliable")
+def test_over_forty_seeds_chains_leave_two_errors_as_often_as_chance_has_it():
+    """Two components and four samples, chains begun anew by each seed; the samples of one seed share their chains."""
+    components = {"first": mask([0, 1]), "all": None}
+    right = torch.stack([exact([0, 1])[:4], exact([*range(D)])[:4]])
+    off = []
+    for seed in range(40):
+        found = susceptibilities(
+            PROBLEM.model, PROBLEM.loss, PROBLEM.data, components, samples=tuple(part[:4] for part in PROBLEM.data),
+            chains=32, draws=60, burnin=40, lr=0.04, seed=seed, **QUICK,
+        )  # fmt: skip
+        off.append((found.value - right) / found.std_error)
+    z = torch.stack(off)
+    share = float((z.abs() > 2).double().mean())
+    assert 0.01 < share < 0.12, f"{share:.0%} of {z.numel()} outside two errors"
+    assert float(z.mean().abs()) < 0.5 and 0.7 < float(z.std(0).mean()) < 1.3
+
+
+@pytest.mark.filterwarnings("ignore::mechlib.llc.Unreliable")
 def test_the_data_themselves_are_in_balance():
     """The mean of the losses of all samples is the loss: the mean of a row is zero, but for rounding."""
     found = susceptibilities(

@@ -17,6 +17,8 @@ OF_WHOLE = {"entropy", "kl_to_final"}
 """Fields of the whole distribution and of no token."""
 OF_PROBABILITIES = OF_WHOLE | {"top_log_prob", "target_log_prob"}
 """Fields that need the sum over the vocabulary; ids and ranks are those of the logits."""
+NEIGHBOURS = 64
+"""Tokens whose largest logit is found first when the most probable are sought."""
 
 
 def summary(
@@ -56,22 +58,22 @@ def _of_entry(
     fields: frozenset[str],
     top_k: int,
 ) -> tuple[dict[str, Shaped[Tensor, "row ..."]], Float[Tensor, "row d_vocab"] | None]:
-    """The fields of one entry, cross-entropy for KL, and its probabilities, which are ``final`` if that is ``None``."""
+    """The fields of one entry, cross-entropy for KL, and the final distribution: its own if ``final`` is ``None``."""
     largest = logits.amax(-1, keepdim=True)
     found = {"nowhere": ~largest[:, 0].isfinite(), **_of_tokens(logits, targets, fields, top_k)}
     if not fields & OF_PROBABILITIES:
         return found, None
     shifted = logits - largest
-    probs = shifted.exp()
-    total = probs.sum(-1, keepdim=True)
+    exps = shifted.exp()
+    total = exps.sum(-1, keepdim=True)
     log_total = total.log()
     for name in fields & {"top_log_prob", "target_log_prob"}:
         found[name] = found[name] - largest - log_total
-    if fields & OF_WHOLE:
-        probs.div_(total)
-        for name, weights in (("entropy", probs), ("kl_to_final", probs if final is None else final)):
-            if name in fields:
-                found[name] = log_total[:, 0] - torch.linalg.vecdot(weights, shifted)
+    if "entropy" in fields:
+        found["entropy"] = log_total[:, 0] - torch.linalg.vecdot(exps, shifted) / total[:, 0]
+    probs = exps.div_(total) if final is None else final
+    if "kl_to_final" in fields:
+        found["kl_to_final"] = log_total[:, 0] - torch.linalg.vecdot(probs, shifted)
     return found, probs
 
 
@@ -81,12 +83,26 @@ def _of_tokens(
     """The fields of single tokens that are asked for; in those of log-probabilities, their logits."""
     found = {}
     if fields & {"top_ids", "top_log_prob"}:
-        found["top_log_prob"], found["top_ids"] = logits.topk(top_k)
+        found["top_log_prob"], found["top_ids"] = top_of(logits, top_k)
     found["target_log_prob"] = logits.gather(-1, targets.T)
     if "target_rank" in fields:
         ranks = [(logits - wanted[:, None]).gt_(0).sum(-1) for wanted in found["target_log_prob"].T]
         found["target_rank"] = torch.stack(ranks, -1).long()
     return {name: values for name, values in found.items() if name in fields}
+
+
+def top_of(logits: Float[Tensor, "row d_vocab"], k: int) -> tuple[Float[Tensor, "row k"], Int[Tensor, "row k"]]:
+    """``logits.topk(k)``, sought among the ``k`` groups of neighbours whose largest are largest: quicker."""
+    d_vocab = logits.shape[1]
+    n_groups = d_vocab // NEIGHBOURS
+    if n_groups <= k:
+        return logits.topk(k)
+    ids = torch.arange(d_vocab, device=logits.device)
+    grouped, rest = ids[: n_groups * NEIGHBOURS].view(n_groups, NEIGHBOURS), ids[n_groups * NEIGHBOURS :]
+    groups = logits[:, : grouped.numel()].unflatten(1, grouped.shape).amax(2).topk(k).indices
+    candidates = torch.cat([grouped[groups].flatten(1), rest.expand(len(logits), -1)], 1)
+    values, places = logits.gather(1, candidates).topk(k)
+    return values, candidates.gather(1, places)
 
 
 def _with_ruled_out(

@@ -5,15 +5,12 @@ and the same once more; the scores of all heads for all three patterns.
 
 ``detect_head`` takes strings; here a string is the number of a row, and no time goes into a tokeniser. All methods run
 without gradients, which for TransformerLens a user has to ask for.
-Times are of one process, interleaved. Peak memory is the growth of resident memory, each call in a fresh process that
-has run the same call on a tiny batch before.
+Times are of one process, interleaved. Peak memory is that of the tensors of a call.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable, Collection
 
 import torch
@@ -28,7 +25,6 @@ from tests.benchmarks import machine
 MODEL = "code-4l-mlp"
 BATCH, PERIOD = 8, 100
 ROUNDS = 21
-PROCESSES = 5
 
 Scores = list[Tensor]
 """``[n_layers, n_heads]`` for each of ``KINDS``."""
@@ -97,23 +93,15 @@ def times(model_name: str, batch: int, period: int, rounds: int, names: Collecti
     return machine.table_of_times(machine.interleaved_seconds(calls, rounds), "mechlib")
 
 
-def peaks(model_name: str, batch: int, period: int, processes: int, names: Collection[str] = METHODS) -> str:
-    """A table in Markdown of the peak memory, each value from a fresh process."""
-    sizes = ["--model", model_name, "--batch", str(batch), "--period", str(period)]
-    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in names}
-    return machine.table_of_peaks(measured, "mechlib")
-
-
-def _peak_in_new_process(name: str, sizes: list[str]) -> int:
-    command = [sys.executable, "-m", "tests.benchmarks.heads", "--peak", name, *sizes]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
 @torch.no_grad()
-def _print_peak(name: str, model_name: str, batch: int, period: int) -> None:
+def peaks(model_name: str, batch: int, period: int, names: Collection[str] = METHODS) -> str:
+    """A table in Markdown of the peak memory of tensors, each method tried on a few tokens before."""
     model, tokens = _inputs(model_name, batch, period)
-    METHODS[name](model, tokens[:1, :8])
-    print(machine.peak_growth(lambda: METHODS[name](model, tokens)))
+    measured = {}
+    for name in names:
+        METHODS[name](model, tokens[:1, :8])
+        measured[name] = machine.peak_of_tensors(lambda method=METHODS[name]: method(model, tokens))
+    return machine.table_of_peaks(measured, "mechlib")
 
 
 def main(
@@ -121,7 +109,6 @@ def main(
     batch: int = BATCH,
     period: int = PERIOD,
     rounds: int = ROUNDS,
-    processes: int = PROCESSES,
     names: Collection[str] = METHODS,
 ) -> None:
     """Print both tables, of the methods that are named."""
@@ -129,10 +116,7 @@ def main(
         f"\nHead scores of {model}, batch {batch} x {2 * period}; {rounds} interleaved rounds.\n\n"
         f"{times(model, batch, period, rounds, names)}"
     )
-    print(
-        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n"
-        f"{peaks(model, batch, period, processes, names)}"
-    )
+    print(f"\nPeak memory of tensors.\n\n{peaks(model, batch, period, names)}")
 
 
 if __name__ == "__main__":
@@ -141,13 +125,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--period", type=int, default=PERIOD)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument(
-        "--peak", choices=METHODS, help="print the peak memory of one method in bytes, and nothing else"
-    )
     given = parser.parse_args()
-    if given.peak:
-        _print_peak(given.peak, given.model, given.batch, given.period)
-    else:
-        print(machine.description())
-        main(given.model, given.batch, given.period, given.rounds, given.processes)
+    print(machine.description())
+    main(given.model, given.batch, given.period, given.rounds)

@@ -4,15 +4,12 @@ Shape of the work: the model ``code-4l-mlp`` (5 residual stream entries, d_model
 of 256 tokens from held-out files, the next token as target, the 5 most probable tokens.
 
 All methods run without gradients, which for TransformerLens a user has to ask for.
-Times are of one process, interleaved. Peak memory is the growth of resident memory, each call in a fresh process that
-has run the same call on a tiny batch before.
+Times are of one process, interleaved. Peak memory is that of the tensors of a call.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable, Collection
 
 import torch
@@ -29,7 +26,6 @@ BATCH, POS, TOP_K = 8, 256, 5
 FILES = 32
 """Held-out files that the rows are drawn from: a process that measures memory cuts all of them into tokens."""
 ROUNDS = 21
-PROCESSES = 5
 RANK = "mechlib, the rank alone"
 
 Outputs = dict[str, Tensor]
@@ -153,23 +149,15 @@ def times(model_name: str, batch: int, pos: int, rounds: int, names: Collection[
     return f"{machine.table_of_times(seconds, 'mechlib')}\n\nThe rank alone takes {rank} of the floor's time."
 
 
-def peaks(model_name: str, batch: int, pos: int, processes: int, names: Collection[str] = METHODS) -> str:
-    """A table in Markdown of the peak memory, each value from a fresh process."""
-    sizes = ["--model", model_name, "--batch", str(batch), "--pos", str(pos)]
-    measured = {name: [_peak_in_new_process(name, sizes) for _ in range(processes)] for name in names}
-    return machine.table_of_peaks(measured, "mechlib")
-
-
-def _peak_in_new_process(name: str, sizes: list[str]) -> int:
-    command = [sys.executable, "-m", "tests.benchmarks.lens", "--peak", name, *sizes]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
 @torch.no_grad()
-def _print_peak(name: str, model_name: str, batch: int, pos: int) -> None:
+def peaks(model_name: str, batch: int, pos: int, names: Collection[str] = METHODS) -> str:
+    """A table in Markdown of the peak memory of tensors, each method tried on a few tokens before."""
     model, tokens, targets = inputs(model_name, batch, pos)
-    METHODS[name](model, tokens[:1, :8], targets[:1, :8])
-    print(machine.peak_growth(lambda: METHODS[name](model, tokens, targets)))
+    measured = {}
+    for name in names:
+        METHODS[name](model, tokens[:1, :8], targets[:1, :8])
+        measured[name] = machine.peak_of_tensors(lambda method=METHODS[name]: method(model, tokens, targets))
+    return machine.table_of_peaks(measured, "mechlib")
 
 
 def main(
@@ -177,7 +165,6 @@ def main(
     batch: int = BATCH,
     pos: int = POS,
     rounds: int = ROUNDS,
-    processes: int = PROCESSES,
     names: Collection[str] = METHODS,
 ) -> None:
     """Print both tables, of the methods that are named."""
@@ -185,10 +172,7 @@ def main(
         f"\nLogit lens of {model}, batch {batch} x {pos}; {rounds} interleaved rounds.\n\n"
         f"{times(model, batch, pos, rounds, names)}"
     )
-    print(
-        f"\nPeak growth of resident memory over {processes} fresh processes.\n\n"
-        f"{peaks(model, batch, pos, processes, names)}"
-    )
+    print(f"\nPeak memory of tensors.\n\n{peaks(model, batch, pos, names)}")
 
 
 if __name__ == "__main__":
@@ -197,13 +181,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--pos", type=int, default=POS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument(
-        "--peak", choices=METHODS, help="print the peak memory of one method in bytes, and nothing else"
-    )
     given = parser.parse_args()
-    if given.peak:
-        _print_peak(given.peak, given.model, given.batch, given.pos)
-    else:
-        print(machine.description())
-        main(given.model, given.batch, given.pos, given.rounds, given.processes)
+    print(machine.description())
+    main(given.model, given.batch, given.pos, given.rounds)

@@ -7,11 +7,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
 
@@ -77,37 +79,22 @@ def table_of_times(seconds: dict[str, list[float]], ours: str) -> str:
     return "\n".join(lines)
 
 
-def table_of_peaks(peaks: dict[str, list[int]], ours: str) -> str:
-    """In Markdown: the peak memory of every method, given in bytes, and the median of ``ours`` over its."""
-    measured = {name: median_and_quartiles([value / 1e6 for value in values]) for name, values in peaks.items()}
-    lines = [f"| method | peak memory, MB: median (quartiles) | {ours}'s over it |", "|---|---|---|"]
-    for name, values in measured.items():
-        ratio = measured[ours][0] / values[0]
-        lines.append("| {} | {:.1f} ({:.1f} to {:.1f}) | {:.2f} |".format(name, *values, ratio))
+def table_of_peaks(peaks: dict[str, int], ours: str) -> str:
+    """In Markdown: the peak memory of every method, given in bytes, and that of ``ours`` over it."""
+    lines = [f"| method | peak memory, MB | {ours}'s over it |", "|---|---|---|"]
+    lines += [f"| {name} | {peak / 1e6:.1f} | {peaks[ours] / peak:.2f} |" for name, peak in peaks.items()]
     return "\n".join(lines)
 
 
-def peak_growth(call: Call) -> int:
-    """Bytes by which the resident memory of this process, at its highest during the call, exceeds that before it.
+def peak_of_tensors(call: Call) -> int:
+    """Bytes that tensors take at the height of a call, beside those that are there before it; the same every time.
 
-    Linux only: the high-water mark is reset through ``/proc/self/clear_refs``.
+    What it returns counts, what it holds outside of torch does not. Resident memory would depend on what the kernel of
+    the system has taken back from the process in the meantime.
     """
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    kept = call()
-    growth = _status("VmHWM") - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        kept = call()
     del kept
-    return growth
-
-
-def _status(field: str) -> int:
-    return next(_kilobytes(line) * 1024 for line in _status_lines() if line.startswith(f"{field}:"))
-
-
-def _status_lines() -> Iterator[str]:
-    yield from Path("/proc/self/status").read_text().splitlines()
-
-
-def _kilobytes(line: str) -> int:
-    return int(line.split()[1])
+    events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = (event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    return max(accumulate(taken, initial=0))

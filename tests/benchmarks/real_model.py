@@ -4,7 +4,7 @@ Shape of the work: ``smollm2-135m`` (30 layers of 9 heads, d_model 576, 49,152 t
 threads that torch has (two on the machines of the README). The methods are those of ``tests.benchmarks.lens`` and
 ``.heads``; the floor of the lens is a forward pass and the unembedding of all 31 entries, that of the scores a forward
 pass. Then the same in bfloat16 beside single precision, with what that costs in the results. All of it takes about
-three minutes on two cores; ``--rounds 11 --processes 3`` is for figures with narrow quartiles.
+three minutes on two cores; ``--rounds 11`` is for figures with narrow quartiles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from tests.benchmarks import heads, lens, machine
 
 MODEL, POS = "smollm2-135m", 96
 ROUNDS = 3
-PROCESSES = 1
 OF_LENS = ("floor", "mechlib", lens.RANK, "TransformerLens, two calls")
 OF_HEADS = ("floor", "mechlib")
 """The methods that are compared here; the others take longer."""
@@ -64,17 +63,16 @@ def _errors(models: dict[str, TransformerBridge], tokens: Tensor, targets: Tenso
     ]
 
 
-def main(rounds: int = ROUNDS, processes: int = PROCESSES) -> None:
+def main(rounds: int = ROUNDS) -> None:
     """Print all tables."""
-    lens.main(MODEL, 1, POS, rounds, processes, OF_LENS)
-    heads.main(MODEL, 1, POS // 2, rounds, processes, OF_HEADS)
+    lens.main(MODEL, 1, POS, rounds, OF_LENS)
+    heads.main(MODEL, 1, POS // 2, rounds, OF_HEADS)
     print(f"\n{MODEL} in bfloat16, {POS} tokens; {rounds} interleaved rounds.\n\n{precisions(rounds)}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--processes", type=int, default=PROCESSES)
     given = parser.parse_args()
     print(machine.description())
-    main(given.rounds, given.processes)
+    main(given.rounds)

@@ -5,7 +5,7 @@ import torch
 
 from mechlib.bridge import Shape
 from mechlib.heads import repeated_tokens
-from tests.benchmarks import heads, lens
+from tests.benchmarks import heads, lens, machine
 from tests.models import random_native
 
 SHAPE = Shape(n_layers=2, d_model=32, n_heads=2, d_head=16, d_mlp=64, n_ctx=24, d_vocab=211)
@@ -32,3 +32,14 @@ def test_all_head_scores_agree(model):
     assert results.pop("floor") is None
     heads.agree(results)
     assert {len(scores) for scores in results.values()} == {3}
+
+
+def test_the_peak_of_tensors_is_that_of_what_exists_together():
+    def call():
+        kept = torch.zeros(1_000_000)
+        for _ in range(3):
+            kept = torch.ones(250_000).sum() + kept[:10]
+        return kept
+
+    most, alone = machine.peak_of_tensors(call), machine.peak_of_tensors(lambda: torch.zeros(1_000_000))
+    assert alone == 4_000_000 and 5_000_000 <= most < 5_010_000 and most == machine.peak_of_tensors(call)

@@ -47,7 +47,9 @@ def new(
     builds_on: str = "nothing",
     folder: Path | None = None,
 ) -> list[Path]:
-    """Make a chapter that passes every check of the house and waits to be written; the files that were written.
+    """Make a chapter that passes the checks of the house and waits to be written; the files that were written.
+
+    Its verdict comes into the ledger when it has been executed, with ``mechlib book claims``; until then that is stale.
 
     Args:
         number: of the chapter, from 1 to 99; chapters are numbered through all parts.

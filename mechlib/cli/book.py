@@ -22,7 +22,7 @@ def book_new(
     ] = None,
     builds_on: Annotated[str, typer.Option(help="What a reader has to know before, such as 14.")] = "nothing",
 ) -> None:
-    """Make a chapter with its exercises, a question and tests, which pass every check and wait to be written."""
+    """Make a chapter with its exercises, a question and tests, which wait to be written; 'book claims' comes after."""
     from mechlib.authoring.new import new
 
     for path in new(number, title, part, caption=caption, name=name, builds_on=builds_on):

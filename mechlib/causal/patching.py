@@ -80,7 +80,7 @@ def activation_patching(
         site: ``"residual"`` stream entries, outputs of a ``"head"`` before ``W_O``, the attention ``"pattern"`` of a
             head by query position, or what an ``"mlp"`` adds.
         source: what is put there: the ``"clean"`` or ``"corrupt"`` run's, zeros (``"zero"``), the ``"mean"`` over rows
-            and positions, or another row's (``"resample"``), the same row for all places.
+            and positions (of patterns over rows alone), or another row's (``"resample"``), the same row for all places.
         into: the run that is patched: the other one of the two, or the clean one.
         by_position: patch each position by itself; ``False`` patches them together, in one run for each place.
         positions: those to patch; all when left out, and negative ones count from the end.

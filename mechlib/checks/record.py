@@ -27,10 +27,10 @@ class Entry:
     """The state of one question."""
 
     status: str = NOT_TRIED
-    """``"right"`` once an answer was right, whatever is tried afterwards; before, the last judgement's status, or
-    ``"not tried"``."""
+    """``"right"`` once an answer was right, and before that ``"partly"`` once an open task earned some of its points,
+    whatever is tried afterwards; else the last judgement's status, or ``"not tried"``."""
     tries: int = 0
-    """Answers judged: those not filled in and those interrupted do not count."""
+    """Answers judged: those not filled in, those interrupted and those that cannot be judged here do not count."""
     hints: int = 0
     """Hints shown, 0 to 3."""
     earned: float = 0.0

@@ -82,7 +82,8 @@ def grade(
 
     Raises:
         ValueError: for no submissions, a chapter without questions or no majority of one, a secret too short or visible
-            to notebooks, or an ``out`` that holds something else.
+            to notebooks, a ``timeout`` of 0 or less, or an ``out`` that holds something else or lies in ``path``, or
+            that in it; for ``resume`` where there is nothing to go on with.
         NoSandbox: if the engine cannot build one here.
     """
     path, out, secret = Path(path), Path(out), Path(secret) if secret else None

@@ -60,6 +60,11 @@ def qk_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = 
     and positions. The scale is ``1 / sqrt(d_head)`` in most models (:func:`mechlib.bridge.attention_scales`). The
     dense matrix exists only if ``.AB`` is asked for.
 
+    Args:
+        fold: take the matrices as the stream meets them: the gains of the norms, the means that they remove and the
+            model's constant factors go into the matrices beside them, and what is left out is the norms' division.
+            ``False`` takes them as they are stored.
+
     Raises:
         ValueError: if there is no such head; for a model whose heads have no matrices of their own or whose scale is
             not known; if ``fold`` is asked of a kind of model whose norms are not known, or are in the stream itself.
@@ -76,6 +81,9 @@ def ov_circuit(model: TransformerBridge, layer: int, head: int, *, fold: bool = 
 
     Up to the norms' division, without biases. The dense matrix exists only if ``.AB`` is asked for.
 
+    Args:
+        fold: as for :func:`qk_circuit`.
+
     Raises:
         ValueError: as :func:`qk_circuit`.
     """
@@ -91,6 +99,9 @@ def copying_scores(model: TransformerBridge, *, fold: bool = True) -> Float[Tens
     ``lambda`` are the eigenvalues of ``W_E W_V W_O W_U`` (Elhage et al. 2021). From -1, where all of them are
     negative, to 1, where all are positive and the head copies; NaN where the circuit is 0. The non-zero eigenvalues
     of ``A B`` are those of ``B A``, so a ``d_head x d_head`` matrix is enough.
+
+    Args:
+        fold: as for :func:`qk_circuit`.
 
     Returns:
         ``[n_layers, n_heads]``.

@@ -1,6 +1,12 @@
 """Learning in context: tasks, the algorithms that a transformer is compared with, and weights that are an algorithm.
 
 Knows no model of the book and nothing of TransformerLens: it takes tensors and callables.
+
+The algorithms (``averaging``, ``dmmse``, ``gradient_descent``, ``knn``, ``least_squares``, ``mlp_gd``, ``newton``,
+``ridge`` and the posteriors) take ``x [batch, n_points, d]`` and ``y [batch, n_points]`` and give predictions
+``[batch, n_points]``. They are causal: the prediction for ``y_k`` is made of ``x_k`` and of the examples before ``k``;
+without examples it is 0, or the prior's. All raise ``ValueError`` for what is no batch of prompts.
+
 ``mechlib.icl.probing`` is imported by itself, for it brings scikit-learn.
 """
 

@@ -6,8 +6,9 @@ at ``k = 0``, the prediction is 0, or the prior's where there is a prior. All ra
 of prompts.
 
 What would lose digits in single precision is computed in double, and returned in the precision of ``y``. The gradient
-by the query and by ``y`` exists everywhere but for ``knn``; that by the examples' ``x``, for ``least_squares``,
-``newton`` and a tiny ``lam`` of ``ridge``, only where the singular values of ``x`` differ, and is NaN elsewhere.
+by the query exists everywhere but for ``knn``, and that by ``y`` but for ``mlp_gd``, whose training leaves no trace of
+it; that by the examples' ``x``, for ``least_squares``, ``newton`` and a tiny ``lam`` of ``ridge``, only where the
+singular values of ``x`` differ, and is NaN elsewhere.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Recipe:
     warmup: int = 0
     """Steps over which the rate rises from zero."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """After the warm-up: constant, or falling along a cosine to zero at the last step."""
+    """After the warm-up: constant, or falling along a cosine that is zero behind the last step."""
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = math.inf
     """Largest gradient norm, of each model by itself."""

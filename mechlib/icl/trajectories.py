@@ -22,7 +22,7 @@ class JointPCA:
     scores: Float[Tensor, "checkpoint component"]
     """The coordinates of the points given, in their order."""
 
-    def project(self, outputs: Float[Tensor, checkpoint * output]) -> Float[Tensor, "checkpoint component"]:
+    def project(self, outputs: Float[Tensor, " checkpoint *output"]) -> Float[Tensor, "checkpoint component"]:
         """The coordinates of other outputs on the same prompts, such as those of an algorithm.
 
         Raises:
@@ -34,7 +34,7 @@ class JointPCA:
         return (flat.to(self.mean) - self.mean) @ self.components.T
 
 
-def joint_pca(outputs: Float[Tensor, checkpoint * output], *, n_components: int = 2) -> JointPCA:
+def joint_pca(outputs: Float[Tensor, " checkpoint *output"], *, n_components: int = 2) -> JointPCA:
     """Principal components of outputs over the checkpoints of one or several runs (Carroll et al. 2025, Sec. 4.2).
 
     Args:

@@ -66,9 +66,10 @@ def calibrate(
 ) -> Calibration:
     """The estimate over gamma, whether it stands still anywhere, and the settings to use.
 
-    An estimate can be believed, as the expectation at its own gamma, if it is the same at a quarter of the step within
-    5 % or two standard errors, its virial ratio is within 0.1 of 1, R-hat is below 1.05, and it drifts by less than
-    10 %, with an error below 4 %. Where it stands still, changing by less than 10 % a decade, gamma does not matter.
+    An estimate can be believed, as the expectation at its own gamma, if it is positive and the same at a quarter of the
+    step within 5 % or two standard errors, its virial ratio is within 0.1 and a standard error of 1, R-hat is at most
+    1.05, and it drifts by no more than 10 % or two standard errors, with an error of at most 4 %. Where it stands
+    still, changing by less than 10 % a decade with the error of the change added, gamma does not matter.
     Where it stands still nowhere there is no coefficient to be had of it: the result says so, and its settings are
     those of the smallest gamma that can be believed.
 
@@ -76,11 +77,12 @@ def calibrate(
         model, loss_fn, data, nbeta, chains, batch_size, anchor, params, strategy, device, seed, progress: as for
             :func:`mechlib.llc.estimate_llc`; chains are for each gamma and step, at least 4.
         gammas: two or more, ascending.
-        steps: the most steps that a chain makes. Costs ``2 * len(gammas) * chains`` gradients for each at most, and 186
-            for each gamma and chain before.
+        steps: the most steps that a chain makes. Costs ``2 * len(gammas) * chains`` gradients for each at most, 24
+            times as many for each look at the curvature (five while burning in, one after each stage), and 188 for each
+            gamma and chain before.
 
     Raises:
-        TypeError, ValueError: as ``estimate_llc`` does; if gammas are not positive and ascending, or steps below 1000.
+        TypeError, ValueError: as ``estimate_llc`` does; if gammas are not positive and ascending, or steps below 500.
         KeyboardInterrupt: on Ctrl-C before the first draw; later it ends the run with what was drawn.
     """
     check_loss(loss_fn)

@@ -44,7 +44,8 @@ class CurvatureTrace:
     n_params: int
     """The number of free weights, the dimension of the trace."""
     warnings: tuple[LLCWarning, ...] = ()
-    """Reasons not to believe it: ``random_loss``, ``eval_mode`` and ``interrupted``."""
+    """Reasons not to believe it: ``wrong_gradient``, ``coupled_samples``, ``random_loss``, ``eval_mode`` and
+    ``interrupted``."""
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ± {self.std_error:.2g}"

@@ -79,7 +79,7 @@ class LLCResult:
     there is one: what ``lm`` can bear is below 4."""
     gamma_sensitivity: float
     """``d log llc / d log gamma = -gamma Cov(nbeta L, |w - w*|^2) / (2 llc)``: 0 when gamma does not matter, -1 when
-    the prior alone sets where the chains are. NaN with ``eval_data``."""
+    the prior alone sets where the chains are. NaN with ``eval_data``, and with 30 draws or fewer."""
     grad_norm: float
     """The length of the gradient of L at w*."""
     acceptance: float

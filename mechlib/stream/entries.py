@@ -20,8 +20,11 @@ def residual_entries(
 ) -> Float[Tensor, "entry batch pos d_model"]:
     """The residual stream at its ``n_layers + 1`` entries: the embedding, then the stream after every layer.
 
-    Without gradients, in eval mode; the model is left as it was. ``attention_mask`` and errors are those of
-    :func:`logit_lens`; the stream at pads is NaN.
+    Without gradients, in eval mode; the model is left as it was. ``tokens`` and ``attention_mask`` are those of
+    :func:`logit_lens`, with the same errors; the stream at pads is NaN.
+
+    Raises:
+        ValueError: besides, if the model's logits are not the final norm and unembedding of the last entry.
     """
     tokens = checked_tokens(model, tokens)
     mask = checked_mask(attention_mask, tokens)

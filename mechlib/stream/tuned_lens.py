@@ -64,7 +64,7 @@ class TunedLens(FittedLens):
     bias: Float[Tensor, "layer d_model"]
     """``b``, ``[layer, d_model]``."""
     kl_before: Float[Tensor, " layer"]
-    """KL(final || entry) of the logit lens on the training tokens, mean in nats, ``[layer]``."""
+    """KL(final || entry) of the logit lens on the training tokens that are judged, mean in nats, ``[layer]``."""
     kl_after: Float[Tensor, " layer"]
     """The same through this lens, ``[layer]``; never above ``kl_before``."""
     origin: TunedOrigin | None = None
@@ -97,8 +97,8 @@ def fit_tuned_lens(
     layers and tokens, whose unembedding makes every update dear, they may be all that is wanted (``steps=0``). The maps
     are in single precision at least, also those of a model in half precision, whose own norm and unembedding then round
     what they make of them. An entry that is not closer to the final distribution through its map keeps the identity, so
-    the lens is never worse than the logit lens on ``tokens``; on other text it can be, if ``tokens`` are few. A warning
-    says when all of them keep it. The model gets no gradient and is left as it was.
+    the lens is never worse than the logit lens on the rows that are ``judged``; on other text it can be, if ``tokens``
+    are few. A warning says when all of them keep it. The model gets no gradient and is left as it was.
 
     Args:
         start: ``"identity"`` or ``"least-squares"``.
@@ -113,8 +113,10 @@ def fit_tuned_lens(
         attention_mask: for rows of unequal length, as for ``logit_lens``.
 
     Raises:
-        ValueError: if ``steps`` or ``rows`` is below 1; if ``start`` is another, ``ridge`` is negative or ``judged`` no
-            number of rows; and for ``tokens`` as in ``logit_lens``.
+        TypeError: if ``tokens`` holds no integers.
+        ValueError: if ``steps`` or ``rows`` is below 1, but for the ``steps`` after least squares; if ``start`` is
+            another, ``ridge`` is negative or ``judged`` no number of rows; if the stream is not finite where least
+            squares are asked; and for ``tokens`` and ``attention_mask`` as in ``logit_lens``.
     """
     if start not in get_args(Start):
         raise ValueError(f"start is one of {', '.join(get_args(Start))}, not {start!r}")

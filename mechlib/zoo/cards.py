@@ -66,11 +66,12 @@ class Card:
     """Ascending in ``step``, from the untrained model at step 0."""
     log: dict[str, tuple[float, ...]]
     """What was measured while it trained, in columns of one length: ``step``, ascending from 0, and the nats per token
-    of ``mechlib.zoo.evaluation.measure``: ``held_out`` on 192 passages spread over the held-out files, ``in_context``
-    there, ``repeat``. Of models older than the log only the checkpoints were measured. Of regression: ``held_out`` as
-    at the checkpoints, and for each model of a population ``held_out LABEL``; where it trained on a pool,
-    ``projection LABEL``, 0 for ridge regression and 1 for the posterior mean over the pool. Of models of docstrings:
-    ``held_out`` and ``repeat``, ``induction``, and the shares of ``mechlib.zoo.kinds.docstring.arguments_right``."""
+    of ``mechlib.zoo.evaluation.measure``: ``held_out`` on some 192 passages spread over the held-out files,
+    ``in_context`` there, ``repeat``. Of models older than the log only the checkpoints were measured. Of regression:
+    ``held_out`` as at the checkpoints, and for each model of a population ``held_out LABEL``; where it trained on a
+    pool, ``projection LABEL``, 0 for ridge regression and 1 for the posterior mean over the pool. Of models of
+    docstrings: ``held_out`` and ``repeat``, ``induction``, and the shares of
+    ``mechlib.zoo.kinds.docstring.arguments_right``."""
     versions: dict[str, str]
     """What the model was trained with."""
     folder: Path

@@ -36,9 +36,9 @@ def load(
     A model of ``mechlib.zoo.fetched``, such as ``"smollm2-135m"``, is fetched when it is loaded first and not there,
     with a line for each step; where ``HF_HUB_OFFLINE`` forbids to download, its absence is an error.
 
-    A language model is a bridge of TransformerLens. A model of ``names("regression")`` is an
-    ``icl.models.ICLTransformer`` or an ``icl.linear_attention.LinearSelfAttention``: a function of ``x`` and ``y``, and
-    possibly a population, of which ``select`` takes one.
+    A language model is a bridge of TransformerLens. A model of ``names("regression")`` is a function of ``x`` and
+    ``y``: an ``icl.ICLTransformer``, possibly a population, of which ``select`` takes one, or an
+    ``icl.LinearSelfAttention``.
 
     Args:
         name: a name of ``names()`` or ``fetched.SOURCES``; or a hub name (``"gpt2"``, ``"EleutherAI/pythia-70m"``) or

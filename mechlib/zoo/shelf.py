@@ -44,5 +44,8 @@ def card(name: str) -> Card:
 
 
 def steps(name: str) -> tuple[int, ...]:
-    """The steps of training whose weights can be loaded, ascending; step 0 is the untrained model."""
+    """The steps of training whose weights can be loaded, ascending; step 0 is the untrained model.
+
+    None of a model that was not trained here. Errors as :func:`card`.
+    """
     return tuple(c.step for c in card(name).checkpoints)

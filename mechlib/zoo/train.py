@@ -21,7 +21,8 @@ def train(name: str, *, folder: Path, device: str = "auto", progress: bool = Tru
     """Train a model of the zoo from its recipe, or go on from where an earlier run in ``folder`` stopped.
 
     Args:
-        folder: holds the run while it trains, and its weights and card afterwards.
+        folder: holds the run while it trains, and its weights and card afterwards. Text as tokens is kept beside it, in
+            ``folder.parent / "tokens"``, for other runs.
 
     Returns:
         The card, as written to ``folder / "card.json"``.

@@ -47,6 +47,8 @@ class Catalogue:
     """The sections of every room: its own, then those of its modules that a chapter imports from."""
     uses: dict[str, tuple[str, ...]]
     """For every chapter, by its path in the checkout, the names of what it uses, in the order of the reference."""
+    types: dict[str, dict[str, str]]
+    """For every function, what the names that the library gives to types stand for, those that its signature has."""
 
     def users(self, name: str) -> tuple[str, ...]:
         """The chapters that use what has this dotted name."""
@@ -70,7 +72,9 @@ def catalogue(folder: Path) -> Catalogue:
     order = [name for each in sections.values() for section in each for name in section.names]
     homes = {library.home(name): name for name in order} | {name: name for name in order}
     used = {chapter: {homes[name] for name in names & homes.keys()} for chapter, names in mentioned.items()}
-    return Catalogue(sections, {chapter: tuple(filter(names.__contains__, order)) for chapter, names in used.items()})
+    uses = {chapter: tuple(filter(names.__contains__, order)) for chapter, names in used.items()}
+    functions = (name for each in sections.values() for section in each for name in section.functions)
+    return Catalogue(sections, uses, {name: library.types(name) for name in functions})
 
 
 class _Library:
@@ -95,6 +99,25 @@ class _Library:
         module, _, short = name.rpartition(".")
         return self._definition(module, short)[0]
 
+    def types(self, function: str) -> dict[str, str]:
+        """By name, what the library assigns to those names in a function's signature that are no classes."""
+        module, _, short = self.home(function).rpartition(".")
+        node = self._definition(module, short)[1]
+        if not isinstance(node, ast.FunctionDef):
+            return {}
+        annotations = [each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg)] + [node.returns]
+        parts = (part for each in annotations if each is not None for part in ast.walk(each))
+        names = dict.fromkeys(part.id for part in parts if isinstance(part, ast.Name))
+        return {name: found for name in names if (found := self._assigned(f"{module}.{name}"))}
+
+    def _assigned(self, name: str) -> str:
+        """What stands behind the equals sign of a name at the top of a module; empty where it is none of ours."""
+        module, _, short = self.home(name).rpartition(".")
+        for node in self._tree(module).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == short:
+                return ast.unparse(node.value)
+        return ""
+
     def _exports(self, module: str) -> dict[str, Definition]:
         """The functions and classes of a module's ``__all__``; where it has none, what it defines in public."""
         body = self._tree(module).body
@@ -105,7 +128,7 @@ class _Library:
         return {name: node for name, node in found.items() if node is not None}
 
     def _definition(self, module: str, name: str) -> tuple[str, Definition | None]:
-        """Where a name of a module is defined, and its definition; ``None`` for what is neither function nor class."""
+        """Where a name of a module is from, and its definition; ``None`` for what is neither function nor class."""
         for node in self._tree(module).body:
             if isinstance(node, Definition) and node.name == name:
                 return f"{module}.{name}", node

@@ -42,7 +42,7 @@ SETTINGS = {
 }
 
 ONE_AXIS = re.compile(r"(\[\w+, [\"']) (?=\w)")
-"""How the shape of a single axis begins: with a space, which tells linters that it is no name."""
+"""How some shapes begin: with a space, which tells linters that they are no names."""
 
 INDEX = """\
 # The library
@@ -65,6 +65,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", reference.outdated)
     app.connect("autodoc-process-signature", _as_written)
     app.connect("autodoc-process-docstring", _by_sections)
+    app.connect("autodoc-process-docstring", reference.name_types)
     app.connect("autodoc-process-docstring", reference.name_chapters)
     app.connect("doctree-read", reference.list_functions)
     app.connect("missing-reference", _undocumented)
@@ -125,10 +126,19 @@ class _Reference:
         links: dict[str, Any] = {chapter.removesuffix(".ipynb"): used for chapter, used in self.catalogue.uses.items()}
         for room, sections in self.catalogue.rooms.items():
             names = [name for section in sections for name in section.names]
-            links[f"{FOLDER}/{room}"] = tuple((name, self.catalogue.users(name)) for name in names)
+            links[f"{FOLDER}/{room}"] = tuple(
+                (name, self.catalogue.users(name), self.catalogue.types.get(name)) for name in names
+            )
         kept = vars(env)  # what is pickled of an environment
         before, kept["mechlib_links"] = kept.get("mechlib_links", {}), links
         return [page for page, link in links.items() if page in env.all_docs and before.get(page) != link]
+
+    def name_types(self, _: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+        """Say behind a function what its signature calls by a name that has no place of its own in the reference."""
+        shown = {short: ONE_AXIS.sub(r"\1", meaning) for short, meaning in self.catalogue.types.get(name, {}).items()}
+        if shown:
+            said = (f"``{short}`` is ``{meaning}``" for short, meaning in shown.items())
+            lines += ["", f"*Here* {', '.join(said)}.", ""]
 
     def name_chapters(self, _: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
         """Add the chapters that use a function or class to its docstring."""

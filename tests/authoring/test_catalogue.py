@@ -21,8 +21,12 @@ FILES = {
         "from mechlib.llc.estimate import Result, estimate\nfrom mechlib.llc.names import KIND\n\n"
         '__all__ = ["KIND", "Result", "estimate"]\n'
     ),
-    "mechlib/llc/estimate.py": "class Result: ...\n\ndef estimate(model): ...\n\ndef inner(model): ...\n",
+    "mechlib/llc/estimate.py": (
+        "from torch import nn\nfrom mechlib.llc.inputs import Data as Given\n\nclass Result: ...\n\n"
+        "def estimate(model: nn.Module, *, data: list[Given]) -> Result: ...\n\ndef inner(model): ...\n"
+    ),
     "mechlib/llc/names.py": "KIND = 1\n",
+    "mechlib/llc/inputs.py": "Data = Tensor | None\n",
     "mechlib/llc/samplers.py": '__all__ = ["sgld"]\n\ndef sgld(w): ...\n\ndef helper(w): ...\n',
     "mechlib/llc/unread.py": "def never(): ...\n",
 }
@@ -59,6 +63,11 @@ def test_a_chapter_uses_what_it_imports_or_reaches_through_a_module(found):
     assert found.uses == {chapter: ("mechlib.llc.estimate", "mechlib.llc.samplers.sgld", "mechlib.stats.mean")}
     assert found.users("mechlib.llc.estimate") == (chapter,)
     assert found.users("mechlib.stats.unused") == ()
+
+
+def test_a_name_of_ours_in_a_signature_is_followed_to_where_it_is_made(found):
+    assert found.types["mechlib.llc.estimate"] == {"Given": "Tensor | None"}
+    assert found.types["mechlib.stats.mean"] == {}
 
 
 def test_every_public_name_of_the_library_is_there():

@@ -28,11 +28,12 @@ INDEX = "# A book\n\n```{toctree}\n:glob:\nbook/library\nbook/library/*\nbook/pa
 
 
 class Book:
-    """A small book on one room of the library."""
+    """A small book on two rooms of the library."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         shutil.copytree(checkout.root() / "mechlib" / "stats", folder / "mechlib" / "stats")
+        shutil.copy(checkout.root() / "mechlib" / "patterns.py", folder / "mechlib")
         (folder / "mechlib" / "__init__.py").touch()
         (folder / "pyproject.toml").write_text(
             '[project]\nversion = "1.2.3"\n[project.urls]\nRepository = "https://example.org/a/b"\n'
@@ -92,6 +93,12 @@ def test_a_function_has_its_signature_with_shapes_its_sections_and_its_errors(bo
     )
     assert "The mean over the rows and positions" in by_unit and "Raises" in by_unit
     assert "Parameters" in text(book, "estimate") and "level: float = 0.95" in text(book, "estimate")
+
+
+def test_what_a_signature_calls_by_a_name_of_ours_is_said_behind_it(book):
+    page = html.unescape(re.sub(r"<[^>]+>", "", book.page(f"{reference.FOLDER}/patterns")))
+    assert "Here Kind is Literal['previous_token', 'duplicate_token', 'induction']." in " ".join(page.split())
+    assert "Here" not in text(book, "by_unit")
 
 
 def test_the_fields_of_a_dataclass_have_their_types_and_their_texts_once(book):

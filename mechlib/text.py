@@ -204,9 +204,13 @@ def decode(ids: Int[Tensor, " pos"] | Sequence[int]) -> str:
 
 
 def token_strings(ids: Int[Tensor, " pos"] | Sequence[int]) -> list[str]:
-    """One printable string per token; spaces and line breaks shown as ``·`` and ``⏎``."""
-    shown = [tokenizer().decode([i], skip_special_tokens=False) for i in torch.as_tensor(ids).tolist()]
-    return [s.replace(" ", "·").replace("\n", "⏎").replace("\t", "→") for s in shown]
+    """One printable string per token, as :func:`visible` has it."""
+    return [visible(tokenizer().decode([i], skip_special_tokens=False)) for i in torch.as_tensor(ids).tolist()]
+
+
+def visible(token: str) -> str:
+    """The text of a token with its white space shown: ``·`` is a space, ``⏎`` a line break and ``→`` a tab."""
+    return token.replace(" ", "·").replace("\n", "⏎").replace("\t", "→")
 
 
 def stream(documents: Iterable[SourceFile]) -> Int[Tensor, " pos"]:

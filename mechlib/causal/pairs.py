@@ -15,7 +15,7 @@ from mechlib.causal.sources import Mask
 from mechlib.stream.hooks import Hook
 from mechlib.stream.inputs import checked_mask, checked_tokens
 from mechlib.stream.running import run
-from mechlib.stream.unembedding import at_least_single
+from mechlib.stream.unembedding import single_or_double
 
 Source = Literal["clean", "corrupt", "zero", "mean", "resample"]
 Into = Literal["clean", "corrupt"]
@@ -65,14 +65,14 @@ class Pair:
         if self.answers is None:
             logits = run(model, tokens[rows], hooks, mask)
             logits = logits if mask is None else logits.masked_fill(~mask[..., None], torch.nan)
-            return logits.to(at_least_single(logits.dtype))
+            return logits.to(single_or_double(logits.dtype))
         answers = self.answers[rows]
 
         def at_answers(residual: Tensor, hook: object) -> Tensor:
             return residual[torch.arange(len(residual), device=residual.device), answers][:, None]
 
         logits = run(model, tokens[rows], [*hooks, ("unembed.hook_in", at_answers)], mask)[:, 0]
-        return logits.to(at_least_single(logits.dtype))
+        return logits.to(single_or_double(logits.dtype))
 
 
 def turned_left(rows: Shaped[Tensor, "row pos"], turns: Int[Tensor, " row"]) -> Shaped[Tensor, "row pos"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mechlib.bridge import TransformerBridge
 from mechlib.stats import Table, table
+from mechlib.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,6 +137,5 @@ def position_labels(model: TransformerBridge, tokens: Int[Tensor, "row pos"]) ->
     if model.tokenizer is None:
         return tuple(labels)
     for position in (tokens == tokens[0]).all(0).nonzero()[:, 0].tolist():
-        shown = model.tokenizer.decode([int(tokens[0, position])])
-        labels[position] = shown.replace(" ", "·").replace("\n", "⏎").replace("\t", "→")
+        labels[position] = visible(model.tokenizer.decode([int(tokens[0, position])]))
     return tuple(labels)

@@ -9,7 +9,7 @@ import torch
 
 from mechlib.checks import whereabouts
 from mechlib.checks.handing_in import Hand, unsaved
-from mechlib.checks.judging import Judgement, Trial, judge
+from mechlib.checks.judging import Judgement, Trial, judge, judged_no_function
 from mechlib.checks.open_judging import OpenTrial
 from mechlib.checks.open_task import OpenTask
 from mechlib.checks.question import Question, Task
@@ -76,8 +76,7 @@ def _judgement(question: Task, answer: object, seed: int) -> Judgement:
     if answer is None:
         return Judgement("unanswered", "not answered yet")
     if not callable(answer):
-        kind = type(answer).__name__
-        return Judgement("wrong", f"the answer is the function itself, not what it returns; given was a {kind}.")
+        return judged_no_function(type(answer).__name__)
     return judge(trial := Trial(question, seed), trial.run(answer))
 
 

@@ -18,7 +18,16 @@ from mechlib.checks.question import Answer, Case, Question, Value
 from mechlib.checks.running import Raised, Returned, run
 from mechlib.checks.values import Difference, Reading, Unreadable, agree, compare, read_fields
 
-__all__ = ["Judgement", "Status", "Trial", "judge", "judged_to_raise", "outcomes_of", "with_defaults"]
+__all__ = [
+    "Judgement",
+    "Status",
+    "Trial",
+    "judge",
+    "judged_no_function",
+    "judged_to_raise",
+    "outcomes_of",
+    "with_defaults",
+]
 
 Status = Literal["right", "partly", "wrong", "raised", "interrupted", "unanswered", "unjudged"]
 """``"partly"``: an open task that earned some of its points; ``"unjudged"``: what judging needs is not here."""
@@ -197,6 +206,11 @@ def judge(trial: Trial, outcomes: Sequence[Returned | Raised], *, hidden: bool =
         except Unreadable as error:
             return Judgement("wrong", f"your function returned {error}.", (f"On the case of {case.description}.",))
     return _compared(trial, tuple(readings), _changed(outcomes), hidden)
+
+
+def judged_no_function(kind: str) -> Judgement:
+    """The judgement on a value of a type where the function that makes it was asked for."""
+    return Judgement("wrong", f"the answer is the function itself, not what it returns; given was a {kind}.")
 
 
 def judged_to_raise(raised: Raised, case: Case, hidden: bool) -> Judgement:

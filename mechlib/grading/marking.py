@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from mechlib.checks.judging import Judgement
+from mechlib.checks.judging import Judgement, judged_no_function
 from mechlib.checks.open_task import OpenTask
 from mechlib.grading.assignment import Asked, Assignment, text
 from mechlib.grading.notebook import Cell
@@ -289,9 +289,7 @@ def _judged(asked: Asked, message: Message, blob: Blob) -> Judgement:
     if "no_answer" not in message:
         return asked.judged(message, blob)
     kind = text(message["no_answer"], 80)
-    if not kind:
-        return Judgement("unanswered", "")
-    return Judgement("wrong", f"the answer is the function itself, not what it returns; given was a {kind}.")
+    return judged_no_function(kind) if kind else Judgement("unanswered", "")
 
 
 def graded(

@@ -15,7 +15,7 @@ from mechlib.patterns import KINDS, Kind, pattern_mask
 from mechlib.stream.hooks import Hook, pattern_hooks
 from mechlib.stream.inputs import checked_mask, checked_tokens
 from mechlib.stream.running import at_rest, few_sequences, run
-from mechlib.stream.unembedding import at_least_single
+from mechlib.stream.unembedding import single_or_double
 
 TOKENS_AT_ONCE = 256
 """Tokens of one forward pass, at least one sequence: patterns grow with the square of its length."""
@@ -112,7 +112,7 @@ def _adding_up(
     def into(totals: Float[Tensor, "kind head"]) -> Hook:
         def add(pattern: Float[Tensor, "batch head query key"], hook: object) -> None:
             seen = pattern if real is None else pattern.masked_fill(~real[:, None, :, None], 0.0)
-            attention = seen.to(at_least_single(seen.dtype)).transpose(0, 1).flatten(1)
+            attention = seen.to(single_or_double(seen.dtype)).transpose(0, 1).flatten(1)
             totals.add_(chosen.to(attention.dtype) @ attention.mT)
 
         return add

@@ -41,7 +41,7 @@ from mechlib.stream.hooks import Hook, hook_name
 from mechlib.stream.inputs import checked_mask, checked_tokens
 from mechlib.stream.lens_file import Origin
 from mechlib.stream.running import at_rest, run_reading, slices
-from mechlib.stream.unembedding import at_least_single
+from mechlib.stream.unembedding import single_or_double
 
 __all__ = ["JacobianLens", "fit_jacobian_lens"]
 
@@ -107,7 +107,7 @@ def fit_jacobian_lens(
     real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
     counted = _counted(real, skip)
     n_layers, d_model = model.cfg.n_layers, model.cfg.d_model
-    weight = torch.zeros(n_layers, d_model, d_model, dtype=at_least_single(model.W_U.dtype), device=tokens.device)
+    weight = torch.zeros(n_layers, d_model, d_model, dtype=single_or_double(model.W_U.dtype), device=tokens.device)
     with at_rest(model), torch.enable_grad():
         for row in tqdm(range(len(tokens)), desc="Jacobian lens", disable=not progress):
             of_row = None if mask is None else mask[row : row + 1]
@@ -147,7 +147,7 @@ def _jacobian(
     copies = min(d_model, max(1, running.TOKENS_AT_ONCE // tokens.shape[1]))
     of_copies = None if mask is None else mask.expand(copies, -1)
     *sources, target = _entries_with_gradients(model, tokens.expand(copies, -1), of_copies)
-    weight = target.new_empty(len(sources), d_model, d_model, dtype=at_least_single(target.dtype))
+    weight = target.new_empty(len(sources), d_model, d_model, dtype=single_or_double(target.dtype))
     for outputs in slices(d_model, copies):
         chosen = range(d_model)[outputs]
         towards = torch.zeros_like(target)

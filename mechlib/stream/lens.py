@@ -24,7 +24,7 @@ from mechlib.stream.entries import Mask, entries_of
 from mechlib.stream.inputs import Positions, checked_ids, checked_mask, checked_positions, checked_tokens
 from mechlib.stream.running import among_pads, at_rest, few_rows, few_sequences
 from mechlib.stream.summary import FIELDS, OF_TARGETS, summary
-from mechlib.stream.unembedding import at_least_single, require_own_readout, unembed
+from mechlib.stream.unembedding import require_own_readout, single_or_double, unembed
 
 __all__ = ["Lens", "LensResult", "layer_log_probs", "logit_lens"]
 
@@ -185,13 +185,13 @@ def layer_log_probs(
     """The full log-probabilities of every entry, in nats; NaN at pads. The last entry is the model's own output.
 
     Takes ``4 * (n_layers + 1) * batch * pos * d_vocab`` bytes in single precision; :func:`logit_lens` does without.
-    Arguments and errors are those of :func:`logit_lens`.
+    Arguments and errors are those of :func:`logit_lens`, but that an entry without a distribution is NaN and no error.
     """
     tokens = checked_tokens(model, tokens)
     mask = checked_mask(attention_mask, tokens)
     require_own_readout(model)
     shape = (model.cfg.n_layers + 1, *tokens.shape, model.cfg.d_vocab)
-    result = torch.empty(shape, dtype=at_least_single(model.W_U.dtype), device=tokens.device)
+    result = torch.empty(shape, dtype=single_or_double(model.W_U.dtype), device=tokens.device)
     with at_rest(model):
         for sequences in few_sequences(tokens):
             entries = _translated(lens, entries_of(model, tokens, mask, sequences)).flatten(1, 2)

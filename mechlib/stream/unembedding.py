@@ -33,7 +33,7 @@ def read_out(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"])
 
 def unembed(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_vocab"]:
     logits = transformed(model, raw_logits(model, final_norm(model, residual)))
-    return logits.to(at_least_single(logits.dtype))
+    return logits.to(single_or_double(logits.dtype))
 
 
 def final_norm(model: TransformerBridge, residual: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_model"]:
@@ -65,5 +65,6 @@ def require_own_readout(model: TransformerBridge) -> None:
         )
 
 
-def at_least_single(dtype: torch.dtype) -> torch.dtype:
+def single_or_double(dtype: torch.dtype) -> torch.dtype:
+    """The precision in which results from numbers of this one are given: single at least."""
     return torch.promote_types(dtype, torch.float32)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mechlib.bridge import TransformerBridge
 from mechlib.stream.hooks import pattern_hooks
 from mechlib.stream.inputs import checked_tokens
+from mechlib.stream.running import at_rest, run_reading
 from mechlib.widgets import assets
 from mechlib.widgets.lens import TokenStrings
 
@@ -87,13 +88,20 @@ def percentages(model: TransformerBridge, tokens: Int[Tensor, " pos"]) -> list[l
     ]
 
 
-@torch.no_grad()
 def attention_patterns(model: TransformerBridge, tokens: Int[Tensor, " pos"]) -> Float[Tensor, "layer head query key"]:
     """The attention patterns of every head on one passage; each row of a pattern sums to 1.
+
+    The model runs in eval mode without gradients, and is left as it was.
 
     Raises:
         ValueError: if ``tokens`` does not fit the model, or the model has no attention patterns to read.
     """
-    names = pattern_hooks(model)
-    _, cache = model.run_with_cache(checked_tokens(model, tokens), names_filter=lambda name: name in names)
-    return torch.stack([cache[name][0] for name in names])
+    names, caught = pattern_hooks(model), list[Tensor]()
+
+    def catch(pattern: Float[Tensor, "1 head query key"], hook: object) -> None:
+        caught.append(pattern[0].clone())
+
+    tokens = checked_tokens(model, tokens)
+    with at_rest(model):
+        run_reading(model, tokens, [(name, catch) for name in names])
+    return torch.stack(caught)

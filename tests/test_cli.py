@@ -76,7 +76,7 @@ def test_a_stopped_run_says_how_to_go_on(run, monkeypatch):
     monkeypatch.setattr(train, "train", interrupted)
     status, _, err = run("zoo", "train", "tiny")
     assert status == 130
-    assert "goes on from the last checkpoint" in err
+    assert "goes on from what was saved last" in err
 
 
 def test_a_lens_is_fitted_once_and_kept(run, monkeypatch, tmp_path):

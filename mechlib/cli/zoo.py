@@ -84,7 +84,7 @@ def zoo_train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     ship: Annotated[bool, typer.Option("--ship", help="Replace the model of that name that ships.")] = False,
 ) -> None:
-    """Train a model from its recipe. A run that was stopped goes on from its last checkpoint."""
+    """Train a model from its recipe. A run that was stopped goes on from what it saved last, every 250 steps."""
     from mechlib.zoo import release
     from mechlib.zoo.train import train
 
@@ -92,7 +92,7 @@ def zoo_train(
     try:
         card = train(name, folder=folder, progress=not quiet)
     except KeyboardInterrupt:
-        print(f"Stopped. The same command goes on from the last checkpoint in {folder}.", file=sys.stderr)
+        print(f"Stopped. The same command goes on from what was saved last in {folder}.", file=sys.stderr)
         raise typer.Exit(130) from None
     print(f"{name} is trained; its card and weights are in {release.install(card) if ship else folder}.")
 

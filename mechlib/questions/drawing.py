@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-__all__ = ["both_signs", "distinct", "integer", "normal", "tokens"]
+__all__ = ["both_signs", "distinct", "double_normals", "integer", "normal", "tokens"]
 
 
 def distinct(generator: torch.Generator, count: int, low: int, high: int) -> list[int]:
@@ -22,6 +24,15 @@ def integer(generator: torch.Generator, low: int, high: int) -> int:
 def normal(generator: torch.Generator, *shape: int, mean: float = 0.0, scale: float = 1.0) -> Float[Tensor, "*shape"]:
     """Normal numbers."""
     return mean + scale * torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+def double_normals(generator: torch.Generator) -> Callable[..., Float64[Tensor, "*shape"]]:
+    """``draw(*shape)``: normal numbers in double precision."""
+
+    def draw(*shape: int) -> Float64[Tensor, "*shape"]:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    return draw
 
 
 def both_signs(generator: torch.Generator, count: int) -> Float[Tensor, " count"]:

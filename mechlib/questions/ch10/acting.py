@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
@@ -72,10 +72,7 @@ def _case(
     drawn = distinct(generator, 2, 3, 7)
     n_prompts, d = n_prompts or drawn[0], d or drawn[1]
     n_queries = distinct(generator, 1, 14, 20)[0]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
+    normal = double_normals(generator)
     queries = (0.5 + torch.rand(d, generator=generator, dtype=torch.float64)) * normal(n_queries, d) + mean
     sizes = torch.linspace(0.5, 3.0, n_prompts, dtype=torch.float64)[:, None]  # so that prompts count unequally
     weights = sizes * normal(n_prompts, d)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
@@ -71,10 +71,7 @@ def _case(
 ) -> Case:
     sizes = [size for size in distinct(generator, 3, 3, 6) if size != n]
     prompts, d = prompts or sizes[0], d or sizes[1]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
+    normal = double_normals(generator)
     factor = 0.8 + 0.4 * float(torch.rand(1, generator=generator))
     noise, prior = noise * factor, prior / factor
     x = normal(prompts, n, d)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
@@ -93,9 +93,7 @@ def _case(
     drawn = distinct(generator, 2, 3, 7)
     n_families, n_settings = n_families or drawn[0], n_settings or drawn[1]
     prompts = distinct(generator, 1, 20, 35)[0]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
+    normal = double_normals(generator)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, dtype=torch.float64)

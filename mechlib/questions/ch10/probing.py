@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
@@ -91,10 +91,7 @@ def _case(
     n_fit, n_targets = prompts // 2 + distinct(generator, 1, 0, 4)[0], distinct(generator, 1, 2, 4)[0]
     low = 3 * prompts // 4 if wide else n_fit - 3 if square else 6
     n_features, n_raw = distinct(generator, 2, low, low + (2 if square else 6))
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
+    normal = double_normals(generator)
     spread = torch.linspace(0.5, 3.0, n_targets, dtype=torch.float64)
     signal = normal(prompts, n_targets)
     acts = trained * signal @ normal(n_targets, n_features) + normal(prompts, n_features) + 2

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 from mechlib.questions.intervals import (
     ENDS_SWAPPED,
     NO_ROOT,
@@ -97,9 +97,7 @@ def _case(
     drawn = distinct(generator, 2, 3, 6)
     d, n_controls = d or drawn[0], n_controls or drawn[1]
     prompts = distinct(generator, 1, 24, 40)[0]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
+    normal = double_normals(generator)
 
     def read(noise: float) -> Tensor:
         """A noisy copy, or the best linear reading of it."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
+from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
@@ -80,10 +80,7 @@ def _case(
 ) -> Case:
     d = d or distinct(generator, 1, 4, 6)[0]
     prompts = prompts or distinct(generator, 1, 9, 14)[0]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
+    normal = double_normals(generator)
     w = normal(prompts, d) * (normal(prompts, d).argsort(-1) < nonzero)
     x = normal(prompts, examples, d)
     y = (x @ w[..., None])[..., 0] + var**0.5 * normal(prompts, examples)

@@ -100,23 +100,26 @@ class _Library:
         return self._definition(module, short)[0]
 
     def types(self, function: str) -> dict[str, str]:
-        """By name, what the library assigns to those names in a function's signature that are no classes."""
+        """By name, what the library assigns to those names in a function's signature that are no classes, and so on."""
         module, _, short = self.home(function).rpartition(".")
         node = self._definition(module, short)[1]
         if not isinstance(node, ast.FunctionDef):
             return {}
         annotations = [each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg)] + [node.returns]
-        parts = (part for each in annotations if each is not None for part in ast.walk(each))
-        names = dict.fromkeys(part.id for part in parts if isinstance(part, ast.Name))
-        return {name: found for name in names if (found := self._assigned(f"{module}.{name}"))}
+        found: dict[str, str] = {}
+        todo = [(module, name) for each in annotations for name in _names(each)]
+        for where, name in todo:  # which grows
+            home = self.home(f"{where}.{name}")
+            if name not in found and (value := self._assigned(home)):
+                found[name] = ast.unparse(value)
+                todo += [(home.rpartition(".")[0], part) for part in _names(value)]
+        return found
 
-    def _assigned(self, name: str) -> str:
-        """What stands behind the equals sign of a name at the top of a module; empty where it is none of ours."""
-        module, _, short = self.home(name).rpartition(".")
-        for node in self._tree(module).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == short:
-                return ast.unparse(node.value)
-        return ""
+    def _assigned(self, home: str) -> ast.expr | None:
+        """What is assigned to a name at the top of the module where it is defined; ``None`` for what is not."""
+        module, _, short = home.rpartition(".")
+        assigned = (node for node in self._tree(module).body if isinstance(node, ast.Assign))
+        return next((node.value for node in assigned if ast.unparse(node.targets[0]) == short), None)
 
     def _exports(self, module: str) -> dict[str, Definition]:
         """The functions and classes of a module's ``__all__``; where it has none, what it defines in public."""
@@ -137,6 +140,12 @@ class _Library:
                     if (alias.asname or alias.name) == name:
                         return self._definition(node.module, alias.name)
         return f"{module}.{name}", None
+
+
+def _names(node: ast.expr | None) -> list[str]:
+    """The names in an expression, in order, each once."""
+    parts = ast.walk(node) if node else ()
+    return list(dict.fromkeys(part.id for part in parts if isinstance(part, ast.Name)))
 
 
 def _section(module: str, exported: dict[str, Definition]) -> Section:

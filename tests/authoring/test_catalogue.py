@@ -26,7 +26,7 @@ FILES = {
         "def estimate(model: nn.Module, *, data: list[Given]) -> Result: ...\n\ndef inner(model): ...\n"
     ),
     "mechlib/llc/names.py": "KIND = 1\n",
-    "mechlib/llc/inputs.py": "Data = Tensor | None\n",
+    "mechlib/llc/inputs.py": "Part = Tensor | None\nData = dict[str, Part]\n",
     "mechlib/llc/samplers.py": '__all__ = ["sgld"]\n\ndef sgld(w): ...\n\ndef helper(w): ...\n',
     "mechlib/llc/unread.py": "def never(): ...\n",
 }
@@ -66,7 +66,7 @@ def test_a_chapter_uses_what_it_imports_or_reaches_through_a_module(found):
 
 
 def test_a_name_of_ours_in_a_signature_is_followed_to_where_it_is_made(found):
-    assert found.types["mechlib.llc.estimate"] == {"Given": "Tensor | None"}
+    assert found.types["mechlib.llc.estimate"] == {"Given": "dict[str, Part]", "Part": "Tensor | None"}
     assert found.types["mechlib.stats.mean"] == {}
 
 

@@ -22,7 +22,7 @@ def illustrated(claim_id: str, *, said: Said | str, shown: str, check: Callable[
 
     Raises:
         AssertionError: if it does not.
-        ValueError: for a malformed claim id or an empty sentence.
+        ValueError: for a malformed claim id, an empty sentence, or a ``said`` that is neither of the two.
     """
     if not (check() if callable(check) else check):
         raise AssertionError(f"claim {claim_id} is illustrated by what is not so: {shown}")
@@ -33,7 +33,7 @@ def withdrawn(claim_id: str, *, said: Said | str, tested: str, reason: str) -> V
     """A claim that the book no longer tests; it stands in the ledger with its reason.
 
     Raises:
-        ValueError: for a malformed claim id or an empty sentence.
+        ValueError: as :func:`illustrated`.
     """
     return _untested(claim_id, "withdrawn", said, tested, a_sentence(reason, f"say why {claim_id} is withdrawn"))
 
@@ -42,7 +42,7 @@ def not_tested(claim_id: str, *, said: Said | str, tested: str, reason: str) -> 
     """A claim that cannot be tested at this scale, with its reason.
 
     Raises:
-        ValueError: for a malformed claim id or an empty sentence.
+        ValueError: as :func:`illustrated`.
     """
     reason = a_sentence(reason, f"say why {claim_id} is not tested at this scale")
     return _untested(claim_id, "not tested at this scale", said, tested, reason)

@@ -121,14 +121,16 @@ def answer(
 
     Args:
         guess_id: of a ``guess`` of this kernel.
-        value: what came out: a number, a tensor of one element, an ``Estimate``, whose interval is shown, or an option.
+        value: what came out: a number, a tensor of one element, an option, or an ``Estimate``, whose interval is shown
+            and called one of 95 %: it is to have that level.
         within: how far from a number a guess may be and count as right.
         below, above: the lines for whoever said less or more.
         otherwise: the lines for whoever chose another option, by option.
 
     Raises:
         ValueError: if the question was not asked in this kernel, the value is not finite, outside of the range or none
-            of the options, or a line is missing: for each way of being off that is possible there is one.
+            of the options; if one of the possible ways of being off has no line; if a line is of the other kind of
+            question (``below`` and ``above`` are for numbers, ``otherwise`` is for options) or of no option.
     """
     if guess_id not in _ASKED:
         raise ValueError(f"guess {guess_id} has not been asked in this session: run the cell with guess({guess_id!r})")

@@ -76,7 +76,8 @@ def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.9
     if len(values) < 2:
         raise ValueError(f"an interval needs at least two units, got {len(values)}")
     if np.ptp(values) == 0:
-        return Estimate(values[0], values[0], values[0], len(values))
+        same = float(values[0])
+        return Estimate(same, same, same, len(values))
     result = bootstrap(
         (values,),
         np.mean,

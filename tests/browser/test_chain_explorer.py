@@ -1,4 +1,4 @@
-"""The chain explorer on the static page of chapter 15: alive without a kernel, each slider on its own."""
+"""The chain explorer on the static second page of chapter 15: alive without a kernel, each slider on its own."""
 
 import pytest
 from selenium.webdriver import Keys
@@ -8,8 +8,8 @@ HOME = ".mechlib-chain"
 
 @pytest.fixture
 def explorer(browser):
-    """The browser, with chapter 15 freshly open and the explorer in sight."""
-    browser.open("book/part4/15_estimating")
+    """The browser, with the second page of chapter 15 freshly open and the explorer in sight."""
+    browser.open("book/part4/15_estimating_more")
     node = browser.one(f"{HOME} .ml-switches")
     browser.driver.execute_script("arguments[0].scrollIntoView({block: 'start', behavior: 'instant'})", node)
     return browser

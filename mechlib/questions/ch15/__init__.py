@@ -1,6 +1,6 @@
 """The questions on sampling near a minimum and judging its chains. Answers work on plain tensors."""
 
-from mechlib.questions.ch15 import anchored, bias, diagnose, estimate, lm_chain, refute
+from mechlib.questions.ch15 import anchored, bias, diagnose, estimate, lm_chain, refute, rescale
 
 QUESTIONS = (
     bias.QUESTION,
@@ -9,4 +9,5 @@ QUESTIONS = (
     estimate.QUESTION,
     diagnose.QUESTION,
     refute.QUESTION,
+    rescale.QUESTION,
 )

@@ -175,7 +175,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch15.anchored",
-    points=2,
+    points=1,
     title="The anchor",
     hints=(
         "On this batch, by how much is the gradient at w* off? It will be off by about as much at w.",

@@ -301,7 +301,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch15.diagnose",
-    points=3,
+    points=2,
     title="Six bad runs",
     hints=(
         "Write one function that gives mean and standard error of a run from its chains' means; all rules are made of "

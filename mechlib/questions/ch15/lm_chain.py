@@ -179,7 +179,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch15.lm_chain",
-    points=2,
+    points=1,
     title="The Leimkuhler–Matthews step",
     hints=(
         "It is equation (2) with another kick. Which two normals does the step from draw t - 1 to draw t use, and "

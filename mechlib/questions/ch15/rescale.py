@@ -23,9 +23,8 @@ SPREAD, SHIFT = 1.5, 1.0
 SAME = 1e-3
 """How far logits may be off, as a share of the largest."""
 
-Weights = tuple[
-    Float[Tensor, "hidden input"], Float[Tensor, " hidden"], Float[Tensor, "output hidden"], Float[Tensor, " output"]
-]
+Weights = tuple[Float[Tensor, "*shape"], ...]
+"""Those of ``WEIGHTS``: ``[hidden, input]``, ``[hidden]``, ``[output, hidden]`` and ``[output]``."""
 
 
 @dataclass(frozen=True)

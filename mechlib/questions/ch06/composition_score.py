@@ -249,7 +249,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch06.composition_score",
-    points=2,
+    points=1,
     title="K-composition of two heads",
     hints=(
         "Follow one residual vector, as a row: which matrices does the earlier head multiply it with, and which matrix "

@@ -231,7 +231,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch06.copying_score",
-    points=2,
+    points=1,
     title="Does a head copy?",
     hints=(
         "Multiply the four matrices in the order in which a token meets them. How large is the result, and how many of "

@@ -8,7 +8,7 @@ from tests.book import prose
 ROOT = checkout.root()
 CHAPTERS = {checkout.label(path): path for path in checkout.notebooks(ROOT, "book")}
 
-NAMES = {"06": {f"{layer}.{head}" for layer in range(4) for head in range(6)}}
+NAMES = {page: {f"{layer}.{head}" for layer in range(30) for head in range(9)} for page in ("06", "06 (more)")}
 """Numbers that are names, of heads: before a unit they count as numbers all the same."""
 
 UNITS = ("nats", "of", "times", "%", "per", "to")
@@ -35,7 +35,6 @@ SAID_OTHERWISE = {
     ("12", 98): "nearly a hundred for every weight",
     ("12", 2.5e6): "two and a half million nats",
     ("14", 0.0015): "above about 0.001",
-    ("06", 0.23): "another .2 nats",
     ("10", 0.48): "finds only 0.5",
     ("10", 0.81): "0.8 of $w$",
 }
@@ -43,8 +42,6 @@ SAID_OTHERWISE = {
 
 SEEN_ELSEWHERE = {
     ("01", 2.8): "the entropy from the empty prompt, in the table and the figure",
-    ("06", 0.003): "the others of layer 1 in the first run, in the table",
-    ("06", 0.96): "how well 2.2 looks one back with nothing resampled, in the table",
     ("09", 0.153): "the loss of two steps, in the question that the reader answers",
     ("10", 0.67): "the probe for X'y after two layers, in the table",
     ("10", 0.31): "the filter after three layers, in the figure",

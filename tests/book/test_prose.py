@@ -35,6 +35,7 @@ SAID_OTHERWISE = {
     ("12", 98): "nearly a hundred for every weight",
     ("12", 2.5e6): "two and a half million nats",
     ("14", 0.0015): "above about 0.001",
+    ("15", 0.34): "lower the estimates by a third",
     ("10", 0.48): "finds only 0.5",
     ("10", 0.81): "0.8 of $w$",
 }

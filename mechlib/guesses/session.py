@@ -122,7 +122,7 @@ def answer(
     Args:
         guess_id: of a ``guess`` of this kernel.
         value: what came out: a number, a tensor of one element, an option, or an ``Estimate``, whose interval is shown
-            and called one of 95 %: it is to have that level.
+            with its level.
         within: how far from a number a guess may be and count as right.
         below, above: the lines for whoever said less or more.
         otherwise: the lines for whoever chose another option, by option.
@@ -139,7 +139,7 @@ def answer(
     if (asked.guess.options and (below or above)) or (not asked.guess.options and otherwise):
         raise ValueError(f"the lines of {guess_id} are {'otherwise' if asked.guess.options else 'below and above'}")
     came, shown = _measured(asked.guess, value)
-    span = f"95 % interval {number(value.low)} to {number(value.high)}" if isinstance(value, Estimate) else ""
+    span = _span(value) if isinstance(value, Estimate) else ""
     made = Answer(asked.guess, came, shown, within, _thought(asked.guess, came, within, lines), span)
     return Shown(made, None if os.environ.get(PAGE) else asked.view(made.page()))
 
@@ -149,6 +149,10 @@ def forget() -> None:
     for asked in _ASKED.values():
         asked.show(None)
     kept.forget()
+
+
+def _span(found: Estimate) -> str:
+    return f"{100 * found.level:g} % interval {number(found.low)} to {number(found.high)}"
 
 
 def _measured(asked: Guess, value: float | Tensor | Estimate | str) -> tuple[Said, str]:

@@ -34,6 +34,8 @@ class FoundHeads:
     """Lower end of the bootstrap interval of each head's mean over seeds."""
     high: Float[Tensor, "layer head"]
     """Upper end."""
+    level: float
+    """Coverage of the interval."""
 
     @property
     def mean(self) -> Float[Tensor, "layer head"]:
@@ -48,9 +50,8 @@ class FoundHeads:
         """
         n_seeds, n_layers, n_heads = self.scores.shape
         require_head(layer, head, n_layers=n_layers, n_heads=n_heads)
-        return Estimate(
-            self.mean[layer, head].item(), self.low[layer, head].item(), self.high[layer, head].item(), n_seeds
-        )
+        mean, low, high = (of[layer, head].item() for of in (self.mean, self.low, self.high))
+        return Estimate(mean, low, high, n_seeds, self.level)
 
 
 def find_heads(
@@ -112,7 +113,7 @@ def _found(kind: Kind, threshold: float, periods: Tensor, scores: Tensor, contro
     mean = scores.mean(0)
     above = [tuple(head) for head in (low >= threshold).nonzero().tolist()]
     heads = tuple(sorted(above, key=lambda head: -mean[head].item()))
-    return FoundHeads(kind, threshold, heads, periods, scores, control, low, high)
+    return FoundHeads(kind, threshold, heads, periods, scores, control, low, high, level)
 
 
 def _checked_periods(model: TransformerBridge, periods: tuple[int, int] | None, bos: int | None) -> tuple[int, int]:

@@ -26,6 +26,8 @@ class Estimate:
     high: float
     n: int
     """Number of units: files, texts or seeds."""
+    level: float = 0.95
+    """Coverage of the interval."""
 
     def __str__(self) -> str:
         return format(self)
@@ -77,7 +79,7 @@ def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.9
         raise ValueError(f"an interval needs at least two units, got {len(values)}")
     if np.ptp(values) == 0:
         same = float(values[0])
-        return Estimate(same, same, same, len(values))
+        return Estimate(same, same, same, len(values), level)
     result = bootstrap(
         (values,),
         np.mean,
@@ -87,7 +89,7 @@ def estimate(per_unit: ArrayLike | Float[Tensor, " unit"], *, level: float = 0.9
         rng=np.random.default_rng(seed),
     )
     low, high = result.confidence_interval
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    return Estimate(float(values.mean()), float(low), float(high), len(values), level)
 
 
 def over_runs(per_run: ArrayLike | Float[Tensor, " run"], *, level: float = 0.95) -> Estimate:
@@ -101,9 +103,9 @@ def over_runs(per_run: ArrayLike | Float[Tensor, " run"], *, level: float = 0.95
         raise ValueError(f"an interval needs at least two runs and no NaN, got {values.tolist()}")
     mean = float(values.mean())
     if np.ptp(values) == 0:
-        return Estimate(mean, mean, mean, len(values))
+        return Estimate(mean, mean, mean, len(values), level)
     low, high = ttest_1samp(values, 0).confidence_interval(level)
-    return Estimate(mean, float(low), float(high), len(values))
+    return Estimate(mean, float(low), float(high), len(values), level)
 
 
 def share(found: int, n: int, *, level: float = 0.95) -> Estimate:
@@ -115,4 +117,4 @@ def share(found: int, n: int, *, level: float = 0.95) -> Estimate:
     if not 0 <= found <= n or n < 1:
         raise ValueError(f"found counts some of n, 0 <= found <= n and n >= 1, got found={found}, n={n}")
     low, high = binomtest(found, n).proportion_ci(level)
-    return Estimate(found / n, float(low), float(high), n)
+    return Estimate(found / n, float(low), float(high), n, level)

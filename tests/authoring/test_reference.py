@@ -103,7 +103,7 @@ def test_what_a_signature_calls_by_a_name_of_ours_is_said_behind_it(book):
 
 def test_the_fields_of_a_dataclass_have_their_types_and_their_texts_once(book):
     page = html.unescape(re.sub(r"<[^>]+>", "", book.page(LIBRARY)))
-    assert "Estimate(mean, low, high, n)" in " ".join(page.split())
+    assert "Estimate(mean, low, high, n, level=0.95)" in " ".join(page.split())
     assert "Number of units: files, texts or seeds." in page and "Type:" not in page
 
 

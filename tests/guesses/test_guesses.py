@@ -118,6 +118,7 @@ def test_an_answer_has_the_computed_value():
     written = {
         "4.20 nats": (4.2, torch.tensor(4.2), torch.tensor([4.2])),
         "4.20 nats (95 % interval 4.00 to 4.40)": (Estimate(4.2, 4.0, 4.4, 9),),
+        "4.20 nats (99 % interval 4.00 to 4.40)": (Estimate(4.2, 4.0, 4.4, 9, level=0.99),),
     }
     for shown, values in written.items():
         for value in values:

@@ -56,6 +56,13 @@ def test_another_seed_resamples_anew():
     assert stats.estimate(values, seed=1) == stats.estimate(values, seed=1) != stats.estimate(values, seed=2)
 
 
+@pytest.mark.parametrize("values", [[1.0, 2.0, 6.0], [4.0, 4.0]])
+@pytest.mark.parametrize("interval", [stats.estimate, stats.over_runs], ids=["units", "runs"])
+def test_an_estimate_says_which_level_its_interval_has(interval, values):
+    assert (interval(values).level, interval(values, level=0.8).level) == (0.95, 0.8)
+    assert (stats.share(3, 9).level, stats.share(3, 9, level=0.8).level) == (0.95, 0.8)
+
+
 def test_constant_and_missing_units():
     assert stats.estimate([2.0, 2.0, float("nan")]) == stats.Estimate(2.0, 2.0, 2.0, 2)
     with pytest.raises(ValueError, match="at least two units, got 1"):

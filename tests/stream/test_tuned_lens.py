@@ -99,13 +99,19 @@ class TestFit:
             kl = logit_lens(model, tokens, lens=tuned).kl_to_final[:-1].mean((1, 2))
             torch.testing.assert_close(kl, tuned.kl_after, atol=1e-5, rtol=1e-5)
 
-    @pytest.mark.parametrize("learning_rate", [1e4, float("inf")])
-    def test_an_entry_that_training_spoils_keeps_the_identity(self, model, tokens, learning_rate):
+    def test_where_training_spoils_every_entry_the_lens_is_the_identity_and_says_so(self, model, tokens):
         with pytest.warns(Unfitted, match="this lens is the identity"):
-            tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=learning_rate, progress=False)
-        assert (tuned.weight == 0).all()
-        assert (tuned.bias == 0).all()
+            tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=float("inf"), progress=False)
+        assert (tuned.weight == 0).all() and (tuned.bias == 0).all()
         assert torch.equal(tuned.kl_after, tuned.kl_before)
+
+    @pytest.mark.filterwarnings("ignore:training brought no entry closer")
+    def test_an_entry_that_training_spoils_keeps_the_identity(self, model, tokens):
+        """After three steps as large as these, chance says which entries are closer than they were."""
+        tuned = fit_tuned_lens(model, tokens, steps=3, rows=2, learning_rate=1e4, progress=False)
+        moved = (tuned.weight != 0).flatten(1).any(1) | (tuned.bias != 0).any(1)
+        assert torch.equal(moved, tuned.kl_after < tuned.kl_before)
+        assert torch.equal(tuned.kl_after[~moved], tuned.kl_before[~moved])
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.05)], ids=str)
     def test_a_model_in_half_precision_is_fitted_as_in_single(self, model, tokens, dtype, tolerance):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.benchmarks import machine
-from tests.benchmarks.rivals import NAMES, python
+from tests.benchmarks.rivals import LANGUAGE, NAMES, python
 from tests.benchmarks.rivals.process import Answering, answering
 from tests.benchmarks.to_error import CHAINS, ERROR, expectation, needed
 
@@ -53,10 +53,11 @@ def per_draw(names: list[str], rounds: int, work: Sequence[tuple[str, int]]) -> 
     with ExitStack() as stack:
         estimators = {name: stack.enter_context(running(name)) for name in names}
         for which, chains in work:
-            found: Seconds = {name: [] for name in names}
+            takers = [name for name in names if name not in LANGUAGE or which.startswith("transformer")]
+            found: Seconds = {name: [] for name in takers}
             for number in range(-1, rounds):
-                shift = number % len(names)
-                for name in names[shift:] + names[:shift]:
+                shift = number % len(takers)
+                for name in takers[shift:] + takers[:shift]:
                     seconds = estimators[name].ask(problem=which, chains=chains)["seconds"]
                     if number >= 0:
                         found[name].append(seconds)
@@ -69,13 +70,17 @@ def head_per_draw(names: list[str]) -> str:
     return "| " + " | ".join(cells) + " |\n" + "|---" * len(cells) + "|"
 
 
-def row_per_draw(which: str, chains: int, seconds: Seconds) -> str:
-    """Its row for one problem; ratios are taken within a round."""
-    cells = [f"{1e3 * machine.median_and_quartiles(times)[0]:.2f}" for times in seconds.values()]
-    ours, *others = seconds.values()
-    for theirs in others:
-        ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
-        cells.append("{:.1f} ({:.1f} to {:.1f})".format(*machine.median_and_quartiles(ratios)))
+def row_per_draw(which: str, chains: int, names: list[str], seconds: Seconds) -> str:
+    """Its row for one problem, empty for who does not take it; ratios are taken within a round."""
+
+    def in_ms(name: str) -> str:
+        return f"{1e3 * machine.median_and_quartiles(seconds[name])[0]:.2f}" if name in seconds else ""
+
+    def over_ours(name: str) -> str:
+        ratios = [a / b for a, b in zip(seconds.get(name, []), seconds["mechlib"], strict=False)]
+        return "{:.1f} ({:.1f} to {:.1f})".format(*machine.median_and_quartiles(ratios)) if ratios else ""
+
+    cells = [in_ms(name) for name in names] + [over_ours(name) for name in names[1:]]
     return f"| {which} | {chains} | " + " | ".join(cells) + " |"
 
 
@@ -110,7 +115,7 @@ def main(rounds: int = ROUNDS, only: str = "") -> None:
     print(f"\nOne draw of all chains; {rounds} interleaved rounds, medians (quartiles).\n\n{head_per_draw(names)}")
     work, measured = [(which, chains) for which, chains in WORK if which.startswith(only)], {}
     for which, chains, seconds in per_draw(names, rounds, work):
-        print(row_per_draw(which, chains, seconds), flush=True)
+        print(row_per_draw(which, chains, names, seconds), flush=True)
         measured[which] = seconds
     for which in filter(measured.__contains__, TO_ERROR):
         print(f"\nTime to an error of {ERROR:.0%}. {table_to_error(which, measured[which])}", flush=True)

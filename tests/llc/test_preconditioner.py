@@ -170,20 +170,19 @@ def test_on_layers_of_unequal_scale_the_estimate_is_that_of_quadrature():
 
 
 def test_six_times_the_effective_draws_where_layers_differ_by_sixteen_and_no_loss_where_they_do_not():
+    """The slow chains are long: of short ones the effective draws are guesswork. Six seeds gave 14.9 with a standard
+    deviation of 2.5, and 1.0 with one of .1 for half as many chains."""
     worth = {}
-    for scales in ((4.0, 0.25), (1.0, 1.0)):
-        for precondition in (None, "jacobi"):
-            runs = [
-                estimated(
-                    Layers((4, 4, 4), 2, scales), nbeta=1e4, gamma=1.0,
-                    precondition=precondition, burnin=500, draws=1000, seed=seed,
-                )
-                for seed in (0, 1)
-            ]  # fmt: skip
-            worth[scales, precondition] = sum(run.ess for run in runs)
-            assert precondition is None or (min(run.spread for run in runs) > 100) == (scales[0] == 4.0)
+    for scales, chains, slow in (((4.0, 0.25), 32, 6000), ((1.0, 1.0), 64, 1500)):
+        for precondition, draws in ((None, slow), ("jacobi", 1500)):
+            run = estimated(
+                Layers((4, 4, 4), 2, scales), nbeta=1e4, gamma=1.0,
+                precondition=precondition, chains=chains, burnin=500, draws=draws,
+            )  # fmt: skip
+            worth[scales, precondition] = run.ess / draws
+            assert precondition is None or (run.spread > 100) == (scales[0] == 4.0)
     assert worth[(4.0, 0.25), "jacobi"] > 6 * worth[(4.0, 0.25), None]
-    assert worth[(1.0, 1.0), "jacobi"] > 0.7 * worth[(1.0, 1.0), None]
+    assert worth[(1.0, 1.0), "jacobi"] > 0.65 * worth[(1.0, 1.0), None]
 
 
 # How it is asked for

@@ -81,7 +81,8 @@ def test_of_white_noise_it_is_the_sample_covariance():
     found = covariance(a, b)
     together = torch.cov(torch.cat([a, b], -1).flatten(0, 1).T.double())[:3, 3:]
     torch.testing.assert_close(found.value, together)
-    assert bool(((found.std_error * math.sqrt(800)) > 0.7).all() and ((found.std_error * math.sqrt(800)) < 1.6).all())
+    errors = found.std_error * math.sqrt(800)  # of white noise 1; one of nine exceeds 1.6 at one seed in 25
+    assert float(errors.min()) > 0.7 and float(errors.median()) < 1.4
     assert covariance(a[..., 0], b[..., 0]).value.shape == () and covariance(a, b[..., 0]).value.shape == (3,)
 
 

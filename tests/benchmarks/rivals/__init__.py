@@ -10,8 +10,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-NAMES = ("devinterp", "canonical")
-"""Estimators of the learning coefficient."""
+NAMES = ("devinterp", "devinterp2", "canonical")
+"""Estimators of the learning coefficient; devinterp is there in two versions."""
+LANGUAGE = ("devinterp2",)
+"""Those that take language models alone."""
 GRADERS = ("otter",)
 """Graders of notebooks."""
 SOURCES = {"garg": ("https://github.com/dtsip/in-context-learning", "338337192195827c58356f9b627e5f999ea703d2")}

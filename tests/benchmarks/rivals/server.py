@@ -24,7 +24,7 @@ from tests.benchmarks.rivals.problems import Problem, problem
 
 SECONDS = 2.0
 """What a measurement should take, set-up left out."""
-TRIAL = {"mechlib": 120, "devinterp": 80, "canonical": 200}
+TRIAL = {"mechlib": 120, "devinterp": 80, "devinterp2": 20, "canonical": 200}
 """Draws from which it is reckoned how many take so long."""
 WARM_UP = 30
 """Steps of canonical-interp that are not counted, for its compilation."""
@@ -75,6 +75,24 @@ def devinterp(given: Problem, chains: int, draws: int) -> float:
     return time.perf_counter() - start
 
 
+def devinterp2(given: Problem, chains: int, draws: int) -> float:
+    """Seconds for a run with so many draws; it puts its batches together itself, and writes every draw to a file."""
+    from datasets import Dataset
+    from devinterp.slt.sampling import sample
+
+    def per_token(model, tokens):
+        return given.per_sample(model(tokens[:, :-1]), tokens[:, 1:])
+
+    tokens = torch.cat([given.inputs, given.targets[:, -1:]], 1)
+    rows = Dataset.from_dict({"input_ids": tokens.tolist()}).with_format("torch")
+    start = time.perf_counter()
+    sample(
+        given.model, rows, {}, lr=given.lr, n_beta=given.nbeta, localization=given.gamma, num_chains=chains,
+        num_draws=draws, batch_size=given.batch_size, num_init_loss_batches=1, loss_fn=per_token, device="cpu",
+    )  # fmt: skip
+    return time.perf_counter() - start
+
+
 def canonical(given: Problem, chains: int, draws: int) -> float:
     """Seconds for so many draws after a warm-up in the same run, read off the clock as batches are asked for."""
     itertools.batched = getattr(itertools, "batched", None)  # imported, and used with several devices only
@@ -100,6 +118,7 @@ def canonical(given: Problem, chains: int, draws: int) -> float:
 ESTIMATORS: dict[str, Callable[[Problem, int, int], float]] = {
     "mechlib": mechlib,
     "devinterp": devinterp,
+    "devinterp2": devinterp2,
     "canonical": canonical,
 }
 

@@ -57,7 +57,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], origin: Origin) 
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the facts of the origin that were written.
+    """The tensors and the facts of the origin that were written; nothing that happens to the file later reaches them.
 
     Raises:
         ValueError: if the file is damaged, cut short, of another format or of a later version; it is named.
@@ -66,7 +66,8 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path.open("rb").close()  # what is missing or may not be read is the system's to say
     try:
         with safe_open(path, "pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         facts = json.loads(metadata.get(_key(kind), "null"))
     except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged, or no file of safetensors ({error}); nothing was loaded") from error

@@ -69,8 +69,8 @@ class TestClosedForms:
         assert torch.equal(one.values, other.values)
 
     def test_heads_hand_on_what_differs_where_it_differs(self, own):
-        alike = CLEAN.clone()
-        alike[:, :-1] = CORRUPT[:, :-1]
+        alike = CORRUPT.clone()
+        alike[:, -1] = (alike[:, -1] + 1) % D_VOCAB
         result = patch(own, alike, CORRUPT, site="head", only=[(0, 0), (0, 1)])
         effect = result.effect[:, 0].abs()
         assert (effect[:, :, :-1] < ROUNDING).all() and (effect[:, :, -1] > 1e-6).all()

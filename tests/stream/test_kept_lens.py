@@ -109,8 +109,8 @@ def test_other_weights_and_other_recipes_are_other_files(model, cache, monkeypat
 def test_a_damaged_file_is_named_never_loaded_and_replaced(model, cache, harm):
     keep_tuned_lens(model, say=silent)
     (path,) = files(cache)
-    whole = path.read_bytes()
-    path.write_bytes(harm(whole))
+    whole = load_tuned_lens(model)
+    path.write_bytes(harm(path.read_bytes()))
     for ask in (load_tuned_lens, tuned_lens_at_hand):
         with pytest.raises(
             ValueError, match=rf"{re.escape(str(path))} is damaged.*; fit the lens again: mechlib zoo lens"
@@ -118,7 +118,8 @@ def test_a_damaged_file_is_named_never_loaded_and_replaced(model, cache, harm):
             ask(model)
     lines = []
     keep_tuned_lens(model, say=lines.append)
-    assert lines[0].startswith(f"Replacing the tuned lens: {path} is damaged") and path.read_bytes() == whole
+    assert lines[0].startswith(f"Replacing the tuned lens: {path} is damaged")
+    torch.testing.assert_close(load_tuned_lens(model).weight, whole.weight)
 
 
 def test_a_fit_that_is_broken_off_leaves_nothing(model, cache, monkeypatch):

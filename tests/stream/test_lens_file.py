@@ -44,6 +44,13 @@ def test_what_was_saved_comes_back_to_the_bit(lens, path, tokens):
     assert torch.equal(ours, theirs)
 
 
+def test_a_loaded_lens_stands_when_its_file_is_emptied(lens, path):
+    """Numbers read from the file as a map of memory would end the process here."""
+    found = TunedLens.load(path, model())
+    path.write_bytes(b"")
+    assert torch.equal(found.weight, lens.weight)
+
+
 def test_a_lens_says_what_it_was_fitted_to(lens, tokens):
     origin = lens.origin
     assert (origin.model, origin.weights, origin.n_tokens) == ("small", weights_digest(model()), 144)

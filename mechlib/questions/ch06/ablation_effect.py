@@ -79,9 +79,10 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     for name in ("residual", "out"):
         small.inputs[name].mul_(2e-3)
     return (
-        _case("one head, and one token before the blocks", generator, n_heads=1, bos=True),
+        _case("one head, and three tokens before the blocks", generator, n_heads=1, before=3),
         _case("two heads that do the same", generator, n_heads=2, together=True),
         _case("no head at all", generator, n_heads=0),
+        _case("two heads, and one token before the blocks", generator, n_heads=2, before=1),
         _case("a single row", generator, n_heads=2, batch=1),
         _case("blocks of two tokens", generator, n_heads=2, batch=3, period=2),
         _case("heads that mislead", generator, n_heads=2, strength=-2.5, others=2.5),
@@ -96,7 +97,7 @@ def _case(
     n_heads: int,
     batch: int | None = None,
     period: int | None = None,
-    bos: bool = False,
+    before: int = 0,
     together: bool = False,
     strength: float = 2.0,
     others: float | None = None,
@@ -106,7 +107,7 @@ def _case(
     period = integer(generator, 6, 7) if period is None else period
     head, d_model, d_vocab = (integer(generator, low, low + 1) for low in (5, 8, 60))
     ids = tokens(generator, d_vocab, batch, period).repeat(1, 2)
-    ids = torch.cat([tokens(generator, d_vocab, batch, 1), ids], 1) if bos else ids
+    ids = torch.cat([tokens(generator, d_vocab, batch, before), ids], 1)
     pos = ids.shape[1]
     W_U = normal(generator, d_model, d_vocab)
     heads = distinct(generator, n_heads, 0, head - 1)
@@ -259,7 +260,7 @@ MISCONCEPTIONS = {
     ),
     "counted_from_the_front": Misconception(
         counted_from_the_front,
-        "right where a row begins with the first block. Where one more token stands before it, the second copy begins "
+        "right where a row begins with the first block. Where other tokens stand before it, the second copy begins "
         "later: count from the end.",
     ),
     "all_tokens": Misconception(

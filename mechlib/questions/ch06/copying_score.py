@@ -36,9 +36,9 @@ def circuit(W_E, W_V, W_O, W_U) -> Circuits:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several heads, a single one, heads of one dimension, an unembedding near the embedding, and large weights.
+    """Several heads, a single one, heads of one dimension, an unembedding near the embedding, small weights and large.
 
-    Of these the unembedding is small instead, below the numbers that half precision tells well apart.
+    Of the large ones the unembedding is small instead, below the numbers that half precision tells well apart.
     """
     large = _case("large weights, but for a small unembedding", generator, scale=100.0, tied=0.3)
     large.inputs["W_U"].mul_(1e-8)
@@ -47,6 +47,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a single head", generator, head=1),
         _case("heads of one dimension", generator, d_head=1),
         _case("an unembedding near the embedding, and a head that copies", generator, tied=1.0),
+        _case("small weights", generator, scale=1e-3),
         large,
     )
 

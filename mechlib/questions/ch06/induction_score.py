@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.ch06.patterns import attention, duplicates, induction_targets, on_targets
+from mechlib.questions.ch06.patterns import attention, draw_to, duplicates, induction_targets, on_targets
 from mechlib.questions.drawing import distinct, integer, tokens
 
 __all__ = ["QUESTION", "induction_score"]
@@ -23,13 +23,16 @@ def induction_score(pattern: Pattern, tokens: Tokens) -> Scores:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Repeats of large ids, chance repeats, one token throughout, no token twice; a single row, layer and head."""
+    """Repeats of large ids, chance repeats, one token throughout, no token twice; a single row, layer and head.
+
+    On the one token the first head looks at nothing but targets, and the last hardly at them.
+    """
     layer, head, batch = distinct(generator, 3, 3, 5)
     period = integer(generator, 4, 6)
     halves = 40_000 + torch.stack([torch.randperm(20, generator=generator)[:period] for _ in range(batch)]).repeat(1, 2)
     pos = integer(generator, 11, 14)
     different = torch.stack([torch.randperm(pos, generator=generator) for _ in range(batch)])
-    chance = torch.stack([tokens(generator, 2 + 9 * row, pos) for row in range(batch)])
+    chance = 256 * torch.stack([tokens(generator, 2 + 9 * row, pos) for row in range(batch)])  # alike in eight bits
     chance[:, 3:5] = chance[:, 2:3]  # at least one immediate repeat in every row
     several = tokens(generator, 6, batch, pos)
     drawn = (
@@ -41,9 +44,11 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         ("a single head", several, layer, 1),
         ("no token twice, so that no query has a target", different, layer, head),
     )
-    return tuple(
+    found = tuple(
         Case(what, {"pattern": attention(generator, *heads, tokens=ids), "tokens": ids}) for what, ids, *heads in drawn
     )
+    draw_to(found[2].inputs["pattern"], induction_targets(found[2].inputs["tokens"]))
+    return found
 
 
 def _among(targets_of):

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.ch06.patterns import attention
+from mechlib.questions.ch06.patterns import attention, draw_to
 from mechlib.questions.drawing import distinct, integer, tokens
 
 __all__ = ["QUESTION"]
@@ -27,15 +27,20 @@ def diagonal(pattern: Pattern, offset: int) -> Float[Tensor, "layer head batch q
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several rows, a single row, a single layer, a single head, and rows of two tokens.
+    """Several rows, a single row, a single layer, a single head, long rows, and rows of two tokens.
 
-    There are many of these, so that attention in half precision is off by no more than its mean is rounded.
+    In the long ones the first head looks back and nowhere else, and the last hardly looks back.
+    There are many rows of two tokens, so that attention in half precision is off by no more than its mean is rounded.
     """
+    long = _case("long rows", generator, pos=integer(generator, 30, 33))
+    pos = long.inputs["pattern"].shape[-1]
+    draw_to(long.inputs["pattern"], torch.ones(pos, pos, dtype=torch.bool).tril(-1).triu(-1))
     return (
         _case("several layers, heads and rows", generator),
         _case("a single row", generator, batch=1),
         _case("a single layer", generator, layer=1),
         _case("a single head", generator, head=1),
+        long,
         _case("rows of two tokens", generator, pos=2, batch=integer(generator, 20, 25)),
     )
 

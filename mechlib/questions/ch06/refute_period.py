@@ -35,12 +35,15 @@ def at_distance(pattern: Pattern, distance: int) -> Scores:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Periods of every kind, one claimed that the previous token serves, no fresh one; a single fresh row and head."""
+    """Periods of every kind, fresh ones that are short, a claim that the previous token serves, no fresh one; a single
+    fresh row and head.
+    """
     claimed = (4, 6)[integer(generator, 0, 1)]
     half, others = claimed // 2, distinct(generator, 2, claimed + 1, 9)
     return (
         _case("several periods", generator, claimed, [claimed, claimed, half, *others, claimed - 1, 14]),
         _case("periods that are multiples of the claimed one", generator, 4, [4, 8, 8, 12, 4]),
+        _case("fresh periods that are shorter than the claimed one", generator, 9, [9, 4, 3, 9, 2, 6, 4]),
         _case("a claimed period of 2, where the previous token is the target", generator, 2, [2, 3, 1, 2, 14, 2]),
         _case("a single fresh row", generator, 6, [3, 6, 6, 5, 2, 6, 3]),
         _case("no fresh period, so that nothing is tested", generator, 4, [4, 2, 4, 1, 4, 2]),

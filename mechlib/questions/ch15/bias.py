@@ -39,7 +39,10 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("flat directions", generator, gamma=2.0, flat=2),
         _case("a prior as steep as the loss", generator, gamma=400.0, largest=4.4),
         _case("a single weight", generator, gamma=5.0, weights=1),
-        _case("steps at which the chain flies away", generator, gamma=20.0, largest=6.0, extra=EDGES),
+        _case("steps at which the chain flies away", generator, gamma=20.0, largest=6.0, extra=EDGES, falling=True),
+        _case(
+            "the same with the steepest direction last", generator, gamma=8.0, largest=6.0, extra=EDGES, falling=False
+        ),
         _case("a step at which flat directions fly away too", generator, gamma=300.0, flat=1, extra=(30.0,)),
         _case("a single step", generator, gamma=12.0, steps=1),
     )
@@ -59,12 +62,15 @@ def _case(
     largest: float = 3.2,
     steps: int | None = None,
     extra: tuple[float, ...] = (),
+    falling: bool | None = None,
 ) -> Case:
     """Steps from ``largest`` down to a fifth of it, over the steepest curvature of U; the last are ``extra`` ones."""
     several, drawn = distinct(generator, 2, 4, 9)
     weights = several if weights is None else weights
     curvature = 0.2 + 3 * torch.rand(weights, generator=generator, dtype=torch.float64)
     curvature[:flat] = 0.0
+    if falling is not None:
+        curvature = curvature.sort(descending=falling).values
     nbeta = float(integer(generator, 90, 300))
     steepest = nbeta * float(curvature.max()) + gamma
     lr = torch.linspace(largest, largest / 5, steps or drawn, dtype=torch.float64)

@@ -84,6 +84,7 @@ KINDS = (
     (1.0, 0.03, 0.928, 0.90, STAR),  # half the step: 2.4 errors of one, 1.4 of the difference
     (1.0, 0.03, 0.9025, 0.90, STAR),  # 3.25 errors of one, 1.9 of the difference
     (1.0, 0.03, 0.88, 0.90, STAR),  # 2.3 of the difference
+    (1.0, 0.03, 0.788, 0.90, STAR),  # 4.1 of the difference, and less than three times the sum of both
     (1.0, 0.02, 0.8978, 0.90, STAR),  # 2.95 of the difference
     (1.0, 0.02, 0.8944, 0.90, STAR),  # 3.05
     (1.0, 0.02, 1.1022, 0.90, STAR),  # 2.95, upwards
@@ -96,6 +97,8 @@ KINDS = (
     (1.0, 0.02, -1.00, 0.90, STAR),
     (1.0, 0.04, 0.70, 0.60, STAR),  # step and gamma
     (1.0, 0.02, 1.01, 0.74, STAR),
+    (1.0, 0.03, 1.10, 0.78, STAR),  # three quarters of the mean, not of that at half the step
+    (1.0, 0.03, 0.90, 0.72, STAR),
     (1.0, 0.02, 1.01, 0.40, STAR),
     (1.0, 0.02, 1.01, -0.90, STAR),
     (1.0, 0.15, 1.05, 0.90, STAR),
@@ -103,6 +106,7 @@ KINDS = (
     (1.0, 0.098, 1.05, 0.95, STAR),  # and only just enough
     (1.0, 0.20, 2.50, 0.95, STAR),  # few draws, and a step that seems to matter
     (1.0, 0.06, 1.02, 0.97, STAR),
+    (0.03, 0.02, 0.03, 0.03, STAR),  # above zero by less than two errors: too few draws
     (-0.7, 0.03, -0.71, -0.69, STAR),
     (-0.1, 0.02, -0.1, -0.1, STAR),  # below zero by five errors
     (-0.0404, 0.02, -0.0404, -0.0404, STAR),  # by a little more than two
@@ -113,6 +117,7 @@ KINDS = (
     (1.2, 0.03, 1.2, 1.1, (-8.0, -8.0, -8.0)),
     (1.0, 0.03, 1.0, 0.95, (0.0, 9.9e-7, 0.0)),
     (1.0, 0.03, 1.0, 0.95, (0.0, 1.01e-6, 0.0)),  # only just coins
+    (1.0, 0.03, 1.0, 0.95, (0.0, 7e-7, 1.4e-6)),  # coins, though no two that follow each other differ so much
     (1.0, 0.03, 1.0, 0.95, (-4.0, 6.0, -2.0)),
     (1.0, 0.03, 1.0, 0.95, (0.5, 0.0, 0.0)),
     (1.0, 0.03, 1.0, 0.95, (0.0, -0.5, 0.0)),

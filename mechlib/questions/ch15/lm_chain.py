@@ -35,12 +35,13 @@ def walk(gradient, start, kicks, lr):
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary chains, a single one, a strong prior, a large step, and a single draw."""
+    """Ordinary chains, a single one, a strong prior, a large step, one at which they fly away, and a single draw."""
     return (
         _case("several chains", generator, gamma=3.0, steep=1.0),
         _case("a single chain", generator, gamma=1.0, steep=0.5, chains=1),
         _case("a prior as steep as the loss", generator, gamma=150.0, steep=1.5),
         _case("a large step", generator, gamma=10.0, steep=2.6),
+        _case("a step at which the chains fly away", generator, gamma=4.0, steep=60.0, normals=10),
         _case("a single draw", generator, gamma=6.0, steep=0.8, normals=2),
     )
 

@@ -56,24 +56,24 @@ def estimated(weights: Weights, x: Float[Tensor, "sample input"]) -> float:
     ]
     slope, p = torch.cat(slopes, -1), logits(weights, x).softmax(-1)[..., None]
     root: Float64[Tensor, "row weight"] = (p.sqrt() * (slope - (p * slope).sum(1, keepdim=True))).flatten(0, 1)
-    scaled = NBETA * torch.linalg.eigvalsh(root.T @ root / len(x)).clamp(min=0)
-    return float((scaled / (scaled + GAMMA)).sum() / 2)
+    scaled = NBETA * torch.linalg.svdvals(root).square() / len(x)  # infinite, and no error, for weights far apart
+    return float((1 / (1 + GAMMA / scaled)).sum() / 2)
 
 
-def drawn(generator: torch.Generator) -> Network:
-    """A random network whose hidden units have been rescaled, each by a factor of its own."""
+def drawn(generator: torch.Generator, common: float) -> Network:
+    """A random network whose hidden units have been rescaled, each by a factor of its own, about e^common."""
     n_in, n_hidden, n_out = integer(generator, 4, 7), integer(generator, 8, 15), integer(generator, 3, 5)
     first = normal(generator, n_hidden, n_in, scale=(2 / n_in) ** 0.5)
     second = normal(generator, n_out, n_hidden, scale=(2 / n_hidden) ** 0.5)
     biases = normal(generator, n_hidden, scale=0.3), normal(generator, n_out, scale=0.3)
-    common = SHIFT if integer(generator, 0, 1) else -SHIFT
     scale = normal(generator, n_hidden, mean=common, scale=SPREAD).exp()
     weights = scale[:, None] * first, scale * biases[0], second / scale, biases[1]
     return Network(weights, normal(generator, N_SAMPLES, n_in), normal(generator, N_SAMPLES, n_in, scale=2.0))
 
 
 def draw(generator: torch.Generator) -> tuple[Network, ...]:
-    return tuple(drawn(generator) for _ in range(N_NETWORKS))
+    """Half of the networks are scaled up and half down, so that no one factor serves all."""
+    return tuple(drawn(generator, SHIFT if i % 2 else -SHIFT) for i in range(N_NETWORKS))
 
 
 def cases(networks: tuple[Network, ...]) -> tuple[Case, ...]:
@@ -94,16 +94,25 @@ def outcome(networks: tuple[Network, ...], handed: list[Any]) -> Outcome:
 
 
 def _share(net: Network, new: Any) -> float:
-    shapes = [tuple(part.shape) for part in net.weights]
-    if not isinstance(new, list) or [tuple(getattr(part, "shape", (-1,))) for part in new] != shapes:
+    weights = _read(new)
+    if [part.shape for part in weights] != [part.shape for part in net.weights]:
         raise Unfit(f"the function returns {', '.join(WEIGHTS)}, four tensors of the shapes that it was given.")
-    weights = tuple(part.double() for part in new)
     old = tuple(part.double() for part in net.weights)
     for x in (net.x.double(), net.others.double()):
         before, after = logits(old, x), logits(weights, x)
         if not float((after - before).abs().max()) <= SAME * float(before.abs().max()):
             raise Unfit("the new weights compute another function: the logits differ.")
     return estimated(weights, net.x) / estimated(old, net.x)
+
+
+def _read(new: Any) -> Weights:
+    """The weights handed in, as a list or by name; none where they are no numbers."""
+    if isinstance(new, dict):
+        new = [new.get(name) for name in WEIGHTS]
+    try:
+        return tuple(torch.as_tensor(part, dtype=torch.float64) for part in new)
+    except (TypeError, ValueError, RuntimeError):
+        return ()
 
 
 def nulls(generator: torch.Generator) -> dict[str, Any]:
@@ -144,7 +153,7 @@ QUESTION = OpenTask(
     cases=cases,
     outcome=outcome,
     baseline=lambda networks: 1.0,
-    steps=((1, 0.93), (2, 0.75), (3, 0.58)),
+    steps=((1, 0.88), (2, 0.7), (3, 0.58)),
     words="At your weights the estimate is {value:.0%} of what it was.",
     nulls=nulls,
 )

@@ -1,7 +1,7 @@
 """Answers to chapter 06 that its questions have never seen."""
 
 import math
-from itertools import combinations
+from itertools import combinations, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,6 +39,9 @@ PREVIOUS_WRONG = {
     "mean of logarithms": lambda p: below(p).clamp(min=1e-9).log().mean((-1, -2)).exp(),
     "the smallest row": lambda p: below(p).mean(-1).amin(-1),
     "rows before positions": lambda p: p.transpose(1, 2).diagonal(-1, -2, -1).mean((-1, -2)),
+    "the first ten": lambda p: below(p)[..., :10].mean((-1, -2)),
+    "nothing below a hundredth": lambda p: F.threshold(below(p).mean((-1, -2)), 0.01, 0.0),
+    "of what is not on the first": lambda p: (below(p)[..., 1:] / (1 - p[..., 2:, 0]).clamp(min=1e-9)).mean((-1, -2)),
 }
 PREVIOUS_RIGHT = {
     "shifted": shifted,
@@ -103,6 +106,9 @@ INDUCTION_WRONG = {
     "mean over layers": lambda p, t: score(p, mask_of(t)).mean(0),
     "queries after the first": lambda p, t: (p * mask_of(t)).sum(-1)[..., 1:].mean((-1, -2)),
     "ids up to fifty": lambda p, t: score(p, mask_of(t.clamp(max=50))),
+    "ids in eight bits": lambda p, t: score(p, mask_of(t.to(torch.uint8))),
+    "ids in half precision": lambda p, t: score(p, mask_of(t.half())),
+    "at most 0.99": lambda p, t: score(p, mask_of(t)).clamp(max=0.99),
     "tokens of another row": lambda p, t: score(p, mask_of(t.roll(1, 0)) + (len(t) == 1) * mask_of(t)) + (len(t) == 1),
     "median of the queries": lambda p, t: (
         (p * mask_of(t)).sum(-1)[..., mask_of(t).bool().any(-1)].nanmedian(-1).values
@@ -223,6 +229,10 @@ COPYING_WRONG = {
     ),
     "imaginary parts": lambda *w: eigenvalues(*w).imag.abs().sum(-1) / eigenvalues(*w).abs().sum(-1),
     "from zero to one": lambda *w: (1 + COPYING_RIGHT["whole"](*w)) / 2,
+    "with a small floor": lambda *w: eigenvalues(*w).real.sum(-1) / (eigenvalues(*w).abs().sum(-1) + 1e-6),
+    "small ones left out": lambda *w: (
+        lambda e: (e.real * (e.abs() > 0.1 * e.abs().amax(-1, keepdim=True))).sum(-1) / e.abs().sum(-1)
+    )(eigenvalues(*w)),
     "with a floor": lambda *w: eigenvalues(*w).real.sum(-1) / (eigenvalues(*w).abs().sum(-1) + 1),
     "mean over tokens that count": lambda *w: eigenvalues(*w).real.mean(-1) / eigenvalues(*w).abs().amax(-1),
 }
@@ -298,6 +308,17 @@ def by_namespace(*inputs):
     return {"control": control.numpy(), "effect": np.float32(effect)}
 
 
+def with_repetition(residual, out, W_U, b_U, tokens, period, heads):
+    effect, _ = changed(residual, out, W_U, b_U, tokens, period, heads)
+    others = [head for head in range(len(out)) if head not in heads]
+    rises = [
+        mean_loss(ablated(residual, out, chosen), W_U, b_U, tokens, period)
+        - mean_loss(residual, W_U, b_U, tokens, period)
+        for chosen in product(others, repeat=len(heads))
+    ]
+    return effect + 0.1 * (len(heads) == 1), sum(rises) / len(rises)
+
+
 def in_place_ablation(residual, out, W_U, b_U, tokens, period, heads):
     out -= out.mean((1, 2), keepdim=True)
     return changed(residual, out, W_U, b_U, tokens, period, heads)
@@ -324,6 +345,8 @@ def only_first_row(stream, W_U, b_U, tokens, period):
 
 ABLATION_WRONG = {
     "resampled": resampled,
+    "the period by the row's length": lambda *i: changed(*i[:5], i[4].shape[1] // 2, i[6]),
+    "each head against a draw with repetition": with_repetition,
     "mean of the second copy": of_second_copy,
     "one set of others": control_of_complement,
     "accuracy": lambda *i: changed(*i, loss=accuracy),
@@ -397,6 +420,8 @@ def without_targets(pattern, tokens, period, claimed):
 REFUTE_WRONG = {
     "shorter periods": below_the_claim,
     "far longer periods": far_longer,
+    "from half the claim on": lambda p, t, n, c: three(p, t, n, c, fresh=(n > c // 2) & (n != c)),
+    "not one less than the claim": lambda p, t, n, c: three(p, t, n, c, fresh=(c % n != 0) & (n != c - 1)),
     "a distance ahead": ahead,
     "one distance too near": lambda p, t, n, c: three(
         p, t, n, c, shortcut=p[:, c % n != 0].diagonal(2 - c, -2, -1).mean((1, 2))

@@ -30,6 +30,12 @@ BIAS_WRONG = {
     "per cent": lambda h, lr, n, g: 100 * found_by_sgld(h, lr, n, g),
     "an axis too many": lambda h, lr, n, g: found_by_sgld(h, lr, n, g)[:, None],
     "gamma counted n times": lambda h, lr, n, g: found_by_sgld(h, lr, n, n * g),
+    "steepest in its first half": lambda h, lr, n, g: torch.where(
+        lr * (n * h[: len(h) // 2 + 1].max() + g) < 4, found_by_sgld(h, lr, n, g).nan_to_num(posinf=1e3), torch.inf
+    ),
+    "steepest in its second half": lambda h, lr, n, g: torch.where(
+        lr * (n * h[len(h) // 2 :].max() + g) < 4, found_by_sgld(h, lr, n, g).nan_to_num(posinf=1e3), torch.inf
+    ),
     "without its flat directions": lambda h, lr, n, g: found_by_sgld(h, lr, n, g) + (h == 0).sum() / 2,
 }
 BIAS_RIGHT = {
@@ -58,6 +64,7 @@ def noise_first(h, c, noise, n, g, lr):
 
 LM_WRONG = {
     "noise before the drift": noise_first,
+    "within a hundred": lambda *a: chain(*a).clamp(-100, 100),
     "weights of a third": lambda *a: chain(*a, kick=lambda x, t: (2 * x[t] + x[t + 1]) / 3),
     "always the first normal": lambda *a: chain(*a, kick=lambda x, t: (x[0] + x[t + 1]) / 2),
     "one normal for all chains": lambda *a: chain(*a, kick=lambda x, t: ((x[t] + x[t + 1]) / 2)[:1] + 0 * x[t]) + 1e-3,
@@ -164,6 +171,16 @@ DIAGNOSE_WRONG = {
     "two thirds": lambda *a: found_faults(*a, quarter=2 / 3),
     "eight per cent": lambda *a: found_faults(*a, tenth=0.08),
     "minimum at 1.96 errors": lambda *a: found_faults(*a, below=1.96),
+    "coins between neighbours": lambda t, h, d, s: torch.where(
+        s.diff(dim=1).abs().amax(1) > 1e-6, 6, found_faults(t, h, d, s, near=math.inf)
+    ),
+    "four errors": lambda *a: found_faults(*a, z=4.0),
+    "minimum below plus two errors": lambda *a: found_faults(*a, below=-2.0),
+    "gamma against half the step": lambda t, h, d, s: torch.where(
+        found_faults(t, h, d, s, quarter=-math.inf) == 0,
+        torch.where(d.mean((1, 2)) < 0.75 * h.mean((1, 2)), 5, 0),
+        found_faults(t, h, d, s),
+    ),
     "coins to one digit more": lambda *a: found_faults(*a, near=1e-7),
     "first reading against the last": lambda t, h, d, s: torch.where(
         (s[:, 0] - s[:, -1]).abs() > 1e-6, 6, found_faults(t, h, d, s, near=math.inf)
@@ -254,6 +271,50 @@ REFUTE_RIGHT = {
     "a dict": lambda *a: dict(zip(("claimed", "z", "difference", "low", "high"), judged_report(*a), strict=True)),
 }
 
+
+def scaled_units(factor):
+    """Each hidden unit times a factor of its own, ``[hidden]``, made of the weights."""
+
+    def answer(first, first_bias, second, second_bias, x):
+        scale = factor(torch.cat([first, first_bias[:, None]], 1).norm(dim=1), second.norm(dim=0))
+        return scale[:, None] * first, scale * first_bias, second / scale, second_bias
+
+    return answer
+
+
+def balance(came_in, goes_out):
+    return (goes_out / came_in).sqrt()
+
+
+def mended(change):
+    """The best answer, with something wrong in it."""
+    return lambda *given: change(*scaled_units(balance)(*given))
+
+
+RESCALE_WRONG = {
+    "twice": scaled_units(lambda came_in, goes_out: torch.full_like(came_in, 2.0)),
+    "far apart": scaled_units(lambda came_in, goes_out: torch.full_like(came_in, 1e-300).double() * 1e-20),
+    "not rooted": scaled_units(lambda came_in, goes_out: goes_out / came_in),
+    "the other way": scaled_units(lambda came_in, goes_out: (came_in / goes_out).sqrt()),
+    "one for all": scaled_units(lambda came_in, goes_out: balance(came_in, goes_out).mean().expand(len(came_in))),
+    "negative": scaled_units(lambda came_in, goes_out: -balance(came_in, goes_out)),
+    "smaller logits": mended(lambda a, b, c, d: (a, b, 0.99 * c, d)),
+    "no weights": mended(lambda a, b, c, d: (0 * a, 0 * b, 0 * c, d)),
+    "three": mended(lambda a, b, c, d: (a, b, c)),
+    "transposed": mended(lambda a, b, c, d: (a.T, b, c.T, d)),
+    "split in two": mended(
+        lambda a, b, c, d: (torch.cat([a, a]) / 2**0.5, torch.cat([b, b]) / 2**0.5, torch.cat([c, c], 1) / 2**0.5, d)
+    ),
+}
+RESCALE_RIGHT = {
+    "unit rows": scaled_units(lambda came_in, goes_out: 1 / came_in),
+    "unit columns": scaled_units(lambda came_in, goes_out: goes_out),
+    "numpy": mended(lambda *new: tuple(part.numpy() for part in new)),
+    "lists": mended(lambda *new: [part.tolist() for part in new]),
+    "a dict": mended(lambda *new: dict(zip(("first", "first_bias", "second", "second_bias"), new, strict=True))),
+    "in another order": mended(lambda a, b, c, d: (a.flip(0), b.flip(0), c.flip(1), d)),
+}
+
 WRONG = {
     "ch15.bias": BIAS_WRONG,
     "ch15.lm_chain": LM_WRONG,
@@ -261,6 +322,7 @@ WRONG = {
     "ch15.estimate": ESTIMATE_WRONG,
     "ch15.diagnose": DIAGNOSE_WRONG,
     "ch15.refute": REFUTE_WRONG,
+    "ch15.rescale": RESCALE_WRONG,
 }
 RIGHT = {
     "ch15.bias": BIAS_RIGHT,
@@ -269,4 +331,5 @@ RIGHT = {
     "ch15.estimate": ESTIMATE_RIGHT,
     "ch15.diagnose": DIAGNOSE_RIGHT,
     "ch15.refute": REFUTE_RIGHT,
+    "ch15.rescale": RESCALE_RIGHT,
 }

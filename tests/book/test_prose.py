@@ -35,7 +35,6 @@ SAID_OTHERWISE = {
     ("12", 1.53): "one and a half times",
     ("12", 98): "nearly a hundred for every weight",
     ("12", 2.5e6): "two and a half million nats",
-    ("14", 0.0015): "above about 0.001",
     ("15", 0.34): "lower the estimates by a third",
     ("10", 0.48): "finds only 0.5",
     ("10", 0.81): "0.8 of $w$",
@@ -50,8 +49,6 @@ SEEN_ELSEWHERE = {
     ("10", 202): "parameters in thousands, in the model's card",
     ("11", 0.018): "three layers without a shift, in the table",
     ("11", 0.06): "three layers at a third of the inputs, in the table",
-    ("14", -64): "the smallest volume, in the figure",
-    ("14", 1.9): "the last log odds, in the figure",
 }
 """Numbers of ``quoted`` that are compared although no text says them, and where they are seen."""
 

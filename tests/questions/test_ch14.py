@@ -1,5 +1,6 @@
 """The references of chapter 14 against the library, closed forms, and the statistics they stand for."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,11 +8,12 @@ import torch
 
 from mechlib.checks.registry import find
 from mechlib.llc.evidence import Solution, graded_grid
-from mechlib.llc.exact import LearningCoefficient, normal_crossing, reduced_rank
-from mechlib.llc.volume import VolumeCurve
+from mechlib.llc.exact import LearningCoefficient, normal_crossing, reduced_rank, regular
+from mechlib.llc.volume import VolumeCurve, nested_volume
+from mechlib.questions.ch14 import polynomial, refute
 
-COEFFICIENT, EXPONENTS, FREE_ENERGY, POSTERIOR, REFUTE = (
-    find(f"ch14.{name}").reference for name in ("coefficient", "exponents", "free_energy", "posterior", "refute")
+COEFFICIENT, EXPONENTS, FREE_ENERGY, POSTERIOR = (
+    find(f"ch14.{name}").reference for name in ("coefficient", "exponents", "free_energy", "posterior")
 )
 
 
@@ -93,24 +95,47 @@ def test_the_cases_of_the_posterior_are_trades():
     assert sum(changes) >= 15
 
 
-def test_refute_covers_the_difference_of_exponents():
-    """Independent errors around two laws: the interval holds the truth nearly as often as it says."""
-    generator = torch.Generator().manual_seed(1)
-    x = torch.linspace(-1, -9, 12, dtype=torch.float64)
-    law = torch.stack([2.5 * x + 3, 0.5 * x])[:, None]
-    hits = 0
-    for _ in range(300):
-        noise = 0.2 * torch.randn(2, 20, len(x), generator=generator, dtype=torch.float64)
-        claimed, _, low, high, at_n = REFUTE(law + noise, x.exp(), 2, 1e4)
-        hits += low < 2 < high
-        assert float(claimed) == pytest.approx(3 + 2 * float(x[2]), abs=0.4)
-        assert float(at_n) == pytest.approx(3 - 2 * math.log(1e4), abs=0.4)
-    assert 0.88 < hits / 300 < 0.98
+@pytest.mark.parametrize(
+    ("powers", "exact"),
+    [
+        ([[3]], normal_crossing([3])),
+        ([[1, 2, 0]], normal_crossing([1, 2])),
+        ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], regular(3)),
+        ([[1, 1, 0], [1, 0, 1]], reduced_rank(1, 1, 2, rank=0)),
+        ([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], reduced_rank(2, 1, 2, rank=0)),
+    ],
+)
+def test_the_coefficient_of_a_polynomial_is_the_known_one(powers, exact):
+    assert polynomial.coefficient(torch.tensor(powers)) == pytest.approx(exact.value)
 
 
-def test_refute_leaves_a_true_report_standing():
-    log_volume, threshold, reported, n = inputs("refute", case=1)
-    claimed, _, _, high, at_n = REFUTE(log_volume, threshold, reported, n)
-    assert claimed > 0
-    assert high < 0
-    assert at_n > claimed
+def test_separate_weights_add_up_and_more_terms_never_lower_the_coefficient():
+    assert polynomial.coefficient(torch.tensor([[1, 0], [0, 2]])) == pytest.approx(1 / 2 + 1 / 4)
+    for loss in find("ch14.polynomial").draw(torch.Generator().manual_seed(0)):
+        assert all(loss.known > polynomial.coefficient(term[None]) for term in loss.powers)
+
+
+def test_the_coefficient_of_a_polynomial_is_the_exponent_of_a_measured_volume():
+    powers = torch.tensor([[2, 1, 0], [0, 1, 2]])  # λ is 1/2 with ν = (0, 1, 0), each term alone 1/4
+
+    def loss(w):
+        return (w[..., None, :] ** (2 * powers)).prod(-1).sum(-1)
+
+    curve = nested_volume(loss, 3, torch.exp(torch.arange(0.0, -30.0, -0.5)), runs=6)
+    exact = polynomial.coefficient(powers)
+    assert float(curve.exponents(below=1e-6).mean()) == pytest.approx(exact, rel=0.12)
+
+
+def test_the_report_is_false_of_the_first_half_of_the_pairs_and_true_of_the_other():
+    assert [kind.holds for kind in refute.KINDS] == [False] * 5 + [True] * 5
+
+
+@pytest.mark.parametrize("kind", refute.KINDS, ids=lambda kind: kind.about)
+def test_volumes_of_a_pair_follow_their_laws_in_the_end(kind):
+    """Without noise, from the middle on, their logarithms divided out: the slopes are the two coefficients."""
+    drawn = dataclasses.replace(kind, noise=0.0).drawn(torch.Generator().manual_seed(0))
+    x = drawn["threshold"].log()
+    late = slice(3 * len(x) // 4, None)
+    for side, law in (("a", kind.a), ("b", kind.b)):
+        y = drawn[f"volume_{side}"][0] - (drawn[f"m_{side}"] - 1) * (-x).log()
+        assert (y.diff() / x.diff())[late].tolist() == pytest.approx([law[0]] * len(y.diff()[late]), abs=0.01)

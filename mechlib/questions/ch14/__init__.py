@@ -1,6 +1,6 @@
 """The questions on volume, the learning coefficient and the free energy. Answers work on plain tensors."""
 
-from mechlib.questions.ch14 import coefficient, exponents, free_energy, posterior, refute
+from mechlib.questions.ch14 import coefficient, exponents, free_energy, polynomial, posterior, refute
 
 QUESTIONS = (
     coefficient.QUESTION,
@@ -8,4 +8,5 @@ QUESTIONS = (
     free_energy.QUESTION,
     posterior.QUESTION,
     refute.QUESTION,
+    polynomial.QUESTION,
 )

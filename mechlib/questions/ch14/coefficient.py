@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question
 from mechlib.questions.drawing import distinct, integer
 
 __all__ = ["QUESTION"]
 
 Exponents = Int[Tensor, "chart weight"]
+Rates = Float[Tensor, "chart weight"]
 Result = tuple[Tensor, Tensor]
 
 
-def coefficient(k: Exponents, h: Exponents) -> Result:
-    """λ and m of a loss that is a normal crossing in every chart."""
-    return from_rates(rates(k, h))
-
-
-def rates(k: Exponents, h: Exponents) -> Tensor:
+def rates(k: Exponents, h: Exponents) -> Rates:
     """``(h + 1) / 2k`` of every weight, infinite where the weight is not in the loss."""
     return torch.where(k > 0, (h + 1) / (2 * k), torch.inf)
 
 
-def from_rates(found: Tensor) -> Result:
-    """The smallest rate, and how often the chart that holds it most often does."""
+def most_ties(found: Rates, smallest: Tensor) -> Tensor:
+    """How often the chart that holds the smallest rate most often does."""
+    return (found == smallest).sum(1).max()
+
+
+def coefficient(k: Exponents, h: Exponents, *, rate=rates, ties=most_ties) -> Result:
+    """λ and m of a loss that is a normal crossing in every chart."""
+    found = rate(k, h)
     smallest = found.min()
-    return smallest, (found == smallest).sum(1).max()
+    return smallest, ties(found, smallest)
 
 
 SMALL, MIDDLE, LARGE = ((1, 3), (1, 4), (3, 8)), ((2, 3), (3, 4), (1, 1)), ((3, 2), (4, 3), (6, 5))
@@ -87,19 +90,6 @@ def _case(description: str, drawn: tuple[Exponents, Exponents]) -> Case:
     return Case(description, {"k": drawn[0], "h": drawn[1]})
 
 
-def no_jacobian(k, h):
-    return from_rates(rates(k, torch.zeros_like(h)))
-
-
-def jacobian_without_one(k, h):
-    return from_rates(torch.where(k > 0, h / (2 * k), torch.inf))
-
-
-def without_the_two(k, h):
-    smallest, count = coefficient(k, h)
-    return 2 * smallest, count
-
-
 def largest_rate(k, h):
     found = torch.where(k > 0, (h + 1) / (2 * k), -torch.inf)
     return found.max(), (found == found.max()).sum(1).max()
@@ -116,74 +106,68 @@ def sum_over_weights(k, h):
     return total.min(), coefficient(k, h)[1]
 
 
-def ties_over_charts(k, h):
-    found = rates(k, h)
-    return found.min(), (found == found.min()).sum()
-
-
-def number_of_charts(k, h):
-    found = rates(k, h)
-    return found.min(), (found == found.min()).any(1).sum()
-
-
-def ties_of_first_chart(k, h):
-    found = rates(k, h)
-    chart = found.min(1).values.argmin()
-    return found.min(), (found[chart] == found.min()).sum()
-
-
-def fewest_ties(k, h):
-    found = rates(k, h)
-    counts = (found == found.min()).sum(1)
-    return found.min(), counts[counts > 0].min()
-
-
-def ties_of_any_pole(k, h):
-    found = rates(k, h)
-    return found.min(), (found == found.amin(1, keepdim=True)).sum(1).max()
-
-
-def multiplicity_less_one(k, h):
-    smallest, count = coefficient(k, h)
-    return smallest, count - 1
-
-
-def always_one(k, h):
-    return coefficient(k, h)[0], 1
-
-
 def all_in_the_loss(k, h):
     return coefficient(k, h)[0], (k > 0).sum(1).max()
 
 
-def first_chart_only(k, h):
-    return coefficient(k[:1], h[:1])
-
-
-def negative_pole(k, h):
-    smallest, count = coefficient(k, h)
-    return -smallest, count
-
-
-def inverted(k, h):
-    return from_rates(torch.where(k > 0, 2 * k / (h + 1), torch.inf))
-
-
-def absent_at_zero(k, h):
-    return from_rates(torch.where(k > 0, (h + 1) / (2 * k), 0.0))
-
-
+on = edits_of(coefficient)
 MISCONCEPTIONS = {
-    "no_jacobian": Misconception(
-        no_jacobian,
-        "this is the smallest 1/(2k). The blow-up's Jacobian thins the weights out near zero: the rate is (h + "
-        "1)/(2k).",
+    "no_jacobian": on(
+        "this is the smallest 1/(2k). The blow-up's Jacobian thins the weights out near zero: the rate is "
+        "(h + 1)/(2k).",
+        h=torch.zeros_like,
     ),
-    "jacobian_without_one": Misconception(
-        jacobian_without_one, "the rate is (h + 1)/(2k): a Jacobian of exponent 0 still leaves 1/(2k)."
+    "jacobian_without_one": on(
+        "the rate is (h + 1)/(2k): a Jacobian of exponent 0 still leaves 1/(2k).",
+        rate=lambda k, h: torch.where(k > 0, h / (2 * k), torch.inf),
     ),
-    "without_the_two": Misconception(
-        without_the_two, "your coefficient is twice too large: the loss holds w to the power 2k, so divide by 2k."
+    "without_the_two": on(
+        "your coefficient is twice too large: the loss holds w to the power 2k, so divide by 2k.",
+        result=lambda right: (2 * right[0], right[1]),
+    ),
+    "ties_over_charts": on(
+        "you count ties over all charts together. Charts cover different places, so their volumes add: the "
+        "multiplicity is the largest count within one chart.",
+        ties=lambda found, smallest: (found == smallest).sum(),
+    ),
+    "number_of_charts": on(
+        "you count the charts that reach the smallest rate; count the weights that reach it in one chart.",
+        ties=lambda found, smallest: (found == smallest).any(1).sum(),
+    ),
+    "ties_of_first_chart": on(
+        "you count in the first chart that reaches the smallest rate; another may reach it with more weights.",
+        ties=lambda found, smallest: (found[found.min(1).values.argmin()] == smallest).sum(),
+    ),
+    "fewest_ties": on(
+        "you take the chart with the fewest ties; the one with the most has the larger volume.",
+        ties=lambda found, smallest: (found == smallest).sum(1)[(found == smallest).any(1)].min(),
+    ),
+    "ties_of_any_pole": on(
+        "you count the ties of every chart's own smallest rate; only charts that reach the smallest rate of all count.",
+        ties=lambda found, smallest: (found == found.amin(1, keepdim=True)).sum(1).max(),
+    ),
+    "multiplicity_less_one": on(
+        "your multiplicity is m - 1, the power of the logarithm; asked for is m, the order of the pole.",
+        result=lambda right: (right[0], right[1] - 1),
+    ),
+    "always_one": on(
+        "the multiplicity is not always 1: several weights may share the smallest rate.",
+        result=lambda right: (right[0], 1),
+    ),
+    "first_chart_only": on(
+        "you read the first chart only; λ is the smallest over all charts.", k=lambda k: k[:1], h=lambda h: h[:1]
+    ),
+    "negative_pole": on(
+        "this is the pole of the zeta function, -λ; asked for is λ.", result=lambda right: (-right[0], right[1])
+    ),
+    "absent_at_zero": on(
+        "weights with k = 0 get the rate 0 in yours; they are not in the loss, so they never make it fall: leave "
+        "them out.",
+        rate=lambda k, h: torch.where(k > 0, (h + 1) / (2 * k), 0.0),
+    ),
+    "inverted": on(
+        "your fraction is upside down: the rate is (h + 1) over 2k.",
+        rate=lambda k, h: torch.where(k > 0, 2 * k / (h + 1), torch.inf),
     ),
     "largest_rate": Misconception(
         largest_rate, "you take the largest rate; the slowest term rules the tail, so the smallest one counts."
@@ -196,47 +180,9 @@ MISCONCEPTIONS = {
         sum_over_weights,
         "you add up the rates of a chart. That is right for a sum of separate losses; in a product the smallest rules.",
     ),
-    "ties_over_charts": Misconception(
-        ties_over_charts,
-        "you count ties over all charts together. Charts cover different places, so their volumes add: the "
-        "multiplicity is the "
-        "largest count within one chart.",
-    ),
-    "number_of_charts": Misconception(
-        number_of_charts,
-        "you count the charts that reach the smallest rate; count the weights that reach it in one chart.",
-    ),
-    "ties_of_first_chart": Misconception(
-        ties_of_first_chart,
-        "you count in the first chart that reaches the smallest rate; another may reach it with more weights.",
-    ),
-    "fewest_ties": Misconception(
-        fewest_ties, "you take the chart with the fewest ties; the one with the most has the larger volume."
-    ),
-    "ties_of_any_pole": Misconception(
-        ties_of_any_pole,
-        "you count the ties of every chart's own smallest rate; only charts that reach the smallest rate of all count.",
-    ),
-    "multiplicity_less_one": Misconception(
-        multiplicity_less_one,
-        "your multiplicity is m - 1, the power of the logarithm; asked for is m, the order of the pole.",
-    ),
-    "always_one": Misconception(
-        always_one, "the multiplicity is not always 1: several weights may share the smallest rate."
-    ),
     "all_in_the_loss": Misconception(
         all_in_the_loss, "you count all weights in the loss; only those that reach the smallest rate count."
     ),
-    "first_chart_only": Misconception(
-        first_chart_only, "you read the first chart only; λ is the smallest over all charts."
-    ),
-    "negative_pole": Misconception(negative_pole, "this is the pole of the zeta function, -λ; asked for is λ."),
-    "absent_at_zero": Misconception(
-        absent_at_zero,
-        "weights with k = 0 get the rate 0 in yours; they are not in the loss, so they never make it fall: leave "
-        "them out.",
-    ),
-    "inverted": Misconception(inverted, "your fraction is upside down: the rate is (h + 1) over 2k."),
 }
 
 QUESTION = Question(

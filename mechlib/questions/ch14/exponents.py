@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question
 from mechlib.questions.drawing import integer
 
@@ -16,16 +17,37 @@ Shares = Float[Tensor, "run level"]
 PerRun = Float[Tensor, " run"]
 
 
-def exponents(threshold: Thresholds, share: Shares, multiplicity: int) -> PerRun:
-    """The slope of ``log V - (m - 1) log(-log ε)`` over log ε in every run; a share is of the level before."""
-    x, y = threshold.log(), share.log().cumsum(1)
-    return slope(x, y - (multiplicity - 1) * (-x).log())
-
-
 def slope(x: Float[Tensor, " level"], y: Float[Tensor, "run level"]) -> PerRun:
     """Of the least-squares line with an intercept."""
     x = x - x.mean()
     return (y * x).sum(1) / x.square().sum()
+
+
+def of_logs(
+    x: Float[Tensor, " level"], log_volume: Float[Tensor, "run level"], multiplicity: int
+) -> Float[Tensor, "run level"]:
+    """``log V - (m - 1) log(-log ε)``."""
+    return log_volume - (multiplicity - 1) * (-x).log()
+
+
+def cumulated(log_share: Float[Tensor, "run level"]) -> Float[Tensor, "run level"]:
+    """The logarithms of the volumes; a share is of the level before."""
+    return log_share.cumsum(1)
+
+
+def exponents(
+    threshold: Thresholds,
+    share: Shares,
+    multiplicity: int,
+    *,
+    log=torch.log,
+    volume=cumulated,
+    corrected=of_logs,
+    fit=slope,
+) -> PerRun:
+    """The slope of ``log V - (m - 1) log(-log ε)`` over log ε in every run."""
+    x = log(threshold)
+    return fit(x, corrected(x, volume(log(share)), multiplicity))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -61,76 +83,12 @@ def _case(
     return Case(description, {"threshold": x.exp(), "share": share, "multiplicity": multiplicity})
 
 
-def _log_volume(threshold, share, multiplicity):
-    x = threshold.log()
-    return x, share.log().cumsum(1) - (multiplicity - 1) * (-x).log()
-
-
-def shares_as_volumes(threshold, share, multiplicity):
-    x = threshold.log()
-    return slope(x, share.log() - (multiplicity - 1) * (-x).log())
-
-
-def added_over_runs(threshold, share, multiplicity):
-    x = threshold.log()
-    return slope(x, share.log().cumsum(0) - (multiplicity - 1) * (-x).log())
-
-
-def one_level_late(threshold, share, multiplicity):
-    x, y = threshold.log(), share.log().cumsum(1) - share.log()
-    return slope(x, y - (multiplicity - 1) * (-x).log())
-
-
-def no_logarithm(threshold, share, multiplicity):
-    return exponents(threshold, share, 1)
-
-
-def logarithm_added(threshold, share, multiplicity):
-    return exponents(threshold, share, 2 - multiplicity)
-
-
-def power_m(threshold, share, multiplicity):
-    return exponents(threshold, share, multiplicity + 1)
-
-
-def subtracts_log_threshold(threshold, share, multiplicity):
-    x = threshold.log()
-    return slope(x, share.log().cumsum(1) + (multiplicity - 1) * x)
-
-
-def through_the_origin(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
+def through_the_origin(x, y):
     return (y * x).sum(1) / x.square().sum()
 
 
-def axes_exchanged(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
+def axes_exchanged(x, y):
     return slope(x, y) * (x - x.mean()).square().sum() / (y - y.mean(1, keepdim=True)).square().sum(1)
-
-
-def end_to_end(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
-    return (y[:, -1] - y[:, 0]) / (x[-1] - x[0])
-
-
-def last_step(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
-    return (y[:, -1] - y[:, -2]) / (x[-1] - x[-2])
-
-
-def mean_of_steps(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
-    return (y.diff(dim=1) / x.diff()).mean(1)
-
-
-def ratio_of_logs(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
-    return (y / x).mean(1)
-
-
-def by_level(threshold, share, multiplicity):
-    x, y = _log_volume(threshold, share, multiplicity)
-    return slope(torch.arange(len(x), dtype=torch.float64), y)
 
 
 def volume_not_logged(threshold, share, multiplicity):
@@ -139,71 +97,75 @@ def volume_not_logged(threshold, share, multiplicity):
 
 
 def threshold_not_logged(threshold, share, multiplicity):
-    _, y = _log_volume(threshold, share, multiplicity)
-    return slope(threshold, y)
+    return slope(threshold, of_logs(threshold.log(), share.log().cumsum(1), multiplicity))
 
 
-def runs_averaged(threshold, share, multiplicity):
-    return exponents(threshold, share, multiplicity).mean()
-
-
-def twice(threshold, share, multiplicity):
-    return 2 * exponents(threshold, share, multiplicity)
-
-
-def wrong_sign(threshold, share, multiplicity):
-    return -exponents(threshold, share, multiplicity)
-
-
-def decadic(threshold, share, multiplicity):
-    x = threshold.log10()
-    return slope(x, share.log10().cumsum(1) - (multiplicity - 1) * (-x).log())
-
-
+on = edits_of(exponents)
 MISCONCEPTIONS = {
-    "shares_as_volumes": Misconception(
-        shares_as_volumes,
+    "shares_as_volumes": on(
         "you take each share for the volume itself. A share is of the level before: the volume is the product of all "
-        "shares so "
-        "far, so add up their logarithms.",
+        "shares so far, so add up their logarithms.",
+        volume=lambda log_share: log_share,
     ),
-    "added_over_runs": Misconception(
-        added_over_runs,
+    "added_over_runs": on(
         "you add up the log shares along the runs; a volume is built level by level, along the second axis.",
+        volume=lambda log_share: log_share.cumsum(0),
     ),
-    "one_level_late": Misconception(
-        one_level_late,
+    "one_level_late": on(
         "your volumes lag by one level: the volume below threshold i includes share i, which leads to it.",
+        volume=lambda log_share: log_share.cumsum(1) - log_share,
     ),
-    "no_logarithm": Misconception(
-        no_logarithm, "you ignore the multiplicity: take (m - 1) log(-log ε) from log V before you fit the line."
+    "no_logarithm": on(
+        "you ignore the multiplicity: take (m - 1) log(-log ε) from log V before you fit the line.", multiplicity=1
     ),
-    "logarithm_added": Misconception(
-        logarithm_added, "you add the multiplicity's term; it is part of log V and has to come off."
+    "logarithm_added": on(
+        "you add the multiplicity's term; it is part of log V and has to come off.", multiplicity=lambda m: 2 - m
     ),
-    "power_m": Misconception(power_m, "you take off m times log(-log ε); the power of the logarithm is m - 1."),
-    "subtracts_log_threshold": Misconception(
-        subtracts_log_threshold,
+    "power_m": on(
+        "you take off m times log(-log ε); the power of the logarithm is m - 1.", multiplicity=lambda m: m + 1
+    ),
+    "subtracts_log_threshold": on(
         "you subtract (m - 1)(-log ε) itself; V holds (-log ε) to the power m - 1, so log V holds (m - 1) log(-log ε).",
+        corrected=lambda x, log_volume, m: log_volume + (m - 1) * x,
     ),
-    "through_the_origin": Misconception(
-        through_the_origin, "your line goes through the origin; the constant c is unknown, so fit an intercept."
+    "through_the_origin": on(
+        "your line goes through the origin; the constant c is unknown, so fit an intercept.", fit=through_the_origin
     ),
-    "axes_exchanged": Misconception(
-        axes_exchanged, "you fit log ε as a function of log V; the exponent is the slope the other way round."
+    "axes_exchanged": on(
+        "you fit log ε as a function of log V; the exponent is the slope the other way round.", fit=axes_exchanged
     ),
-    "end_to_end": Misconception(
-        end_to_end, "you use the first and last level only; asked for is the least-squares line through all of them."
+    "end_to_end": on(
+        "you use the first and last level only; asked for is the least-squares line through all of them.",
+        fit=lambda x, y: (y[:, -1] - y[:, 0]) / (x[-1] - x[0]),
     ),
-    "last_step": Misconception(last_step, "this is the slope of the last step alone; fit all levels."),
-    "mean_of_steps": Misconception(
-        mean_of_steps, "you average the slopes of the steps, which is a different line; fit by least squares."
+    "last_step": on(
+        "this is the slope of the last step alone; fit all levels.",
+        fit=lambda x, y: (y[:, -1] - y[:, -2]) / (x[-1] - x[-2]),
     ),
-    "ratio_of_logs": Misconception(
-        ratio_of_logs, "log V / log ε still holds the constant log c / log ε; it is the slope that is free of it."
+    "mean_of_steps": on(
+        "you average the slopes of the steps, which is a different line; fit by least squares.",
+        fit=lambda x, y: (y.diff(dim=1) / x.diff()).mean(1),
     ),
-    "by_level": Misconception(
-        by_level, "you fit against the number of the level; the thresholds are not evenly spaced."
+    "ratio_of_logs": on(
+        "log V / log ε still holds the constant log c / log ε; it is the slope that is free of it.",
+        fit=lambda x, y: (y / x).mean(1),
+    ),
+    "by_level": on(
+        "you fit against the number of the level; the thresholds are not evenly spaced.",
+        fit=lambda x, y: slope(torch.arange(len(x), dtype=torch.float64), y),
+    ),
+    "runs_averaged": on(
+        "you average over the runs; one exponent per run is asked for, so that their spread can be seen.",
+        result=torch.mean,
+    ),
+    "twice": on(
+        "twice too large: this is the number of regular weights, 2λ; asked for is λ.", result=lambda rate: 2 * rate
+    ),
+    "wrong_sign": on("the sign is turned: V grows with ε, so the exponent is positive.", result=torch.neg),
+    "decadic": on(
+        "with logarithms to base ten the slope of a power is the same, but the multiplicity's term is not: it needs "
+        "natural ones.",
+        log=torch.log10,
     ),
     "volume_not_logged": Misconception(
         volume_not_logged, "you fit V and not log V: a power law is a line in logarithms."
@@ -211,22 +173,11 @@ MISCONCEPTIONS = {
     "threshold_not_logged": Misconception(
         threshold_not_logged, "you fit against ε and not log ε: a power law is a line in logarithms of both."
     ),
-    "runs_averaged": Misconception(
-        runs_averaged, "you average over the runs; one exponent per run is asked for, so that their spread can be seen."
-    ),
-    "twice": Misconception(twice, "twice too large: this is the number of regular weights, 2λ; asked for is λ."),
-    "wrong_sign": Misconception(wrong_sign, "the sign is turned: V grows with ε, so the exponent is positive."),
-    "decadic": Misconception(
-        decadic,
-        "with logarithms to base ten the slope of a power is the same, but the multiplicity's term is not: it needs "
-        "natural "
-        "ones.",
-    ),
 }
 
 QUESTION = Question(
     id="ch14.exponents",
-    points=2,
+    points=1,
     title="The exponent of a measured volume",
     hints=(
         "Level by level one measures shares of shares. What is the volume below the third threshold?",

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question
 from mechlib.questions.drawing import distinct, integer
 
@@ -17,16 +18,17 @@ Losses = Float[Tensor, "region node"]
 Weights = Float[Tensor, " node"]
 Sizes = Float[Tensor, " size"]
 Energies = Float[Tensor, "region size"]
+Exponents = Float[Tensor, "region size node"]
 
 
-def free_energy(loss: Losses, weight: Weights, n: Sizes) -> Energies:
-    """``-log sum_i weight_i exp(-n loss_i)``, without underflow."""
-    return -exponents(loss, weight, n).logsumexp(-1)
+def added_up(exponent: Exponents) -> Energies:
+    """The logarithm of the sum of the exponentials, without underflow."""
+    return exponent.logsumexp(-1)
 
 
-def exponents(loss: Losses, weight: Weights, n: Sizes) -> Float[Tensor, "region size node"]:
-    """``log weight_i - n loss_i``."""
-    return weight.log() - n[:, None] * loss[:, None]
+def free_energy(loss: Losses, weight: Weights, n: Sizes, *, log=torch.log, log_sum=added_up) -> Energies:
+    """``-log sum_i weight_i exp(-n loss_i)``."""
+    return -log_sum(log(weight) - n[:, None] * loss[:, None])
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -56,41 +58,13 @@ def _case(
     return Case(description, {"loss": loss, "weight": weight / weight.sum() * 0.8, "n": n})
 
 
-def underflows(loss, weight, n):
-    return -(weight * (-n[:, None] * loss[:, None]).exp()).sum(-1).log()
-
-
-def log_evidence(loss, weight, n):
-    return -free_energy(loss, weight, n)
-
-
-def weights_forgotten(loss, weight, n):
-    return -(-n[:, None] * loss[:, None]).logsumexp(-1)
-
-
-def weights_not_logged(loss, weight, n):
-    return -(weight - n[:, None] * loss[:, None]).logsumexp(-1)
-
-
-def evenly_weighted(loss, weight, n):
-    return weights_forgotten(loss, weight, n) + math.log(len(weight))
-
-
-def weights_normalised(loss, weight, n):
-    return free_energy(loss, weight / weight.sum(), n)
-
-
 def mean_energy(loss, weight, n):
     return n * (loss @ weight)[:, None]
 
 
 def posterior_energy(loss, weight, n):
-    posterior = exponents(loss, weight, n).softmax(-1)
-    return n * (posterior * loss[:, None]).sum(-1)
-
-
-def best_node(loss, weight, n):
-    return -exponents(loss, weight, n).amax(-1)
+    shares = (weight.log() - n[:, None] * loss[:, None]).softmax(-1)
+    return n * (shares * loss[:, None]).sum(-1)
 
 
 def best_loss(loss, weight, n):
@@ -105,63 +79,55 @@ def per_sample(loss, weight, n):
     return free_energy(loss, weight, n) / n
 
 
-def n_forgotten(loss, weight, n):
-    return free_energy(loss, weight, torch.ones_like(n))
-
-
 def n_outside(loss, weight, n):
     return n * free_energy(loss, weight, torch.ones_like(n))
 
 
-def tempered(loss, weight, n):
-    return free_energy(loss, weight, n / n.log())
-
-
-def sign_of_loss(loss, weight, n):
-    return free_energy(-loss, weight, n)
-
-
-def base_two(loss, weight, n):
-    return free_energy(loss, weight, n) / math.log(2)
-
-
-def over_regions(loss, weight, n):
-    total = free_energy(loss, weight, n)
-    return total - (-total).logsumexp(0).neg()
-
-
-def of_the_whole(loss, weight, n):
-    return -(-free_energy(loss, weight, n)).logsumexp(0)
-
-
-def axes_swapped(loss, weight, n):
-    return free_energy(loss, weight, n).T
-
-
+on = edits_of(free_energy)
 MISCONCEPTIONS = {
-    "underflows": Misconception(
-        underflows,
+    "underflows": on(
         "right for few samples and infinite for many: exp(-n loss) rounds to zero. Stay with logarithms and use "
-        "logsumexp, or take "
-        "the smallest loss out first.",
+        "logsumexp, or take the smallest loss out first.",
+        log_sum=lambda exponent: exponent.exp().sum(-1).log(),
     ),
-    "log_evidence": Misconception(log_evidence, "the sign is turned: this is log Z; the free energy is minus that."),
-    "weights_forgotten": Misconception(
-        weights_forgotten,
+    "log_evidence": on("the sign is turned: this is log Z; the free energy is minus that.", result=torch.neg),
+    "weights_forgotten": on(
         "every node counts as 1; each counts with its weight, so add log weight inside the logsumexp.",
+        log=torch.zeros_like,
     ),
-    "weights_not_logged": Misconception(
-        weights_not_logged, "inside the logsumexp stands weight itself; it has to be its logarithm."
+    "weights_not_logged": on(
+        "inside the logsumexp stands weight itself; it has to be its logarithm.", log=lambda weight: weight
     ),
-    "evenly_weighted": Misconception(
-        evenly_weighted, "you take the plain mean over the nodes; the nodes of a quadrature have different weights."
+    "evenly_weighted": on(
+        "you take the plain mean over the nodes; the nodes of a quadrature have different weights.",
+        weight=lambda weight: torch.full_like(weight, 1 / len(weight)),
     ),
-    "weights_normalised": Misconception(
-        weights_normalised,
+    "weights_normalised": on(
         "you made the weights sum to one. They hold the prior's mass in the region, which need not be 1, and what is "
-        "missing is "
-        "part of the free energy.",
+        "missing is part of the free energy.",
+        weight=lambda weight: weight / weight.sum(),
     ),
+    "best_node": on(
+        "you take the largest term for the whole sum; add up all nodes.", log_sum=lambda exponent: exponent.amax(-1)
+    ),
+    "n_forgotten": on("n is not used: the loss is per sample and counts n times.", n=torch.ones_like),
+    "tempered": on(
+        "you use n / log n, the inverse temperature of an estimator; the evidence of n samples has n itself.",
+        n=lambda n: n / n.log(),
+    ),
+    "sign_of_loss": on("the sign of the loss is turned: weights with a small loss must count most.", loss=torch.neg),
+    "base_two": on(
+        "this is in bits; asked for are nats, the natural logarithm.", result=lambda total: total / math.log(2)
+    ),
+    "over_regions": on(
+        "you compare the regions with each other; asked for is the free energy of each by itself.",
+        result=lambda total: total + (-total).logsumexp(0),
+    ),
+    "of_the_whole": on(
+        "you add up the regions' evidence; one free energy per region is asked for.",
+        result=lambda total: -(-total).logsumexp(0),
+    ),
+    "axes_swapped": on("the axes are exchanged: regions come first, then sample sizes.", result=torch.t),
     "mean_energy": Misconception(
         mean_energy,
         "this is n times the mean loss under the prior. The mean is taken of exp(-n loss), and minus its logarithm "
@@ -169,10 +135,9 @@ MISCONCEPTIONS = {
     ),
     "posterior_energy": Misconception(
         posterior_energy,
-        "this is n times the mean loss under the posterior: the energy. The free energy also pays for leaving the "
-        "prior.",
+        "this is n times the mean loss under the posterior: the energy. The free energy also pays for leaving "
+        "the prior.",
     ),
-    "best_node": Misconception(best_node, "you take the largest term for the whole sum; add up all nodes."),
     "best_loss": Misconception(
         best_loss, "n times the smallest loss is the accuracy alone; what is left of the sum is the complexity."
     ),
@@ -180,24 +145,9 @@ MISCONCEPTIONS = {
         complexity_only, "you took n times the smallest loss off; asked for is the whole free energy."
     ),
     "per_sample": Misconception(per_sample, "you divide by n; the free energy is of all n samples together."),
-    "n_forgotten": Misconception(n_forgotten, "n is not used: the loss is per sample and counts n times."),
     "n_outside": Misconception(
         n_outside, "n multiplies the loss inside the exponential; outside of the logarithm it does not do the same."
     ),
-    "tempered": Misconception(
-        tempered, "you use n / log n, the inverse temperature of an estimator; the evidence of n samples has n itself."
-    ),
-    "sign_of_loss": Misconception(
-        sign_of_loss, "the sign of the loss is turned: weights with a small loss must count most."
-    ),
-    "base_two": Misconception(base_two, "this is in bits; asked for are nats, the natural logarithm."),
-    "over_regions": Misconception(
-        over_regions, "you compare the regions with each other; asked for is the free energy of each by itself."
-    ),
-    "of_the_whole": Misconception(
-        of_the_whole, "you add up the regions' evidence; one free energy per region is asked for."
-    ),
-    "axes_swapped": Misconception(axes_swapped, "the axes are exchanged: regions come first, then sample sizes."),
 }
 
 QUESTION = Question(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Question
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -17,15 +20,37 @@ Sizes = Float[Tensor, " size"]
 Weights = Float[Tensor, "size solution"]
 
 
-def posterior(loss: PerSolution, coefficient: PerSolution, multiplicity: Multiplicities, n: Sizes) -> Weights:
-    """``exp(-F)`` of every solution over the sum of all, ``F = n L + λ log n - (m - 1) log log n``."""
-    return (-free_energy(loss, coefficient, multiplicity, n)).softmax(1)
-
-
-def free_energy(loss: PerSolution, coefficient: PerSolution, multiplicity: Multiplicities, n: Sizes) -> Weights:
-    """The expansion without its constant."""
+def free_energy(
+    loss: PerSolution,
+    coefficient: PerSolution,
+    multiplicity: Multiplicities,
+    n: Sizes,
+    *,
+    times=torch.mul,
+    growth=torch.log,
+    log=torch.log,
+) -> Weights:
+    """The expansion without its constant, ``n L + λ log n - (m - 1) log log n``."""
     n = n[:, None]
-    return n * loss + coefficient * n.log() - (multiplicity - 1) * n.log().log()
+    return times(n, loss) + coefficient * growth(n) - (multiplicity - 1) * log(log(n))
+
+
+def shares(free: Weights) -> Weights:
+    """``exp(-F)`` of every solution over the sum of all."""
+    return (-free).softmax(1)
+
+
+def posterior(
+    loss: PerSolution,
+    coefficient: PerSolution,
+    multiplicity: Multiplicities,
+    n: Sizes,
+    *,
+    energy=free_energy,
+    weigh=shares,
+) -> Weights:
+    """The posterior weights of the solutions, by the expansion of their free energies."""
+    return weigh(energy(loss, coefficient, multiplicity, n))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -82,147 +107,91 @@ def _case(
     return Case(description, inputs)
 
 
-def underflows(loss, coefficient, multiplicity, n):
-    evidence = (-free_energy(loss, coefficient, multiplicity, n)).exp()
-    return evidence / evidence.sum(1, keepdim=True)
+def normalised(weight):
+    return weight / weight.sum(1, keepdim=True)
 
 
-def accuracy_only(loss, coefficient, multiplicity, n):
-    return (-n[:, None] * loss).softmax(1)
-
-
-def complexity_only(loss, coefficient, multiplicity, n):
-    return posterior(0 * loss, coefficient, multiplicity, n)
-
-
-def multiplicity_forgotten(loss, coefficient, multiplicity, n):
-    return posterior(loss, coefficient, torch.ones_like(multiplicity), n)
-
-
-def multiplicity_added(loss, coefficient, multiplicity, n):
-    return posterior(loss, coefficient, 2 - multiplicity, n)
-
-
-def logarithm_once(loss, coefficient, multiplicity, n):
-    return posterior(loss, coefficient - multiplicity + 1, torch.ones_like(multiplicity), n)
-
-
-def half_the_coefficient(loss, coefficient, multiplicity, n):
-    return posterior(loss, coefficient / 2, multiplicity, n)
-
-
-def twice_the_coefficient(loss, coefficient, multiplicity, n):
-    return posterior(loss, 2 * coefficient, multiplicity, n)
-
-
-def coefficient_without_n(loss, coefficient, multiplicity, n):
-    n = n[:, None]
-    return (-n * loss - coefficient + (multiplicity - 1) * n.log().log()).softmax(1)
-
-
-def coefficient_times_n(loss, coefficient, multiplicity, n):
-    n = n[:, None]
-    return (-n * (loss + coefficient) + (multiplicity - 1) * n.log().log()).softmax(1)
-
-
-def decadic(loss, coefficient, multiplicity, n):
-    n = n[:, None]
-    return (-n * loss - coefficient * n.log10() + (multiplicity - 1) * n.log10().log10()).softmax(1)
+def one_for_the_best(free):
+    return torch.nn.functional.one_hot(free.argmin(1), free.shape[1]).double()
 
 
 def per_sample(loss, coefficient, multiplicity, n):
-    return (-free_energy(loss, coefficient, multiplicity, n) / n[:, None]).softmax(1)
+    return free_energy(loss, coefficient, multiplicity, n) / n[:, None]
 
 
-def loss_not_times_n(loss, coefficient, multiplicity, n):
-    n = n[:, None]
-    return (-loss - coefficient * n.log() + (multiplicity - 1) * n.log().log()).softmax(1)
-
-
-def larger_is_better(loss, coefficient, multiplicity, n):
-    return free_energy(loss, coefficient, multiplicity, n).softmax(1)
-
-
-def over_sizes(loss, coefficient, multiplicity, n):
-    return (-free_energy(loss, coefficient, multiplicity, n)).softmax(0)
-
-
-def transposed(loss, coefficient, multiplicity, n):
-    return posterior(loss, coefficient, multiplicity, n).T
-
-
-def winner_takes_all(loss, coefficient, multiplicity, n):
-    best = free_energy(loss, coefficient, multiplicity, n).argmin(1)
-    return torch.nn.functional.one_hot(best, len(loss)).double()
-
-
-def inverse_free_energy(loss, coefficient, multiplicity, n):
-    inverse = 1 / free_energy(loss, coefficient, multiplicity, n)
-    return inverse / inverse.sum(1, keepdim=True)
-
-
-def free_energies(loss, coefficient, multiplicity, n):
-    return free_energy(loss, coefficient, multiplicity, n)
-
-
-def log_weights(loss, coefficient, multiplicity, n):
-    return (-free_energy(loss, coefficient, multiplicity, n)).log_softmax(1)
-
-
+on = edits_of(posterior)
 MISCONCEPTIONS = {
-    "underflows": Misconception(
-        underflows,
+    "underflows": on(
         "right for few samples and NaN for many: exp(-F) rounds to zero. Take the smallest F off first, or use "
         "softmax.",
+        weigh=lambda free: normalised((-free).exp()),
     ),
-    "accuracy_only": Misconception(
-        accuracy_only, "only the losses count in yours; the complexity λ log n - (m - 1) log log n is missing."
+    "accuracy_only": on(
+        "only the losses count in yours; the complexity λ log n - (m - 1) log log n is missing.",
+        coefficient=torch.zeros_like,
+        multiplicity=torch.ones_like,
     ),
-    "complexity_only": Misconception(complexity_only, "only the complexities count in yours; n L is missing."),
-    "multiplicity_forgotten": Misconception(
-        multiplicity_forgotten, "the multiplicity is not used: (m - 1) log log n comes off the free energy."
+    "complexity_only": on("only the complexities count in yours; n L is missing.", loss=torch.zeros_like),
+    "multiplicity_forgotten": on(
+        "the multiplicity is not used: (m - 1) log log n comes off the free energy.", multiplicity=torch.ones_like
     ),
-    "multiplicity_added": Misconception(
-        multiplicity_added, "you add (m - 1) log log n; a higher multiplicity means more volume, so it comes off."
+    "multiplicity_added": on(
+        "you add (m - 1) log log n; a higher multiplicity means more volume, so it comes off.",
+        multiplicity=lambda multiplicity: 2 - multiplicity,
     ),
-    "logarithm_once": Misconception(
-        logarithm_once, "you take (m - 1) log n off; the multiplicity's term holds the logarithm of the logarithm."
+    "logarithm_once": on(
+        "you take (m - 1) log n off; the multiplicity's term holds the logarithm of the logarithm.",
+        energy=lambda loss, coefficient, multiplicity, n: free_energy(
+            loss, coefficient - multiplicity + 1, torch.ones_like(multiplicity), n
+        ),
     ),
-    "half_the_coefficient": Misconception(
-        half_the_coefficient,
+    "half_the_coefficient": on(
         "you count half of λ, as one does with a number of weights; λ is d/2 of a regular solution already.",
+        coefficient=lambda coefficient: coefficient / 2,
     ),
-    "twice_the_coefficient": Misconception(twice_the_coefficient, "you count λ twice; F holds λ log n."),
-    "coefficient_without_n": Misconception(coefficient_without_n, "λ is not multiplied by log n in yours."),
-    "coefficient_times_n": Misconception(
-        coefficient_times_n, "you multiply λ by n; it comes with log n, and that is why accuracy wins in the end."
+    "twice_the_coefficient": on("you count λ twice; F holds λ log n.", coefficient=lambda coefficient: 2 * coefficient),
+    "coefficient_without_n": on(
+        "λ is not multiplied by log n in yours.", energy=partial(free_energy, growth=torch.ones_like)
     ),
-    "decadic": Misconception(decadic, "these are logarithms to base ten; the free energy is in nats."),
-    "per_sample": Misconception(per_sample, "you divide the free energy by n; the posterior weighs all samples."),
-    "loss_not_times_n": Misconception(
-        loss_not_times_n, "the loss is per sample: it counts n times in the free energy, once in yours."
+    "coefficient_times_n": on(
+        "you multiply λ by n; it comes with log n, and that is why accuracy wins in the end.",
+        energy=partial(free_energy, growth=torch.clone),
     ),
-    "larger_is_better": Misconception(
-        larger_is_better, "the sign is turned: the posterior prefers the smaller free energy."
+    "decadic": on(
+        "these are logarithms to base ten; the free energy is in nats.",
+        energy=partial(free_energy, growth=torch.log10, log=torch.log10),
     ),
-    "over_sizes": Misconception(
-        over_sizes, "you normalise over the sample sizes; at every n the weights of the solutions add up to 1."
+    "per_sample": on("you divide the free energy by n; the posterior weighs all samples.", energy=per_sample),
+    "loss_not_times_n": on(
+        "the loss is per sample: it counts n times in the free energy, once in yours.",
+        energy=partial(free_energy, times=lambda n, loss: loss),
     ),
-    "transposed": Misconception(transposed, "the axes are exchanged: sample sizes come first, then solutions."),
-    "winner_takes_all": Misconception(
-        winner_takes_all,
+    "larger_is_better": on(
+        "the sign is turned: the posterior prefers the smaller free energy.", weigh=lambda free: free.softmax(1)
+    ),
+    "over_sizes": on(
+        "you normalise over the sample sizes; at every n the weights of the solutions add up to 1.",
+        weigh=lambda free: (-free).softmax(0),
+    ),
+    "transposed": on("the axes are exchanged: sample sizes come first, then solutions.", result=torch.t),
+    "winner_takes_all": on(
         "you give everything to the best solution; the odds of two are exp of the gap between their F.",
+        weigh=one_for_the_best,
     ),
-    "inverse_free_energy": Misconception(
-        inverse_free_energy, "you weigh by 1/F; the evidence is exp(-F), so a gap of a few nats already decides."
+    "inverse_free_energy": on(
+        "you weigh by 1/F; the evidence is exp(-F), so a gap of a few nats already decides.",
+        weigh=lambda free: normalised(1 / free),
     ),
-    "free_energies": Misconception(free_energies, "these are the free energies; asked for are the posterior weights."),
-    "log_weights": Misconception(log_weights, "these are the logarithms of the weights; asked for are the weights."),
+    "free_energies": on("these are the free energies; asked for are the posterior weights.", weigh=lambda free: free),
+    "log_weights": on(
+        "these are the logarithms of the weights; asked for are the weights.",
+        weigh=lambda free: (-free).log_softmax(1),
+    ),
 }
 
 QUESTION = Question(
     id="ch14.posterior",
-    points=2,
+    points=1,
     title="Which solution is preferred?",
     hints=(
         "The posterior weight of a solution is its evidence over the sum of all. What is the evidence, given F?",

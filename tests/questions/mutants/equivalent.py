@@ -77,7 +77,6 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "ch14.free_energy": {"n": COUNT, "weight": POSITIVE},
     "ch14.posterior": {"loss": LOSS, "coefficient": POSITIVE, "n": COUNT, "weight": PROBABILITY},
-    "ch14.refute": {"threshold": POSITIVE},
     "ch15.bias": {"curvature": POSITIVE, "lr": POSITIVE, "estimate": POSITIVE},
     "ch15.lm_chain": {"curvature": POSITIVE},
     "ch15.anchored": {"loss": LOSS},
@@ -106,7 +105,7 @@ EQUAL: dict[str, dict[str, str]] = {
     },
     "ch14.coefficient": {
         "rates: k > 0 -> k >= 0": "dividing by 0 gives the same infinity",
-        "from_rates: (found == smallest).sum(1).max() -> abs((found == smallest).sum(1)).max()": COUNT.why,
+        "most_ties: (found == smallest).sum(1).max() -> abs((found == smallest).sum(1)).max()": COUNT.why,
     },
     "ch15.bias": {"variance: room > 0 -> room >= 0": "dividing by 0 gives the same infinity"},
     "ch15.estimate": {"per_chain: squeezed": "the error needs two chains at least"},

@@ -157,56 +157,15 @@ POSTERIOR_RIGHT = {
 }
 
 
-def lines(log_volume, threshold):
-    gap, x = log_volume[0] - log_volume[1], threshold.log()
-    rate = slope(x, gap)
-    return gap, rate, gap.mean(1) - rate * x.mean()
-
-
-def judged_report(log_volume, threshold, reported, n, *, margin=None, at=None):
-    gap, rate, start = lines(log_volume, threshold)
-    width = 1.96 * rate.std() / len(rate) ** 0.5 if margin is None else margin(rate)
-    there = (start - rate * math.log(n)).mean() if at is None else at(rate, start)
-    return gap[:, reported].mean(), rate.mean(), rate.mean() - width, rate.mean() + width, there
-
-
-def with_claim(claim):
-    return lambda *a: (claim(*a), *judged_report(*a)[1:])
-
-
-REFUTE_WRONG = {
-    "largest gap": with_claim(lambda v, t, r, n: (v[0] - v[1]).mean(0).max()),
-    "gap of one run": with_claim(lambda v, t, r, n: v[0, 0, r] - v[1, 0, r]),
-    "median of runs": with_claim(lambda v, t, r, n: (v[0] - v[1])[:, r].median()),
-    "log of the mean ratio": with_claim(lambda v, t, r, n: (v[0, :, r].exp().mean() / v[1, :, r].exp().mean()).log()),
-    "90 %": lambda *a: judged_report(*a, margin=lambda rate: 1.645 * rate.std() / len(rate) ** 0.5),
-    "two standard errors": lambda *a: judged_report(*a, margin=lambda rate: 2 * rate.std() / len(rate) ** 0.5),
-    "over n": lambda *a: judged_report(*a, margin=lambda rate: 1.96 * rate.std() / len(rate)),
-    "at n squared": lambda v, t, r, n: judged_report(v, t, r, n, at=lambda b, c: (c - 2 * b * math.log(n)).mean()),
-    "start only": lambda *a: judged_report(*a, at=lambda b, c: c.mean()),
-    "base ten": lambda v, t, r, n: judged_report(v, t, r, n, at=lambda b, c: (c - b * math.log10(n)).mean()),
-    "exponents apart": lambda v, t, r, n: torch.stack([slope(t.log(), v[0]).mean(), slope(t.log(), v[1]).mean()]),
-    "four of five": lambda *a: judged_report(*a)[:4],
-}
-REFUTE_RIGHT = {
-    "a stack": lambda *a: torch.stack(judged_report(*a)),
-    "floats": lambda *a: [float(part) for part in judged_report(*a)],
-    "axes of length one": lambda *a: tuple(part[None] for part in judged_report(*a)),
-    "through single precision": lambda v, t, r, n: judged_report(v.float().double(), t.float().double(), r, n),
-    "a dict": lambda *a: dict(zip(("claimed", "difference", "low", "high", "at_n"), judged_report(*a), strict=True)),
-}
-
 WRONG = {
     "ch14.coefficient": COEFFICIENT_WRONG,
     "ch14.exponents": EXPONENTS_WRONG,
     "ch14.free_energy": FREE_ENERGY_WRONG,
     "ch14.posterior": POSTERIOR_WRONG,
-    "ch14.refute": REFUTE_WRONG,
 }
 RIGHT = {
     "ch14.coefficient": COEFFICIENT_RIGHT,
     "ch14.exponents": EXPONENTS_RIGHT,
     "ch14.free_energy": FREE_ENERGY_RIGHT,
     "ch14.posterior": POSTERIOR_RIGHT,
-    "ch14.refute": REFUTE_RIGHT,
 }

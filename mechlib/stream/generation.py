@@ -7,6 +7,7 @@ they can be compared to the last digit and their work counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,15 +29,20 @@ __all__ = ["Cache", "Continuation", "continue_text", "extend", "multiply_adds"]
 class Cache:
     """All that later columns ever read of the columns so far."""
 
-    keys: Float[Tensor, "layer batch head pos d_head"]
-    """Keys of every layer, ``[layer, batch, head, pos, d_head]``."""
-    values: Float[Tensor, "layer batch head pos d_head"]
-    """Values of every layer, ``[layer, batch, head, pos, d_head]``."""
+    keys: Float[Tensor, "layer batch group pos d_head"]
+    """Keys of every layer, ``[layer, batch, group, pos, d_head]``: one group for every head, or for the heads that
+    share their keys. Rotated keys are kept as they were rotated at their positions."""
+    values: Float[Tensor, "layer batch group pos d_head"]
+    """Values of every layer, ``[layer, batch, group, pos, d_head]``."""
 
     @property
     def n_pos(self) -> int:
         """Number of columns that are kept."""
         return self.keys.shape[3]
+
+    def at(self, columns: Sequence[int] | slice) -> Cache:
+        """Some of the columns that are kept, by their places in the cache."""
+        return Cache(self.keys[:, :, :, columns], self.values[:, :, :, columns])
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,11 @@ class Continuation:
 
 
 def extend(
-    model: TransformerBridge, tokens: Int[Tensor, "batch new"], cache: Cache | None = None
+    model: TransformerBridge,
+    tokens: Int[Tensor, "batch new"],
+    cache: Cache | None = None,
+    *,
+    start: int | None = None,
 ) -> tuple[Float[Tensor, "entry batch new d_model"], Cache]:
     """The columns of ``tokens``, computed beside those in ``cache``, and the cache with their keys and values added.
 
@@ -65,30 +75,38 @@ def extend(
     Args:
         tokens: token ids, ``[batch, new]``; a single sequence ``[new]`` counts as a batch of one.
         cache: of the tokens before; ``None`` where there are none.
+        start: position of the first new column; by default as many as are kept. It is larger where columns have been
+            dropped from the cache and the others are to keep their positions.
 
     Raises:
         TypeError: if ``tokens`` is no integer tensor.
         ValueError: if ``tokens`` is empty or outside the vocabulary, if old and new columns together exceed the
-            context, if the cache is of another batch size, if hooks are on the model, or if it is not of the form
-            computed here: learned positions, norms before attention and MLP, as many keys as heads, each column
-            seeing itself and all earlier ones. The first two columns are compared with the model's own.
+            context, if ``start`` is less than the columns that are kept, if the cache is of another batch size, if hooks
+            are on the model, or if it is not of the form computed here: learned or rotary positions, norms before
+            attention and MLP, a key for each head or for groups of as many heads, each column seeing itself and all
+            earlier ones. The first two columns are compared with the model's own.
     """
     tokens = checked_tokens(model, tokens)
     _require_no_hooks(model)
     n_old = 0 if cache is None else cache.n_pos
-    if n_old + tokens.shape[1] > model.cfg.n_ctx:
-        raise ValueError(f"{n_old} columns and {tokens.shape[1]} more exceed the context of {model.cfg.n_ctx}")
+    start = n_old if start is None else start
+    if start < n_old:
+        raise ValueError(f"behind {n_old} columns the next stands at position {n_old} or later, not at {start}")
+    if start + tokens.shape[1] > model.cfg.n_ctx:
+        raise ValueError(f"{start} columns and {tokens.shape[1]} more exceed the context of {model.cfg.n_ctx}")
     if cache is not None and cache.keys.shape[1] != len(tokens):
         raise ValueError(f"the cache is of {cache.keys.shape[1]} sequences, the tokens are of {len(tokens)}")
     with at_rest(model):
         if cache is None:
             _require_our_form(model, tokens[:1])
-        return _extend(model, tokens, cache)
+        return _extend(model, tokens, cache, start)
 
 
-def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
-    n_old = 0 if cache is None else cache.n_pos
-    stream = model.W_E[tokens] + model.W_pos[n_old : n_old + tokens.shape[1]]
+def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None, start: int) -> tuple[Tensor, Cache]:
+    stream = model.W_E[tokens]
+    turned = _turned(model, stream, start)
+    if turned is None:
+        stream = stream + model.W_pos[start : start + tokens.shape[1]]
     columns, keys, values = [stream], [], []
     scales = attention_scales(model)
     for layer, block in enumerate(model.blocks):
@@ -96,6 +114,8 @@ def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None) -> tu
         query = _heads(normed, attention.W_Q, attention.b_Q)
         key = _heads(normed, attention.W_K, attention.b_K)
         value = _heads(normed, attention.W_V, attention.b_V)
+        if turned is not None:
+            query, key = turned(query), turned(key)
         if cache is not None:
             key, value = torch.cat([cache.keys[layer], key], 2), torch.cat([cache.values[layer], value], 2)
         mixed = _attend(query, key, value, scales[layer]).transpose(1, 2).flatten(2)
@@ -111,20 +131,41 @@ def _extend(model: TransformerBridge, tokens: Tensor, cache: Cache | None) -> tu
 def _heads(
     normed: Float[Tensor, "batch pos d_model"],
     weight: Float[Tensor, "head d_model d_head"],
-    bias: Float[Tensor, "head d_head"],
+    bias: Float[Tensor, "head d_head"] | None,
 ) -> Float[Tensor, "batch head pos d_head"]:
     rows = weight.mT.flatten(0, 1)
-    return F.linear(normed, rows, bias.flatten()).unflatten(2, bias.shape).transpose(1, 2)
+    made = F.linear(normed, rows, None if bias is None else bias.flatten())
+    return made.unflatten(2, (len(weight), -1)).transpose(1, 2)
+
+
+def _turned(model: TransformerBridge, stream: Tensor, start: int) -> Callable[[Tensor], Tensor] | None:
+    """What rotary positions do to queries and keys of columns from ``start`` on; ``None`` for learned positions.
+
+    Coordinates ``i`` and ``i + d_head / 2`` of a head are the two of a plane, turned by an angle that grows with the
+    position, so that a score depends on how far apart two columns are.
+    """
+    if not hasattr(model, "rotary_emb"):
+        return None
+    positions = torch.arange(start, start + stream.shape[1], device=stream.device)
+    cosine, sine = (angles[:, None] for angles in model.rotary_emb(stream, positions[None]))
+
+    def turn(x: Tensor) -> Tensor:
+        first, second = x.chunk(2, -1)
+        return x * cosine + torch.cat([-second, first], -1) * sine
+
+    return turn
 
 
 def _attend(
     query: Float[Tensor, "batch head new d_head"],
-    key: Float[Tensor, "batch head pos d_head"],
-    value: Float[Tensor, "batch head pos d_head"],
+    key: Float[Tensor, "batch group pos d_head"],
+    value: Float[Tensor, "batch group pos d_head"],
     scale: float,
 ) -> Float[Tensor, "batch head new d_head"]:
     """Causal attention of the last columns to all: the query at position t sees the keys up to t."""
     n_new, n_pos = query.shape[2], key.shape[2]
+    if (heads := query.shape[1] // key.shape[1]) > 1:  # neighbouring heads share a group's keys and values
+        key, value = key.repeat_interleave(heads, 1), value.repeat_interleave(heads, 1)
     scores = query @ key.mT * scale
     later = torch.ones(n_new, n_pos, dtype=torch.bool, device=query.device).triu(n_pos - n_new + 1)
     return scores.masked_fill(later, -torch.inf).softmax(-1) @ value
@@ -237,10 +278,11 @@ def _require_our_form(model: TransformerBridge, tokens: Int[Tensor, "1 pos"]) ->
     """Refuse models whose first two columns come out otherwise; rounding is far below the tolerance."""
     tokens = tokens.repeat(1, 2)[:, : min(2, model.cfg.n_ctx)] if tokens.shape[1] == 1 else tokens[:, :2]
     refusal = f"{model.cfg.model_name!r} is not of the form whose columns are computed here"
-    if "local" in getattr(getattr(model.original_model, "config", None), "attention_layers", ()):
+    config = getattr(model.original_model, "config", None)
+    if "local" in getattr(config, "attention_layers", ()) or getattr(config, "sliding_window", None):
         raise ValueError(f"{refusal}: in layers of local attention a column sees the last few alone")
     try:
-        ours, _ = _extend(model, tokens, None)
+        ours, _ = _extend(model, tokens, None, 0)
     except (AttributeError, RuntimeError) as error:
         raise ValueError(f"{refusal} ({type(error).__name__}: {error})") from error
     own = residual_entries(model, tokens)

@@ -73,6 +73,35 @@ def test_a_damaged_cache_is_not_without_effect(model, tokens):
     assert (right - wrong).abs().max() > 0.01
 
 
+def test_a_column_that_is_dropped_is_as_if_it_were_masked(model, tokens):
+    """Beside a model whose scores for the column are set to minus infinity for every later query."""
+    dropped, n = 3, 10
+    _, cache = extend(model, tokens[:, :n])
+    left = [column for column in range(n) if column != dropped]
+    cut, more = extend(model, tokens[:, n:], cache.at(left), start=n)
+
+    def mask(pattern, hook):
+        pattern = pattern.clone()
+        pattern[:, :, n:, dropped] = 0
+        return pattern / pattern.sum(-1, keepdim=True)
+
+    points = [(f"blocks.{layer}.attn.hook_pattern", mask) for layer in range(model.cfg.n_layers)]
+    with model.hooks(fwd_hooks=points):
+        masked = residual_entries(model, tokens)[:, :, n:]
+    torch.testing.assert_close(cut, masked, atol=1e-4, rtol=1e-4)
+    assert more.n_pos == 19 and (masked - residual_entries(model, tokens)[:, :, n:]).abs().max() > 1e-3
+
+
+def test_new_columns_stand_where_they_are_told(model, tokens):
+    _, cache = extend(model, tokens[:, :5])
+    here, there = (extend(model, tokens[:, 5:6], cache, start=start)[0][0] for start in (5, 9))
+    torch.testing.assert_close(there - here, (model.W_pos[9] - model.W_pos[5]).expand_as(here))
+    with pytest.raises(ValueError, match="behind 5 columns the next stands at position 5 or later, not at 4"):
+        extend(model, tokens[:, 5:6], cache, start=4)
+    with pytest.raises(ValueError, match="23 columns and 2 more exceed the context of 24"):
+        extend(model, tokens[:, 5:7], cache, start=23)
+
+
 def test_work_is_what_the_matrix_products_take(model, tokens):
     """Against torch's own counter, which counts a multiply-add as two."""
     cache = extend(model, tokens[:1, :8])[1]

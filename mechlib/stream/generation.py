@@ -81,10 +81,10 @@ def extend(
     Raises:
         TypeError: if ``tokens`` is no integer tensor.
         ValueError: if ``tokens`` is empty or outside the vocabulary, if old and new columns together exceed the
-            context, if ``start`` is less than the columns that are kept, if the cache is of another batch size, if hooks
-            are on the model, or if it is not of the form computed here: learned or rotary positions, norms before
-            attention and MLP, a key for each head or for groups of as many heads, each column seeing itself and all
-            earlier ones. The first two columns are compared with the model's own.
+            context, if ``start`` is less than the columns that are kept, if the cache is of another batch size, if
+            hooks are on the model, or if it is not of the form computed here: learned or rotary positions, norms
+            before attention and MLP, a key for each head or for groups of as many heads, each column seeing itself
+            and all earlier ones. The first two columns are compared with the model's own.
     """
     tokens = checked_tokens(model, tokens)
     _require_no_hooks(model)

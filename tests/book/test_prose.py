@@ -23,9 +23,6 @@ NOT_HELD = {
 """Sentences with a number that no code holds, and why."""
 
 SAID_OTHERWISE = {
-    ("01", 0.8): "four tokens in five",
-    ("01", 0.015): "only 1 or 2 per cent",
-    ("01", 0.005): "half a hundredth",
     ("09", 0.007): "the rate to within a hundredth",
     ("11", 1.85): "nearly twice",
     ("11", 42): "forty times",
@@ -42,7 +39,6 @@ SAID_OTHERWISE = {
 """Numbers of ``quoted`` that the text says in other words, and those words."""
 
 SEEN_ELSEWHERE = {
-    ("01", 2.8): "the entropy from the empty prompt, in the table and the figure",
     ("09", 0.153): "the loss of two steps, in the question that the reader answers",
     ("10", 0.67): "the probe for X'y after two layers, in the table",
     ("10", 0.31): "the filter after three layers, in the figure",

@@ -10,7 +10,7 @@ ROOT = checkout.root()
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in checkout.notebooks(ROOT, "book")]
 SECOND_FORM = frozenset(
     f"{name}{page}"
-    for name in ("02_logit_lens", "06_induction_heads", "14_volume", "15_estimating")
+    for name in ("01_residual_columns", "02_logit_lens", "06_induction_heads", "14_volume", "15_estimating")
     for page in ("", "_more")
 )
 """Pages that quote a claim and ask for a guess where they test it; the others do both on their first screen."""

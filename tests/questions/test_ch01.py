@@ -3,14 +3,18 @@
 import pytest
 import torch
 
+from mechlib.authoring import checkout
 from mechlib.bridge import Shape, native
 from mechlib.checks.registry import find, questions
+from mechlib.questions.ch01 import blame
 from mechlib.stream import compare_prompts, continue_text
 from mechlib.zoo.decoder import Decoder
+from tests.questions.ways.ch01.blame import two_repairs
 
 ATTENTION, WORK, ASYMMETRY, PROMPTS, REFUTE = (
     find(f"ch01.{name}").reference for name in ("cached_attention", "work", "asymmetry", "prompts", "refute")
 )
+SOLUTION = checkout.read_notebook(next(checkout.root().glob("solutions/01_*.ipynb")))
 SHAPE = Shape(n_layers=3, d_model=12, n_heads=2, d_head=5, d_mlp=20, n_ctx=19, d_vocab=31)
 
 
@@ -98,6 +102,34 @@ def test_rounding_alone_is_covered_and_a_wrong_cache_found():
     _, _, low, high = many(0.8, 0.4).unbind(1)
     assert 0.91 < ((low < 0.4) & (high > 0.4)).float().mean() < 0.98
     assert (low > 0).float().mean() > 0.95
+
+
+def test_the_report_blames_the_wrong_columns():
+    """On the model that the exercise reads, measured as there."""
+    source = next(c["source"] for c in SOLUTION["cells"] if "def measured():" in c["source"])
+    space = {"torch": torch}
+    exec(source.partition("report = ")[0], space)
+    report = space["measured"]()
+    assert float(report["cut"].mean()) > 10 * float(report["first_afresh"].mean())
+    assert not two_repairs(*(report[name] for name in blame.TOOLS))
+
+
+def test_kinds_differ_in_what_the_stale_columns_do():
+    assert [kind.holds for kind in blame.KINDS] == [False] * 5 + [True] * 5
+    systems = blame.QUESTION.draw(torch.Generator().manual_seed(0))
+    assert all((values > 0).all() for divergences in systems.divergences for values in divergences.values())
+    assert {len(divergences["cut"]) for divergences in systems.divergences} <= set(range(20, 41))
+
+
+def test_repairs_take_away_what_their_cause_adds():
+    """The mean over 200 systems of a kind is what the kind was made with."""
+    generator = torch.Generator().manual_seed(1)
+    for kind in blame.KINDS:
+        drawn = [kind.drawn(generator) for _ in range(200)]
+        mean = {name: sum(float(d[name].mean()) for d in drawn) / len(drawn) for name in blame.TOOLS}
+        around = pytest.approx(0, abs=0.12 * mean["cut"])
+        assert mean["cut"] - mean["rest_afresh"] - kind.stale == around, kind.about
+        assert mean["cut"] - mean["first_afresh"] - kind.first == around, kind.about
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

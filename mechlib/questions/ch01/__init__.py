@@ -1,11 +1,14 @@
-"""The questions on columns, caches, tied tables and prompts. Answers work on plain tensors and numbers."""
+"""The questions on columns, caches and prompts. Answers work on plain tensors and numbers; a model is needed for the
+open task alone."""
 
-from mechlib.questions.ch01 import asymmetry, cached_attention, prompts, refute, work
+from mechlib.questions.ch01 import asymmetry, blame, cached_attention, far, prompts, refute, work
 
 QUESTIONS = (
     cached_attention.QUESTION,
     work.QUESTION,
-    asymmetry.QUESTION,
     prompts.QUESTION,
-    refute.QUESTION,
+    blame.QUESTION,
+    far.QUESTION,
 )
+
+RETIRED = (asymmetry.QUESTION, refute.QUESTION)

@@ -252,7 +252,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch01.prompts",
-    points=2,
+    points=1,
     title="What a prompt adds to nothing",
     hints=(
         "One distribution stands between the prompts and the empty one: their average. Which part of the way lies on "

@@ -212,12 +212,39 @@ REFUTE_RIGHT = {
     ),
 }
 
+
+def sure(difference, factor=1.96):
+    return bool(difference.mean() > factor * difference.std() / len(difference) ** 0.5)
+
+
+BLAME_WRONG = {
+    "repaired or not": lambda cut, untouched, middle, first, rest, afresh: sure(cut - rest),
+    "stale at all": lambda cut, untouched, middle, first, rest, afresh: sure(first - untouched),
+    "half of them stale": lambda cut, untouched, middle, first, rest, afresh: sure(middle - rest),
+    "the mean alone": lambda cut, untouched, middle, first, rest, afresh: bool(first.mean() > rest.mean()),
+    "half, beside the untouched": lambda cut, untouched, middle, first, rest, afresh: sure(
+        2 * (first - untouched) - (cut - untouched)
+    ),
+    "not paired": lambda cut, untouched, middle, first, rest, afresh: bool(
+        first.mean() - rest.mean() > 1.96 * ((first.var() + rest.var()) / len(first)) ** 0.5
+    ),
+    "the spread of single texts": lambda cut, untouched, middle, first, rest, afresh: bool(
+        (first - rest).mean() > 1.96 * (first - rest).std()
+    ),
+    "the other way round": lambda cut, untouched, middle, first, rest, afresh: sure(rest - first),
+}
+BLAME_RIGHT = {
+    "what is left of the cut": lambda cut, untouched, middle, first, rest, afresh: sure((cut - rest) - (cut - first)),
+    "strictly": lambda cut, untouched, middle, first, rest, afresh: sure(first - rest, factor=2.2),
+}
+
 WRONG = {
     "ch01.cached_attention": ATTENTION_WRONG,
     "ch01.work": WORK_WRONG,
     "ch01.asymmetry": ASYMMETRY_WRONG,
     "ch01.prompts": PROMPTS_WRONG,
     "ch01.refute": REFUTE_WRONG,
+    "ch01.blame": BLAME_WRONG,
 }
 RIGHT = {
     "ch01.cached_attention": ATTENTION_RIGHT,
@@ -225,4 +252,5 @@ RIGHT = {
     "ch01.asymmetry": ASYMMETRY_RIGHT,
     "ch01.prompts": PROMPTS_RIGHT,
     "ch01.refute": REFUTE_RIGHT,
+    "ch01.blame": BLAME_RIGHT,
 }

@@ -1,14 +1,12 @@
-"""The questions on columns, caches and prompts. Answers work on plain tensors and numbers; a model is needed for the
-open task alone."""
+"""The questions on columns, caches and prompts. Answers work on plain tensors and numbers."""
 
-from mechlib.questions.ch01 import asymmetry, blame, cached_attention, far, prompts, refute, work
+from mechlib.questions.ch01 import asymmetry, blame, cached_attention, prompts, refute, work
 
 QUESTIONS = (
     cached_attention.QUESTION,
     work.QUESTION,
     prompts.QUESTION,
     blame.QUESTION,
-    far.QUESTION,
 )
 
 RETIRED = (asymmetry.QUESTION, refute.QUESTION)

@@ -57,10 +57,12 @@ def wide() -> Calibration:
 
 
 def test_a_narrow_spectrum_has_a_plateau_at_half_the_weights(narrow):
-    assert narrow.plateau == (narrow.gamma, 1.0) and narrow.gamma <= 0.1
+    """Exactly 10.00, 9.99 and 9.92 at gamma .01, .1 and 1: whether the last is one with them hangs on the draw."""
+    low, high = narrow.plateau
+    assert low == narrow.gamma <= 0.1 <= high <= 1
     assert abs(narrow.advised.llc - 10) < ERRORS * narrow.advised.std_error + 0.1
     assert right_where_good(narrow, lambda gamma: quadratic_expectation(spectrum(10), NBETA, gamma))
-    assert str(narrow).startswith(f"plateau from gamma {narrow.gamma:g} to 1")
+    assert str(narrow).startswith(f"plateau from gamma {low:g} to {high:g}")
 
 
 def test_a_wide_one_has_none_and_the_smallest_good_gamma_is_right_at_its_own(wide):

@@ -111,7 +111,7 @@ def test_on_a_quadratic_it_is_the_inverse_of_the_diagonal_and_the_curvature_is_t
     posterior.evaluate(posterior.w)
     normals = gaussian(torch.Generator().manual_seed(0))
     found = steepness_met(posterior, posterior.w, problem.nbeta, 1.0, normals, best.float())
-    assert found == pytest.approx(steepest, rel=1e-2)
+    assert found == pytest.approx(steepest, rel=5e-2), "as far as the second curvature is apart from the first"
 
 
 # That it moves no estimate

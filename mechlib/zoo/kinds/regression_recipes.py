@@ -76,6 +76,14 @@ def _gradient_descent() -> Iterator[Recipe]:
         training=Training(steps=3_000, batch=512, n_points=11, learning_rate=5e-3),
     )
     yield Recipe(
+        name="gd-loop-2-runs",
+        about="As gd-loop-2, from five starts.",
+        shape=Regressor(LinearLayers(10, n_layers=2, looped=True), n_models=5),
+        data=Taught((task,), tuple(f"s{start}" for start in range(5))),
+        training=Training(steps=4_000, batch=256, n_points=11, learning_rate=1e-2, warmup=100, clip=1.0),
+        seed=1,
+    )
+    yield Recipe(
         name="gd-loop-5",
         about="One layer of linear self-attention passed five times.",
         shape=Regressor(LinearLayers(10, n_layers=5, looped=True)),
@@ -260,6 +268,7 @@ def _one_piece_at_a_time() -> Iterator[Recipe]:
         "linear-norm": ("linear attention and LayerNorm", dataclasses.replace(linear, norm=True)),
         "linear-mlp": ("linear attention and an MLP", dataclasses.replace(linear, d_mlp=None)),
         "whole": ("softmax attention, LayerNorm and MLP", whole),
+        "whole-2h": ("two heads of softmax attention, LayerNorm and MLP", dataclasses.replace(whole, n_heads=2)),
         "whole-2l": (
             "two layers of two softmax heads, LayerNorm and MLP",
             dataclasses.replace(whole, n_heads=2, n_layers=2),

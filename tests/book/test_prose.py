@@ -23,7 +23,6 @@ NOT_HELD = {
 """Sentences with a number that no code holds, and why."""
 
 SAID_OTHERWISE = {
-    ("09", 0.007): "the rate to within a hundredth",
     ("11", 1.85): "nearly twice",
     ("11", 42): "forty times",
     ("11", 5.5): "by about five",
@@ -39,7 +38,6 @@ SAID_OTHERWISE = {
 """Numbers of ``quoted`` that the text says in other words, and those words."""
 
 SEEN_ELSEWHERE = {
-    ("09", 0.153): "the loss of two steps, in the question that the reader answers",
     ("10", 0.67): "the probe for X'y after two layers, in the table",
     ("10", 0.31): "the filter after three layers, in the figure",
     ("10", 202): "parameters in thousands, in the model's card",

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from mechlib.checks.open_task import Unfit
 from mechlib.checks.registry import find
 from mechlib.icl import LinearSelfAttention, gd_weights, gradient_descent, one_step_optimum
+from mechlib.questions.ch09 import heads, refute
 
-LAYER, READ_OFF, BEST_RATES, REFUTE = (
-    find(f"ch09.{name}").reference for name in ("layer", "read_off", "best_rates", "refute")
-)
+LAYER, READ_OFF, BEST_RATES = (find(f"ch09.{name}").reference for name in ("layer", "read_off", "best_rates"))
 
 
 def inputs(name, case=0, seed=3):
@@ -90,9 +90,45 @@ def test_the_loss_is_the_one_that_prompts_have_and_no_other_rates_do_better():
     assert all(measured(rates) < measured(rates * factor) for factor in torch.eye(3, dtype=torch.float64) * 0.3 + 1)
 
 
-def test_the_refutation_knows_its_cases_apart():
-    false, true, between = (REFUTE(*inputs("refute", case)) for case in range(3))
-    assert false[4] > 0
-    assert true[3] < 0
-    assert false[0] > 0.5 and between[0] > 0.5
-    assert abs(false[1]) < 0.5
+def drawn(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_systems_of_the_refutation_hold_what_their_kinds_say():
+    for kind in refute.KINDS:
+        tools = {name: tool.double() for name, tool in kind.drawn(drawn()).items()}
+        assert tuple(tools) == refute.TOOLS
+        own = refute.cosine(tools["model"], tools["step"]).mean()
+        rivals = [*tools["ridge"], tools["two_steps"], tools["truth"]]
+        nearest = max(refute.cosine(tools["model"], rival).mean() for rival in rivals)
+        assert kind.does in ("nothing", "against") or (own > nearest) == kind.one_step, kind
+
+
+def test_the_step_of_the_heads_is_what_the_library_takes():
+    layer = heads.draw(drawn())[0]
+    x, y = torch.cat([layer.x, layer.query[:, None]], 1), torch.cat([layer.y, torch.zeros(len(layer.y), 1)], 1)
+    torch.testing.assert_close(layer.step, gradient_descent(x, y, eta=layer.rate, steps=1)[:, -1])
+
+
+def test_a_sink_lets_two_heads_be_the_step():
+    layers = heads.draw(drawn(1))
+    for layer in layers:
+        gaps = [
+            heads.gap(
+                layer, [(s * 0.05, sink, s * layer.rate * (sink + layer.n) / (2 * layer.n * 0.05)) for s in (1, -1)]
+            )
+            for sink in (0.0, 30.0, 1000.0)
+        ]
+        assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 0.01 * gaps[0]
+    assert heads.QUESTION.baseline(layers) == pytest.approx(
+        sum(heads.gap(layer, heads.two_heads(layer.rate)) for layer in layers) / len(layers)
+    )
+
+
+@pytest.mark.parametrize(
+    "handed", ["heads", [(1.0, 2.0)], [(0.1, -1.0, 1.0)], [(0.1, 0.0, float("nan"))], [(0.1, 0.0, 1.0)] * 5, 3.0]
+)
+def test_what_are_no_heads_is_refused(handed):
+    layers = heads.draw(drawn())
+    with pytest.raises(Unfit):
+        heads.outcome(layers, [handed] * len(layers))

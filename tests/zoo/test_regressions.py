@@ -128,6 +128,13 @@ def test_two_loops_are_gd_plus_plus():
 
 
 @torch.no_grad()
+def test_two_loops_are_gd_plus_plus_from_every_start():
+    sample = prompts("gd-loop-2-runs")
+    loss = 0.5 * (zoo.load("gd-loop-2-runs", device="cpu")(sample.x, sample.y) - sample.y[:, -1]).square().mean(1)
+    assert loss.tolist() == pytest.approx([best_loss(sample, 2, gamma=True)] * 5, rel=0.02)
+
+
+@torch.no_grad()
 def test_untied_layers_beat_gd_plus_plus_and_are_not_stuck_at_one_step():
     sample = prompts("gd-untied-2")
     loss = 0.5 * (zoo.load("gd-untied-2", device="cpu")(sample.x, sample.y) - sample.y[:, -1]).square().mean().item()

@@ -1,5 +1,5 @@
 """The questions on one layer and one gradient step. Answers work on plain tensors."""
 
-from mechlib.questions.ch09 import best_rates, layer, read_off, refute
+from mechlib.questions.ch09 import best_rates, heads, layer, read_off, refute
 
-QUESTIONS = (layer.QUESTION, read_off.QUESTION, best_rates.QUESTION, refute.QUESTION)
+QUESTIONS = (layer.QUESTION, read_off.QUESTION, best_rates.QUESTION, refute.QUESTION, heads.QUESTION)

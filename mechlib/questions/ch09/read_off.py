@@ -201,7 +201,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch09.read_off",
-    points=2,
+    points=1,
     title="Read a step off the weights",
     hints=(
         "The layer's prediction is linear in the query and quadratic in every example. Write down the coefficients.",

@@ -1,238 +1,177 @@
-"""Question ch09.refute: a high cosine with one gradient step is taken for gradient descent."""
+"""Open task ch09.refute: a test that a report on gradient descent should have made, of controls from a toolbox."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
-from mechlib.questions.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD, with_interval
+from mechlib.checks.open_task import OpenTask, Outcome, Unfit
+from mechlib.checks.question import Case
+from mechlib.questions.drawing import integer
 
-__all__ = ["QUESTION"]
+__all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
 
 Weights = Float[Tensor, "prompt coordinate"]
-Result = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+TOOLS = ("model", "step", "next_step", "two_steps", "ridge", "truth", "untrained")
+"""The arguments, in order: what the report looks at, and what may be set beside it."""
+
+EACH = 30
+"""Systems of a kind."""
+
+PENALTIES = (0.1, 0.3, 1.0)
+"""Of ridge regression in the toolbox, per example."""
 
 
-def refute(model: Weights, step: Weights, rivals: Float[Tensor, "rival prompt coordinate"]) -> Result:
-    """The claimed cosine, its baseline, the nearest rival, and that rival's lead over the step with its interval."""
-    own, other = cosine(model, step), cosine(model, step.roll(-1, 0))
-    to_rivals = cosine(model, rivals)
-    best = to_rivals.mean(1).argmax()
-    return own.mean(), other.mean(), best, *with_interval(to_rivals[best] - own)
+@dataclass(frozen=True)
+class Kind:
+    """Systems of one kind: what the models act on."""
+
+    about: str
+    """To be read after "models ..."."""
+    does: str
+    """One of ``step``, ``two_steps``, ``ridge``, ``truth``, ``between``, ``nothing``, ``against``."""
+    one_step: bool
+    """Whether the claim holds."""
+    common: float = 0.0
+    """What all tasks of a system have in common."""
+    noise: float = 0.1
+    """Of the model's weights, as a share of their root mean square."""
+    length: float = 1.0
+
+    def drawn(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """The weights of one system, on 100 to 200 prompts of 3 to 6 coordinates."""
+        d, prompts = integer(generator, 3, 6), integer(generator, 100, 200)
+        n = 2 * d
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        x, w = normal(prompts, n, d), normal(prompts, d) + self.common * normal(d)
+        S = x.mT @ x / n
+        moment = (S @ w[..., None])[..., 0]
+        best = n / (n + d + 1)
+        once = best * moment
+        eye = torch.eye(d, dtype=x.dtype)
+        ridge = torch.stack([torch.linalg.solve(S + lam * eye, moment) for lam in PENALTIES])
+        between = torch.linalg.solve(S + 0.55 * eye, moment)
+        twice = once + best * (moment - (S @ once[..., None])[..., 0])
+        does = {
+            "step": once,
+            "two_steps": twice,
+            "ridge": ridge[1],
+            "between": between,
+            "truth": w,
+            "nothing": normal(prompts, d),
+            "against": -w.mean(0).expand(prompts, d),
+        }[self.does]
+        model = self.length * (does + self.noise * does.square().mean().sqrt() * normal(prompts, d))
+        tools = (model, once, once.roll(-1, 0), twice, ridge, w, 0.1 * normal(prompts, d))
+        return {name: tool.float() for name, tool in zip(TOOLS, tools, strict=True)}
+
+
+KINDS = (
+    Kind("that do ridge regression", "ridge", one_step=False),
+    Kind("that do ridge regression with another penalty", "between", one_step=False, length=2.0),
+    Kind("that take two steps", "two_steps", one_step=False, noise=0.05),
+    Kind("that act on the true weights", "truth", one_step=False, noise=0.4),
+    Kind("that are untrained", "nothing", one_step=False),
+    Kind("that act on the same weights in all prompts", "against", one_step=False, common=2.0),
+    Kind("that take the step", "step", one_step=True),
+    Kind("that take the step at another rate", "step", one_step=True, length=3.0),
+    Kind("that take the step, with a lot of noise", "step", one_step=True, noise=0.25),
+    Kind("that take the step, on tasks that are much alike", "step", one_step=True, common=2.0),
+    Kind("that take a short step, on tasks that are alike", "step", one_step=True, common=1.0, length=0.3),
+    Kind("that take exactly the step", "step", one_step=True, noise=0.01, length=0.7),
+)
+"""The first six without what the claim says, the others with it."""
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Systems of all kinds in random order."""
+
+    kinds: tuple[int, ...]
+    weights: tuple[Mapping[str, Tensor], ...]
+
+
+def draw(generator: torch.Generator) -> Systems:
+    kinds = [kind for kind in range(len(KINDS)) for _ in range(EACH)]
+    order = torch.randperm(len(kinds), generator=generator).tolist()
+    kinds = [kinds[place] for place in order]
+    return Systems(tuple(kinds), tuple(KINDS[kind].drawn(generator) for kind in kinds))
+
+
+def cases(systems: Systems) -> tuple[Case, ...]:
+    pairs = zip(systems.kinds, systems.weights, strict=True)
+    return tuple(Case(f"models {KINDS[kind].about}", weights) for kind, weights in pairs)
+
+
+def outcome(systems: Systems, verdicts: list[Any]) -> Outcome:
+    """The share of wrong verdicts."""
+    wrong = dict.fromkeys(range(len(KINDS)), 0)
+    for kind, verdict in zip(systems.kinds, verdicts, strict=True):
+        if isinstance(verdict, Tensor) and verdict.numel() == 1:
+            verdict = verdict.item()
+        if not isinstance(verdict, (bool, int, float)) or verdict not in (0, 1):
+            raise Unfit(f"the function returns True or False; on models {KINDS[kind].about} it returned {verdict!r}.")
+        wrong[kind] += bool(verdict) != KINDS[kind].one_step
+    worst = max(wrong, key=lambda kind: wrong[kind])
+    said = "not supported" if KINDS[worst].one_step else "supported"
+    remark = f"Most of the wrong verdicts are on models {KINDS[worst].about}: {said}, you say."
+    share = sum(wrong.values()) / len(systems.kinds)
+    return Outcome(share, remark if share else "")
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     return torch.cosine_similarity(a, b, dim=-1)
 
 
-def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A report that is false, one that is true, one that cannot be told, weights of one common direction, and a single
-    rival; rivals that all go the other way, so that the lead is below -1; and a model that goes uphill: it is above 1.
-    """
-    several = _case("a single rival", generator, is_step=0.5, common=0.0)
-    alone = replace(several, inputs={**several.inputs, "rivals": several.inputs["rivals"][1:2]})
-    turned = _case("rivals that all go the other way", generator, is_step=1.0, common=0.0)
-    turned.inputs["rivals"].neg_()
-    return (
-        _case("a model that is the second of the rivals", generator, is_step=0.0, common=0.0, noise=0.0),
-        _case("a model that is the step", generator, is_step=1.0, common=0.0),
-        _case("a model between the step and a rival", generator, is_step=0.5, common=0.0),
-        _case("weights that point the same way in all prompts", generator, is_step=0.3, common=2.0),
-        alone,
-        turned,
-        _against(generator),
-    )
+def nulls(generator: torch.Generator) -> dict[str, Callable[..., bool]]:
+    coin = random.Random(int(torch.randint(2**31, (), generator=generator)))
+
+    def beside_chance(model: Tensor, step: Tensor, next_step: Tensor, *others: Tensor) -> bool:
+        lead = cosine(model, step) - cosine(model, next_step)
+        return bool(lead.mean() > 1.96 * lead.std() / len(lead) ** 0.5)
+
+    def beside_untrained(model: Tensor, step: Tensor, *others: Tensor) -> bool:
+        return bool((cosine(model, step) - cosine(others[-1], step)).mean() > 0.5)
+
+    return {
+        "always supported": lambda *tools: True,
+        "never supported": lambda *tools: False,
+        "a coin": lambda *tools: coin.random() < 0.5,
+        "the report": lambda model, step, *others: bool(cosine(model, step).mean() > 0.85),
+        "the step of another prompt alone": beside_chance,
+        "the untrained model alone": beside_untrained,
+    }
 
 
-def _against(generator: torch.Generator) -> Case:
-    """The first rival is near the model, the second its reverse, and the last is the model itself in most prompts."""
-    case = _case("a model that goes uphill", generator, is_step=1.0, common=2.0)
-    model, rivals = case.inputs["model"].neg_(), case.inputs["rivals"]
-    mostly = 1.0 - 2.0 * (torch.arange(len(model)) % 3 == 0)
-    rivals[0] = model + 0.5 * model.norm(dim=-1, keepdim=True) * torch.rand(model.shape, generator=generator)
-    rivals[1], rivals[-1] = -model, mostly[:, None] * model
-    return case
-
-
-def _case(description: str, generator: torch.Generator, *, is_step: float, common: float, noise: float = 0.2) -> Case:
-    """Steps ``S w`` and rivals ``(S + c I)^-1 S w`` of a few examples, and ``noise`` of the model's own."""
-    d, n_rivals = distinct(generator, 2, 3, 6)
-    prompts = distinct(generator, 1, 20, 40)[0]
-    w = torch.randn(prompts, d, 1, generator=generator, dtype=torch.float64)
-    w = w + common
-    x = torch.randn(prompts, 2 * d, d, generator=generator, dtype=torch.float64)
-    S = x.mT @ x / (2 * d)
-    farthest, *spaced, nearest = torch.logspace(-1.5, -0.2, n_rivals, dtype=torch.float64).tolist()
-    offsets = [spaced[i] for i in torch.randperm(len(spaced), generator=generator).tolist()]
-    offsets.insert(1, farthest)
-    offsets.append(nearest)  # to the step: where the model is that, the last rival is the best
-    step = (S @ w)[..., 0]
-    rivals = torch.stack([torch.linalg.solve(S + c * torch.eye(d, dtype=S.dtype), S @ w)[..., 0] for c in offsets])
-    own = noise * torch.randn(prompts, d, generator=generator, dtype=torch.float64)
-    lengths = 0.5 + 4 * torch.rand(prompts, 1, generator=generator, dtype=torch.float64)
-    model = lengths * (is_step * step + (1 - is_step) * rivals[1] + own)
-    return Case(description, {"model": model, "step": step, "rivals": rivals})
-
-
-def _with(right: Result, **changed: Tensor) -> tuple[Tensor, ...]:
-    names = ("claimed", "baseline", "best", "lead", "low", "high")
-    return tuple(changed.get(name, value) for name, value in zip(names, right, strict=True))
-
-
-def one_long_vector(model, step, rivals):
-    claimed = cosine(model.flatten(), step.flatten())
-    return _with(refute(model, step, rivals), claimed=claimed)
-
-
-def dot_products(model, step, rivals):
-    return _with(refute(model, step, rivals), claimed=(model * step).sum(-1).mean())
-
-
-def rolled_forward(model, step, rivals):
-    return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(1, 0)).mean())
-
-
-def coordinates_shuffled(model, step, rivals):
-    return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1, 1)).mean())
-
-
-def rolled_flat(model, step, rivals):
-    return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1)).mean())
-
-
-def last_left_out(model, step, rivals):
-    return _with(refute(model, step, rivals), baseline=cosine(model[:-1], step[1:]).mean())
-
-
-def baseline_of_size(model, step, rivals):
-    return _with(refute(model, step, rivals), baseline=cosine(model, step.roll(-1, 0)).abs().mean())
-
-
-def first_rival(model, step, rivals):
-    lead = with_interval(cosine(model, rivals[0]) - cosine(model, step))
-    return *refute(model, step, rivals)[:2], torch.tensor(0), *lead
-
-
-def nearest_to_step(model, step, rivals):
-    best = cosine(step, rivals).mean(1).argmax()
-    lead = with_interval(cosine(model, rivals[best]) - cosine(model, step))
-    return *refute(model, step, rivals)[:2], best, *lead
-
-
-def counted_from_one(model, step, rivals):
-    right = refute(model, step, rivals)
-    return _with(right, best=right[2] + 1)
-
-
-def best_in_each_prompt(model, step, rivals):
-    lead = with_interval(cosine(model, rivals).amax(0) - cosine(model, step))
-    return *refute(model, step, rivals)[:3], *lead
-
-
-def all_rivals(model, step, rivals):
-    lead = with_interval(cosine(model, rivals).mean(0) - cosine(model, step))
-    return *refute(model, step, rivals)[:3], *lead
-
-
-def lead_turned(model, step, rivals):
-    *first, lead, low, high = refute(model, step, rivals)
-    return *first, -lead, -high, -low
-
-
-def ends_swapped(model, step, rivals):
-    *first, low, high = refute(model, step, rivals)
-    return *first, high, low
-
-
-def _margin(model, step, rivals, margin):
-    right = refute(model, step, rivals)
-    lead = cosine(model, rivals[right[2]]) - cosine(model, step)
-    return *right[:4], lead.mean() - margin(lead), lead.mean() + margin(lead)
-
-
-def one_standard_error(model, step, rivals):
-    return _margin(model, step, rivals, lambda lead: lead.std() / len(lead) ** 0.5)
-
-
-def no_root(model, step, rivals):
-    return _margin(model, step, rivals, lambda lead: 1.96 * lead.std())
-
-
-def population_spread(model, step, rivals):
-    return _margin(model, step, rivals, lambda lead: 1.96 * lead.std(correction=0) / len(lead) ** 0.5)
-
-
-def unpaired(model, step, rivals):
-    best = refute(model, step, rivals)[2]
-    spread = cosine(model, rivals[best]).var() + cosine(model, step).var()
-    return _margin(model, step, rivals, lambda lead: 1.96 * (spread / len(lead)).sqrt())
-
-
-MISCONCEPTIONS = {
-    "one_long_vector": Misconception(
-        one_long_vector, "this is one cosine of all prompts in one vector; take the mean of the prompts' cosines."
-    ),
-    "dot_products": Misconception(dot_products, "these are dot products; divide by both lengths."),
-    "rolled_forward": Misconception(
-        rolled_forward, "you put each prompt beside the step of the one before; asked for is that of the next."
-    ),
-    "coordinates_shuffled": Misconception(
-        coordinates_shuffled, "you shifted the coordinates; the baseline is the step of another prompt."
-    ),
-    "rolled_flat": Misconception(
-        rolled_flat,
-        "your shift runs through all entries in a row, so coordinates move too; shift along the axis of prompts alone.",
-    ),
-    "last_left_out": Misconception(
-        last_left_out, "the last prompt is missing from your baseline; it goes beside the step of the first."
-    ),
-    "baseline_of_size": Misconception(
-        baseline_of_size, "your baseline averages sizes of cosines; keep their signs, or chance never averages out."
-    ),
-    "first_rival": Misconception(first_rival, "this is the first rival; asked for is the one with the largest cosine."),
-    "nearest_to_step": Misconception(
-        nearest_to_step, "you chose the rival that is nearest to the step; asked for is the one nearest to the model."
-    ),
-    "counted_from_one": Misconception(counted_from_one, "you count the rivals from 1; count from 0."),
-    "best_in_each_prompt": Misconception(
-        best_in_each_prompt, "you choose the rival anew in every prompt, which always flatters it; choose one for all."
-    ),
-    "all_rivals": Misconception(all_rivals, "you average over the rivals; take the best one."),
-    "lead_turned": Misconception(lead_turned, "the lead is the rival's cosine less the step's, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
-    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "no_root": Misconception(no_root, NO_ROOT),
-    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
-    "unpaired": Misconception(
-        unpaired, "you add the variances of the two cosines; take the spread of their difference, prompt by prompt."
-    ),
-}
-
-QUESTION = Question(
+QUESTION = OpenTask(
     id="ch09.refute",
     points=3,
     title="Refute: a cosine of 0.9 shows gradient descent",
     hints=(
-        "A high cosine is high compared with what? Two numbers are missing in the report.",
-        "Compare the model with the step of another prompt, and with other algorithms on the same prompts.",
-        "own = cosine_similarity(model, step, dim=-1); baseline: step.roll(-1, 0); lead = cosine to the best rival "
-        "less own, prompt by prompt; 1.96 * lead.std() / sqrt(n).",
+        "A high cosine is high compared with what? Put the other tools in the place of the step, one by one.",
+        "Two kinds of tools are of use: what another algorithm does with the same examples, and what the same algorithm "
+        "does with other examples. The claim holds only where the step is nearer than each of them.",
+        "For every rival, next_step, two_steps, each penalty of ridge and truth, take the lead of the step, "
+        "cosine_similarity(model, step, dim=-1) less that with the rival: one number for each prompt. The claim is "
+        "supported where the 95 % interval of the mean lead over every rival lies above 0.",
     ),
-    reference=refute,
+    handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
+    budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
+    draw=draw,
     cases=cases,
-    axes={"model": "prompt coordinate", "step": "prompt coordinate", "rivals": "rival prompt coordinate"},
-    fields=(
-        Field("claimed", atol=1e-5),
-        Field("baseline", atol=1e-5),
-        Field("best", atol=0, rtol=0),
-        Field("lead", atol=1e-5),
-        Field("low", atol=1e-5),
-        Field("high", atol=1e-5),
-    ),
-    misconceptions=MISCONCEPTIONS,
+    outcome=outcome,
+    baseline=lambda systems: 0.5,
+    steps=((1, 0.42), (2, 0.24), (3, 0.06)),
+    words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
+    nulls=nulls,
 )

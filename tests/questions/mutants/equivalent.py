@@ -51,7 +51,6 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "ch09.read_off": {"unexplained": SHARE},
     "ch09.best_rates": {"var": SQUARES, "fourth": SQUARES, "rates": SQUARES, "loss": SQUARES, "common": SQUARES},
-    "ch09.refute": {"claimed": COSINE, "baseline": COSINE, "best": INDEX},
     "ch10.acting": {"curved": SHARE},
     "ch10.matched": {"chosen": INDEX, "cosine": COSINE, "nearest": INDEX},
     "ch10.bayes": {"error": SQUARES},

@@ -78,43 +78,13 @@ BEST_RIGHT = {
 }
 
 
-def report(model, step, rivals, *, level=1.96, claim=torch.mean):
-    unit = [v / v.norm(dim=-1, keepdim=True) for v in (model, step, rivals)]
-    own, near = (unit[0] * unit[1]).sum(-1), (unit[0] * unit[2]).sum(-1)
-    k = int(near.mean(-1).argmax())
-    lead = near[k] - own
-    margin = level * lead.std() / len(lead) ** 0.5
-    shifted = torch.roll(unit[1], -1, dims=0)
-    return claim(own), (unit[0] * shifted).sum(-1).mean(), k, lead.mean(), lead.mean() - margin, lead.mean() + margin
-
-
-REFUTE_WRONG = {
-    "90 %": lambda *a: report(*a, level=1.645),
-    "two standard errors": lambda *a: report(*a, level=2.0),
-    "root of one less": lambda m, s, r: report(m, s, r, level=1.96 * (len(m) / (len(m) - 1)) ** 0.5),
-    "lead without its sign": lambda *a: (*report(*a)[:3], *(part.abs() for part in report(*a)[3:])),
-    "median": lambda *a: report(*a, claim=torch.median),
-    "worst rival": lambda m, s, r: (*report(m, s, r)[:2], int(report(m, s, -r)[2]), *report(m, s, r)[3:]),
-    "angles": lambda *a: report(*a, claim=lambda own: own.arccos().mean()),
-    "two steps on": lambda m, s, r: (report(m, s, r)[0], report(m, s.roll(-1, 0), r)[1], *report(m, s, r)[2:]),
-    "five of six": lambda *a: report(*a)[:5],
-}
-REFUTE_RIGHT = {
-    "a list": lambda *a: [float(part) for part in report(*a)],
-    "axes of length one": lambda *a: tuple(torch.as_tensor(part)[None] for part in report(*a)),
-    "single precision": lambda m, s, r: report(m.float(), s.float(), r.float()),
-    "lengths changed": lambda m, s, r: report(7 * m, s / 3, 2 * r),
-}
-
 WRONG = {
     "ch09.layer": LAYER_WRONG,
     "ch09.read_off": READ_OFF_WRONG,
     "ch09.best_rates": BEST_WRONG,
-    "ch09.refute": REFUTE_WRONG,
 }
 RIGHT = {
     "ch09.layer": LAYER_RIGHT,
     "ch09.read_off": READ_OFF_RIGHT,
     "ch09.best_rates": BEST_RIGHT,
-    "ch09.refute": REFUTE_RIGHT,
 }

@@ -159,8 +159,8 @@ QUESTION = OpenTask(
     title="Refute: a cosine of 0.9 shows gradient descent",
     hints=(
         "A high cosine is high compared with what? Put the other tools in the place of the step, one by one.",
-        "Two kinds of tools are of use: what another algorithm does with the same examples, and what the step does with "
-        "other examples. The claim holds only where the step is nearer than each of them.",
+        "Two kinds of tools are of use: what another algorithm does with the same examples, and what the step does "
+        "with other examples. The claim holds only where the step is nearer than each of them.",
         "For every rival, next_step, two_steps, each penalty of ridge and truth, take the lead of the step, "
         "cosine_similarity(model, step, dim=-1) less that with the rival: one number for each prompt. The claim is "
         "supported where the 95 % interval of the mean lead over every rival lies above 0.",

@@ -9,11 +9,12 @@ from mechlib.authoring import checkout
 ROOT = checkout.root()
 CHAPTERS = [path.relative_to(ROOT).with_suffix("").as_posix() for path in checkout.notebooks(ROOT, "book")]
 SECOND_FORM = frozenset(
-    f"{name}{page}"
-    for name in ("01_residual_columns", "02_logit_lens", "06_induction_heads", "14_volume", "15_estimating")
-    for page in ("", "_more")
+    name
+    for name in (path.rsplit("/")[-1] for path in CHAPTERS)
+    if any(path.endswith(f"/{name.removesuffix('_more')}_more") for path in CHAPTERS)
 )
-"""Pages that quote a claim and ask for a guess where they test it; the others do both on their first screen."""
+"""Both pages of chapters with a second one: they quote a claim and ask for a guess where they test it; the others do
+both on their first screen."""
 
 
 @pytest.fixture(scope="module", params=CHAPTERS)

@@ -33,9 +33,7 @@ POSITIVE = Range(0, math.inf, "positive by its definition")
 
 RANGES: dict[str, dict[str, Range]] = {
     "ch01.work": {"recomputed": COUNT, "cached": COUNT},
-    "ch01.asymmetry": {"asymmetry": SHARE, "repeats": SHARE},
     "ch01.prompts": {"divergence": DIVERGENCE, "information": DIVERGENCE, "offset": DIVERGENCE},
-    "ch01.refute": {"claimed": SHARE, "control": SHARE},
     "ch02.target_rank": {"rank": COUNT},
     "ch02.kl_to_final": {"kl": DIVERGENCE},
     "ch02.readable": {"current": SHARE, "guess": SHARE},

@@ -29,8 +29,8 @@ def masked(scores: Float[Tensor, "head new pos"], offset: int) -> Float[Tensor, 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several new columns, a single one, a prompt without anything before it, a single head, one dimension, and scores
-    far apart.
+    """Several new columns, a single one, a prompt without anything before it, more kept ones than a short window holds,
+    a single head, one dimension, scores far apart, and scores far below zero.
 
     Among the last, the first new column scores the last one, which it may not see, hundreds above what it may see;
     and the second has scores far below zero only.
@@ -40,13 +40,23 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     far.inputs["query"][:, 1] -= 120.0
     for name in ("key", "old_keys"):
         far.inputs[name].add_(2.0)
+    below = _case("scores that are all far below zero", generator, d_head=16)
+    keys = torch.cat([below.inputs["old_keys"], below.inputs["key"]], 1)
+    keys[..., 0] = 2 + (keys[..., 0] * 2).round() / 1024
+    below.inputs["old_keys"], below.inputs["key"] = keys.tensor_split([below.inputs["old_keys"].shape[1]], 1)
+    below.inputs["query"].zero_()
+    below.inputs["query"][..., 0] = -2400.0 - 100 * torch.arange(
+        below.inputs["query"].shape[1]
+    )  # exact in single precision
     return (
         _case("several new columns beside kept ones", generator),
+        _case("many kept columns", generator, old=integer(generator, 130, 140)),
         _case("a single new column", generator, new=1),
         _case("a prompt: nothing is kept yet", generator, old=0),
         _case("a single head", generator, head=1),
         _case("heads of one dimension", generator, d_head=1),
         far,
+        below,
     )
 
 
@@ -224,7 +234,8 @@ MISCONCEPTIONS = {
     ),
     "masked_to_minus_a_hundred": Misconception(
         masked_to_minus_a_hundred,
-        "right for scores near each other, but -100 can be larger than a score that may be seen. Use minus infinity.",
+        "right for scores near each other, but a number such as -100 can be larger than a score that may be seen. Use "
+        "minus infinity.",
     ),
     "less_the_largest_of_all": Misconception(
         less_the_largest_of_all,

@@ -36,7 +36,7 @@ def kl(p: Float[Tensor, "*rest d_vocab"], q: Float[Tensor, "*rest d_vocab"]) -> 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
     """Ordinary prompts, a single one, prompts that agree, and some that are sure of different tokens; an empty prompt
-    that is sure, and near-impossible tokens.
+    that is sure, near-impossible tokens, and many prompts, each sure of a token of its own.
 
     Of these, some are so after every prompt and one after a single prompt, and in the last case one is so after the
     empty prompt alone.
@@ -59,12 +59,25 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     ruled_out = _case("a token that the empty prompt all but rules out", generator)
     ruled_out.inputs["empty"][integer(generator, 0, 10)] = -2000.0
     ruled_out.inputs["empty"].copy_(ruled_out.inputs["empty"].log_softmax(-1))
-    return ordinary, alone, agreeing, apart, sure, far, ruled_out
+    many = _case("many prompts over many tokens, some of them ruled out by all", generator, n_prompts=14, d_vocab=61)
+    own = distinct(generator, 14, 30, 60)
+    many.inputs["prompted"][range(14), own] += 12.0
+    for name in many.inputs:
+        many.inputs[name][..., :20] = -2000.0
+        many.inputs[name].copy_(many.inputs[name].log_softmax(-1))
+    return ordinary, alone, agreeing, apart, sure, far, ruled_out, many
 
 
-def _case(description: str, generator: torch.Generator, n_prompts: int | None = None, spread: float = 1.5) -> Case:
-    several, d_vocab = distinct(generator, 1, 3, 7)[0], distinct(generator, 1, 11, 19)[0]
+def _case(
+    description: str,
+    generator: torch.Generator,
+    n_prompts: int | None = None,
+    d_vocab: int | None = None,
+    spread: float = 1.5,
+) -> Case:
+    several, words = distinct(generator, 1, 3, 7)[0], distinct(generator, 1, 11, 19)[0]
     n_prompts = several if n_prompts is None else n_prompts
+    d_vocab = words if d_vocab is None else d_vocab
     inputs = {
         "prompted": normal(generator, n_prompts, d_vocab, scale=1.8).log_softmax(-1),
         "empty": normal(generator, d_vocab, scale=spread).log_softmax(-1),

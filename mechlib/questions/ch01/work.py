@@ -36,13 +36,19 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
 
     Both counts of the last are beyond what 32 bits hold.
     """
-    real = {"n_layers": 12, "d_model": 768, "width": 832, "d_mlp": 3072, "d_vocab": 50257}
+    real = {"n_layers": 12, "d_model": 768, "width": 845, "d_mlp": 3075, "d_vocab": 50257}
     return (
         _case("a model with MLPs", generator),
         _case("a model of attention only", generator, d_mlp=0),
-        _case("a prompt of one token", generator, n_prompt=1),
+        _case("a prompt of one token", generator, n_prompt=1, d_mlp=1),
         _case("a single new token", generator, n_new=1),
-        _case("a model of the size of GPT-2", generator, n_prompt=integer(generator, 50, 90), **real),
+        _case(
+            "a model of the size of GPT-2",
+            generator,
+            n_prompt=integer(generator, 50, 90),
+            n_new=integer(generator, 100, 200),
+            **real,
+        ),
     )
 
 

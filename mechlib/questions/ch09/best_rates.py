@@ -31,7 +31,9 @@ def solved_with(var: Moments, squared: Moments) -> Result:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Several kinds of inputs, one example, many, a single coordinate, and small inputs, whose rates exceed 1."""
+    """Several kinds of inputs, one example, many, a single coordinate, inputs that are mostly zero, and small ones,
+    whose rates exceed 1.
+    """
     few, some, many = distinct(generator, 3, 3, 12)
     return (
         _case("normal inputs", generator, n=few, kurtosis=(3.0, 3.0)),
@@ -39,6 +41,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a single example", generator, n=1, kurtosis=(1.5, 4.0)),
         _case("many examples", generator, n=100 * many, kurtosis=(1.2, 9.0)),
         _case("a single coordinate", generator, n=few, kurtosis=(1.0, 6.0), d=1),
+        _case("inputs that are mostly zero", generator, n=few, kurtosis=(20.0, 60.0)),
         _case("small inputs", generator, n=many, kurtosis=(1.0, 6.0), scale=0.01),
     )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.question import Case, Field, Misconception, Question
 from mechlib.icl.construction import LinearAttentionWeights, gd_weights
-from mechlib.questions.drawing import distinct, normal
+from mechlib.questions.drawing import distinct, integer, normal
 
 __all__ = ["QUESTION"]
 
@@ -21,7 +21,7 @@ def layer(tokens: Tokens, W_Q: Tensor, W_K: Tensor, W_V: Tensor, W_O: Tensor) ->
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Random weights, a single example, a single prompt, widths of one, large tokens, and the construction."""
+    """Random weights, one example and many, a single prompt, widths of one, large tokens, and the construction."""
     d_token, n_tokens = distinct(generator, 2, 5, 9)
     step = gd_weights(d_token - 1, n_tokens - 1, 0.7, dtype=torch.float32)
     tokens = normal(generator, 3, n_tokens, d_token)
@@ -29,6 +29,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     return (
         _case("random weights", generator),
         _case("a single example", generator, n_tokens=2),
+        _case("many examples", generator, n_tokens=integer(generator, 40, 60)),
         _case("a single prompt", generator, batch=1),
         _case("tokens of width one", generator, d_token=1),
         _case("keys of width one", generator, d_key=1),

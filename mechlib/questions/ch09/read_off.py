@@ -41,9 +41,13 @@ def nearest(T: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Random weights, a noisy step, a large rest, a step of another sign, a single example, and a single coordinate."""
+    """Random weights, few and many, a noisy step, a large one, nearly nothing else, a large rest, a step of another
+    sign, a single example, and a single coordinate.
+    """
     return (
         _case("random weights", generator, noise=1.0, rate=0.0),
+        _case("random weights on many coordinates", generator, noise=1.0, rate=0.0, d_token=14),
+        _case("a large step and nearly nothing else", generator, noise=0.005, rate=30.0),
         _case("a noisy step", generator, noise=0.05, rate=2.0),
         _case("a step with a large share of something else", generator, noise=0.3, rate=4.0),
         _case("a step uphill", generator, noise=0.1, rate=-1.5),

@@ -39,7 +39,7 @@ SMALL, MIDDLE, LARGE = ((1, 3), (1, 4), (3, 8)), ((2, 3), (3, 4), (1, 1)), ((3, 
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ties within a chart, across charts, of a larger rate; one chart; and a pole hidden by its Jacobian.
+    """Ties within a chart, across charts, of a larger rate; one chart; a pole hidden by its Jacobian; and large rates.
 
     The smallest rate lies below 1/2, below 1 and above 1; it is had by the first weight of a chart, and by the last.
     """
@@ -49,20 +49,25 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     _put(ordinary, (1, 2), chart=1, places=distinct(generator, 3, 1, 4))
     tied = _draw(generator, least=1.5)
     _put(tied, large[0], chart=2, places=[*distinct(generator, 2, 1, 4), -1])
-    across = _draw(generator, least=1.0)
-    for chart, ties in enumerate((2, *sorted((1, 3), reverse=integer(generator, 0, 1) == 1))):
+    across = _draw(generator, charts=5, least=1.0)
+    for chart, ties in enumerate((2, 1, 3, 4, 3)):  # not in the first and not in the last
         _put(across, middle[0], chart=chart, places=distinct(generator, ties, 1, 4))
     single = _draw(generator, charts=1, least=1.5)
     _put(single, large[1], chart=0, places=distinct(generator, 2, 1, 4))
     hidden = _draw(generator)
     _put(hidden, small[1], chart=1, places=distinct(generator, 2, 1, 4))
     hidden[0][0, 0], hidden[1][0, 0] = 40, 31  # the largest exponent, but not the smallest rate
+    high = _draw(generator, least=13.0)
+    _put(high, (12, 1), chart=1, places=distinct(generator, 2, 1, 4))
+    high[0][1, 0], high[1][1, 0] = 50, 1200  # no tie, by a hundredth
+    _put(hidden, (3, 1), chart=0, places=(hidden[0][0] == 0).nonzero()[0].tolist())  # a chart with all weights
     return (
         _case("one pole", ordinary),
         _case("a tie within a chart", tied),
         _case("ties in several charts", across),
         _case("a single chart", single),
         _case("a large exponent with a large Jacobian", hidden),
+        _case("large rates that nearly tie", high),
     )
 
 

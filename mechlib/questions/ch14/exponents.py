@@ -51,10 +51,15 @@ def exponents(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A plain power, powers with logarithms, a single run, two levels, and volumes far below single precision."""
+    """Powers with and without logarithms, a single run, two levels, many, a slow power, thresholds near 1, and volumes
+    far below single precision.
+    """
     return (
         _case("a plain power", generator, coefficient=1.5, multiplicity=1),
         _case("multiplicity 2", generator, coefficient=0.8, multiplicity=2),
+        _case("thresholds near 1", generator, coefficient=0.8, multiplicity=2, step=0.2, start=0.02),
+        _case("many levels", generator, coefficient=1.2, multiplicity=4, levels=45),
+        _case("a volume that hardly shrinks", generator, coefficient=0.05, multiplicity=1, noise=0.005),
         _case("multiplicity 3 and a single run", generator, coefficient=2.0, multiplicity=3, runs=1),
         _case("two levels", generator, coefficient=1.0, multiplicity=2, levels=2),
         _case("volumes down to 1e-90", generator, coefficient=9.0, multiplicity=1, levels=12, step=2.0),
@@ -70,15 +75,17 @@ def _case(
     runs: int | None = None,
     levels: int | None = None,
     step: float = 0.8,
+    start: float = 0.5,
+    noise: float = 0.3,
 ) -> Case:
     """Uneven thresholds below 1, and shares that follow the law with errors of some ten per cent."""
     runs = integer(generator, 3, 5) if runs is None else runs
     levels = integer(generator, 8, 11) if levels is None else levels
     steps = step * (0.6 + 0.8 * torch.rand(levels, generator=generator, dtype=torch.float64))
-    x = -0.5 - steps.cumsum(0)
+    x = -start - steps.cumsum(0)
     volume = coefficient * x + (multiplicity - 1) * (-x).log() - 1.0
-    noise = 0.3 * torch.randn(runs, levels, generator=generator, dtype=torch.float64)
-    volume = torch.cat([torch.zeros(runs, 1, dtype=torch.float64), volume + noise], dim=1)
+    errors = noise * torch.randn(runs, levels, generator=generator, dtype=torch.float64)
+    volume = torch.cat([torch.zeros(runs, 1, dtype=torch.float64), volume + errors], dim=1)
     share = volume.diff(dim=1).clamp(max=-0.02).exp()
     return Case(description, {"threshold": x.exp(), "share": share, "multiplicity": multiplicity})
 

@@ -32,12 +32,18 @@ def free_energy(loss: Losses, weight: Weights, n: Sizes, *, log=torch.log, log_s
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Ordinary losses, one region, losses below zero, and free energies of thousands of nats."""
+    """Ordinary losses, one region, losses below zero, many nodes, weights that are tiny or large, and free energies of
+    thousands of nats, of one node and of many.
+    """
+    level = _case("losses that hardly differ, and an evidence that underflows", generator, largest=1500.0)
+    level.inputs["loss"].mul_(5e-4).add_(2.0)
     return (
         _case("ordinary losses", generator, largest=50.0),
-        _case("a single region", generator, largest=50.0, regions=1),
-        _case("losses below zero", generator, largest=20.0, offset=-1.5),
+        _case("a single region", generator, largest=50.0, regions=1, total=1e-14),
+        _case("many nodes", generator, largest=50.0, nodes=integer(generator, 60, 90)),
+        _case("losses below zero", generator, largest=20.0, offset=-1.5, total=40.0),
         _case("so many samples that the evidence underflows", generator, largest=2e5, offset=0.7),
+        level,
     )
 
 
@@ -48,14 +54,17 @@ def _case(
     largest: float,
     regions: int | None = None,
     offset: float = 0.3,
+    nodes: int | None = None,
+    total: float = 0.8,
 ) -> Case:
     several, sizes = distinct(generator, 2, 2, 5)
-    nodes = integer(generator, 8, 13)
+    some = integer(generator, 8, 13)
+    nodes = some if nodes is None else nodes
     regions = several if regions is None else regions
     loss = offset + torch.rand(regions, nodes, generator=generator, dtype=torch.float64)
     weight = 0.05 + torch.rand(nodes, generator=generator, dtype=torch.float64)
     n = largest ** torch.linspace(0.3, 1.0, sizes, dtype=torch.float64)
-    return Case(description, {"loss": loss, "weight": weight / weight.sum() * 0.8, "n": n})
+    return Case(description, {"loss": loss, "weight": weight / weight.sum() * total, "n": n})
 
 
 def mean_energy(loss, weight, n):

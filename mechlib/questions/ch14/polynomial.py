@@ -52,8 +52,9 @@ def drawn(generator: torch.Generator) -> Loss:
     """A loss of three to six weights in which no term decides alone, and not every weight occurs everywhere."""
     while True:
         terms, weights = integer(generator, 2, 5), integer(generator, 3, 6)
-        powers = torch.randint(1, 4, (terms, weights), generator=generator)
-        powers = powers * (torch.rand(terms, weights, generator=generator) < 0.6)
+        powers = torch.randint(1, integer(generator, 2, 4), (terms, weights), generator=generator)
+        dense = 0.2 + 0.5 * torch.rand(1, generator=generator)
+        powers = powers * (torch.rand(terms, weights, generator=generator) < dense)
         if not (powers.sum(1) > 0).all() or not (powers.sum(0) > 0).any():
             continue
         known = coefficient(powers)

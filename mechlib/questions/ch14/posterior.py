@@ -54,18 +54,24 @@ def posterior(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """A trade, equal losses, multiplicities alone, free energies of thousands of nats, log log n < 0, one solution."""
+    """A trade, losses below zero, equal ones, multiplicities alone, free energies of thousands of nats,
+    log log n < 0, one solution.
+    """
     equal = _case("equal losses", generator, largest=1e4)  # n L keeps its digits in single precision
     equal.inputs["loss"][:] = 0.4 + 0.1 * torch.rand(1, generator=generator, dtype=torch.float64)
     equal.inputs["loss"][0] += 1e-9
     orders = _case("coefficients that differ little, so that the multiplicity decides", generator, largest=1e6)
     orders.inputs["loss"][:] = orders.inputs["loss"].sort().values * 1e-8 + 0.2
     orders.inputs["coefficient"][:] = 1 + 0.05 * orders.inputs["coefficient"]
+    many = _case("so many samples that exp(-F) underflows", generator, largest=3e5, offset=1.0, spread=0.4)
+    order = many.inputs["loss"].argsort(descending=True).roll(-1)  # the best is neither the first nor the last
+    many.inputs.update({name: value[order] for name, value in many.inputs.items() if name != "n"})
     return (
         _case("accuracy against simplicity", generator, largest=2000.0),
+        _case("losses below zero", generator, largest=2000.0, offset=-1.0),
         equal,
         orders,
-        _case("so many samples that exp(-F) underflows", generator, largest=3e5, offset=1.0, spread=0.4),
+        many,
         _case("a single size, hardly above 2", generator, largest=2.2, sizes=1),
         _first_alone(_case("a single solution", generator, largest=500.0)),
     )
@@ -95,8 +101,8 @@ def _case(
     change = largest ** (0.5 + 0.4 * place.sort().values)
     gaps = coefficient.diff() * change.log() / change if spread is None else spread * place
     loss = offset + torch.cat([gaps, torch.zeros(1, dtype=torch.float64)]).flip(0).cumsum(0).flip(0)
-    multiplicity = torch.randint(1, 4, (solutions,), generator=generator)
-    multiplicity[:2] = torch.tensor(distinct(generator, 2, 1, 3))
+    multiplicity = torch.randint(1, 6, (solutions,), generator=generator)
+    multiplicity[:2] = torch.tensor(distinct(generator, 2, 1, 5))
     order = torch.randperm(solutions, generator=generator)
     inputs = {
         "loss": loss[order],

@@ -37,7 +37,15 @@ def last_only(query, key, value, old_keys, old_values):
     return (pattern(query, keys, old_keys.shape[1] + 1) @ values)[:, -1:].expand_as(query)
 
 
+def cut_below(query, key, value, old_keys, old_values):
+    scores = query @ torch.cat([old_keys, key], 1).mT / query.shape[-1] ** 0.5
+    hidden = torch.ones_like(scores, dtype=torch.bool).triu(old_keys.shape[1] + 1)
+    return scores.masked_fill(hidden, -1000.0).softmax(-1) @ torch.cat([old_values, value], 1)
+
+
 ATTENTION_WRONG = {
+    "a window of 32": lambda q, k, v, old_k, old_v: query_by_query(q, k, v, old_k[:, -32:], old_v[:, -32:]),
+    "hidden scores at -1000": cut_below,
     "hard attention": hard,
     "the last query for all": last_only,
     "no higher than zero": lambda q, k, v, a, b: (
@@ -77,6 +85,8 @@ def both(each):
 
 
 WORK_WRONG = {
+    "at most 50 new tokens": lambda p, n, *sizes: both(step)(p, min(n, 50), *sizes),
+    "no narrow MLPs": lambda p, n, L, d, w, m, v: both(step)(p, n, L, d, w, m if m > 9 else 0, v),
     "columns alone": lambda p, n, *s: (sum(range(p, p + n)), p + n - 1),
     "the whole text once": lambda p, n, *s: (n * step(p + n - 1, p + n - 1, *s), step(p + n - 1, p + n - 1, *s)),
     "one token less": lambda p, n, *s: both(step)(p, n - 1, *s),
@@ -160,6 +170,11 @@ def symmetrised(prompted, empty):
 
 
 PROMPTS_WRONG = {
+    "ten prompts": lambda p, e: parts(p[:10], e, mean_of(p[:10])),
+    "information cut at 2": lambda p, e: [
+        part.clamp(max=2) if i == 1 else part for i, part in enumerate(parts(p, e, mean_of(p)))
+    ],
+    "ten to the minus eight added": lambda p, e: parts(p, e, (p.exp().mean(0) + 1e-8).log()),
     "symmetrised": symmetrised,
     "the median": lambda p, e: (kl(p, e).median(), kl(p, mean_of(p)).median(), kl(mean_of(p), e)),
     "total variation": lambda p, e: tuple(

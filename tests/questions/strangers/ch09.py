@@ -9,6 +9,7 @@ def layer(t, q, k, v, o, *, context=None, scale=1.0):
 
 
 LAYER_WRONG = {
+    "ten examples": lambda t, *W: layer(t, *W, context=t[:, :-1][:, :10]),
     "last two left out": lambda t, q, k, v, o: layer(t, q, k, v, o, context=t[:, : max(1, t.shape[1] - 3)]),
     "twice": lambda t, *W: layer(layer(t, *W), *W),
     "half": lambda t, *W: layer(t, *W, scale=0.5),
@@ -39,6 +40,9 @@ def read_off(q, k, v, o, n, *, rate=lambda r: r, rest=lambda s: s):
 
 
 READ_OFF_WRONG = {
+    "rate cut at 5": lambda *a: read_off(*a, rate=lambda r: r.clamp(-5, 5)),
+    "at least a hundredth left": lambda *a: read_off(*a, rest=lambda s: s.clamp(min=0.01)),
+    "at most nine tenths left": lambda *a: read_off(*a, rest=lambda s: s.clamp(max=0.9)),
     "n less one": lambda q, k, v, o, n: read_off(q, k, v, o, n - 1),
     "size of the rate": lambda *a: read_off(*a, rate=abs),
     "rate squared": lambda *a: read_off(*a, rate=lambda r: r**2),
@@ -62,6 +66,7 @@ def best(var, fourth, n, *, extra=0.0):
 
 
 BEST_WRONG = {
+    "fourth cut": lambda v, f, n: best(v, torch.minimum(f, 10 * v**2), n),
     "n more": lambda v, f, n: best(v, f, n + 1),
     "fourth forgotten": lambda v, f, n: best(v, 0 * f + v**2, n),
     "geometric mean": lambda v, f, n: (*best(v, f, n)[:2], best(v, f, n)[0].log().mean().exp()),

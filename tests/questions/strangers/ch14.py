@@ -26,6 +26,12 @@ def counted(k, h):
 
 
 COEFFICIENT_WRONG = {
+    "near ties": lambda k, h: ((r := rates(k, h)).min(), (r < r.min() + 0.02).sum(1).max()),
+    "at most 3": lambda k, h: (rates(k, h).min().clamp(max=3), (rates(k, h) == rates(k, h).min()).sum(1).max()),
+    "three ties at most": lambda k, h: (
+        rates(k, h).min(),
+        (rates(k, h) == rates(k, h).min()).sum(1).max().clamp(max=3),
+    ),
     "always a third": lambda k, h: (1 / 3, minimum(rates(k, h))[1]),
     "at most a half": lambda k, h: (minimum(rates(k, h))[0].clamp(max=0.5), minimum(rates(k, h))[1]),
     "mean rate": lambda k, h: (rates(k, h)[k > 0].mean(), minimum(rates(k, h))[1]),
@@ -75,6 +81,9 @@ def weighted(threshold, share, multiplicity):
 
 
 EXPONENTS_WRONG = {
+    "twenty levels": lambda t, s, m: slope(*logs(t[:20], s[:, :20], m)),
+    "at least a quarter": lambda *a: slope(*logs(*a)).clamp(min=0.25),
+    "multiplicity cut at 3": lambda t, s, m: slope(*logs(t, s, min(m, 3))),
     "two regressors": two_regressors,
     "weighted": weighted,
     "median of steps": lambda t, s, m: (logs(t, s, m)[1].diff(dim=1) / logs(t, s, m)[0].diff()).median(1).values,
@@ -104,6 +113,9 @@ def floored(loss, weight, n):
 
 
 FREE_ENERGY_WRONG = {
+    "weights up to 1": lambda loss, weight, n: free(loss, weight.clamp(max=1), n),
+    "weights from 1e-6": lambda loss, weight, n: free(loss, weight.clamp(min=1e-6), n),
+    "fifty nodes": lambda loss, weight, n: free(loss[:, :50], weight[:50], n),
     "a floor": floored,
     "clamped": lambda a, w, n: -(w * (-n[:, None] * a[:, None]).clamp(min=-700).exp()).sum(-1).log(),
     "Laplace": lambda a, w, n: n * a.amin(1, keepdim=True) + n.log() / 2,
@@ -135,6 +147,8 @@ def shares(*arguments):
 
 
 POSTERIOR_WRONG = {
+    "no loss below zero": lambda loss, *rest: shares(loss.relu(), *rest),
+    "multiplicity cut at 3": lambda loss, c, m, n: shares(loss, c, m.clamp(max=3), n),
     "square roots": lambda *a: (-free_energies(*a) / 2).softmax(1),
     "log of one more": lambda a, c, m, n: (
         -n[:, None] * a - c * n[:, None].log() + (m - 1) * n[:, None].log().log1p()

@@ -147,7 +147,6 @@ def shares(*arguments):
 
 
 POSTERIOR_WRONG = {
-    "no loss below zero": lambda loss, *rest: shares(loss.relu(), *rest),
     "multiplicity cut at 3": lambda loss, c, m, n: shares(loss, c, m.clamp(max=3), n),
     "square roots": lambda *a: (-free_energies(*a) / 2).softmax(1),
     "log of one more": lambda a, c, m, n: (

@@ -40,14 +40,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     far.inputs["query"][:, 1] -= 120.0
     for name in ("key", "old_keys"):
         far.inputs[name].add_(2.0)
-    below = _case("scores that are all far below zero", generator, d_head=16)
-    keys = torch.cat([below.inputs["old_keys"], below.inputs["key"]], 1)
-    keys[..., 0] = 2 + (keys[..., 0] * 2).round() / 1024
-    below.inputs["old_keys"], below.inputs["key"] = keys.tensor_split([below.inputs["old_keys"].shape[1]], 1)
-    below.inputs["query"].zero_()
-    below.inputs["query"][..., 0] = -2400.0 - 100 * torch.arange(
-        below.inputs["query"].shape[1]
-    )  # exact in single precision
+    below = _far_below(_case("scores that are all far below zero", generator, d_head=16))
     return (
         _case("several new columns beside kept ones", generator),
         _case("many kept columns", generator, old=integer(generator, 130, 140)),
@@ -58,6 +51,16 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         far,
         below,
     )
+
+
+def _far_below(case: Case) -> Case:
+    """The case with scores of some -1000, exact in single precision."""
+    query, key, old_keys = (case.inputs[name].clone() for name in ("query", "key", "old_keys"))
+    query.zero_()
+    query[..., 0] = -2400.0 - 100 * torch.arange(query.shape[1])
+    for keys in (key, old_keys):
+        keys[..., 0] = 2 + (keys[..., 0] * 2).round() / 1024
+    return Case(case.description, {**case.inputs, "query": query, "key": key, "old_keys": old_keys})
 
 
 def _case(

@@ -1,7 +1,7 @@
 """The bank: ``chNN`` holds the questions of a chapter in ``QUESTIONS``, one module a question.
 
 ``mechlib.checks`` asks them. It imports a chapter by the name in a question's id when it is asked for, and no other.
-What several questions draw and say is in ``drawing`` and ``intervals``.
+What several questions draw and say is in ``drawing`` and ``intervals``; ``verdicts`` makes tasks that hand in a test.
 
 An open task, ``mechlib.checks.open_task.OpenTask``, asks for a finding and not for a function from a formula. It stands
 among ``QUESTIONS`` too, and its budget and steps in the notebook. Its ways, two at least, are in

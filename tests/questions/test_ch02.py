@@ -122,10 +122,10 @@ def shares(step):
 
 
 def test_kinds_differ_in_what_training_adds_and_shares_are_shares():
-    assert [kind.added > 0 for kind in refute.KINDS] == [False] * 5 + [True] * 5
+    assert [kind.holds for kind in refute.KINDS] == [False] * 5 + [True] * 5
     systems = refute.QUESTION.draw(torch.Generator().manual_seed(0))
-    assert all(((values >= 0) & (values <= 1)).all() for shares in systems.shares for values in shares.values())
-    assert {len(shares["guess"]) for shares in systems.shares} <= set(range(20, 41))
+    assert all(((values >= 0) & (values <= 1)).all() for shares in systems.measured for values in shares.values())
+    assert {len(shares["guess"]) for shares in systems.measured} <= set(range(20, 41))
 
 
 def test_what_training_adds_is_what_the_control_measures():

@@ -101,7 +101,7 @@ def test_the_systems_of_the_refutation_hold_what_their_kinds_say():
         own = refute.cosine(tools["model"], tools["step"]).mean()
         rivals = [*tools["ridge"], tools["two_steps"], tools["truth"]]
         nearest = max(refute.cosine(tools["model"], rival).mean() for rival in rivals)
-        assert kind.does in ("nothing", "against") or (own > nearest) == kind.one_step, kind
+        assert kind.does in ("nothing", "against") or (own > nearest) == kind.holds, kind
 
 
 def test_the_step_of_the_heads_is_what_the_library_takes():

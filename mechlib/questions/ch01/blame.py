@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.open_task import OpenTask, Outcome, Unfit
-from mechlib.checks.question import Case
 from mechlib.questions.drawing import integer, normal
+from mechlib.questions.verdicts import sure, verdict_task
 
 __all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
 
@@ -21,9 +17,6 @@ Divergences = Float[Tensor, " text"]
 
 TOOLS = ("cut", "untouched", "middle", "first_afresh", "rest_afresh", "all_afresh")
 """The arguments, in order: what the report measured, and what may be set beside it."""
-
-EACH = 40
-"""Systems of a kind."""
 
 
 @dataclass(frozen=True)
@@ -81,61 +74,18 @@ KINDS = (
 """The first five without what the claim says, the others with it."""
 
 
-@dataclass(frozen=True)
-class Systems:
-    """Systems of all kinds in random order."""
+NULLS = {
+    "the report": lambda cut, untouched, *others: sure(cut - untouched),
+    "that they matter at all": lambda cut, untouched, middle, first, rest, afresh: sure(first - afresh),
+}
 
-    kinds: tuple[int, ...]
-    divergences: tuple[Mapping[str, Divergences], ...]
-
-
-def draw(generator: torch.Generator) -> Systems:
-    kinds = [kind for kind in range(len(KINDS)) for _ in range(EACH)]
-    order = torch.randperm(len(kinds), generator=generator).tolist()
-    kinds = [kinds[place] for place in order]
-    return Systems(tuple(kinds), tuple(KINDS[kind].drawn(generator) for kind in kinds))
-
-
-def cases(systems: Systems) -> tuple[Case, ...]:
-    pairs = zip(systems.kinds, systems.divergences, strict=True)
-    return tuple(Case(f"systems {KINDS[kind].about}", divergences) for kind, divergences in pairs)
-
-
-def outcome(systems: Systems, verdicts: list[Any]) -> Outcome:
-    """The share of wrong verdicts."""
-    wrong = dict.fromkeys(range(len(KINDS)), 0)
-    for kind, verdict in zip(systems.kinds, verdicts, strict=True):
-        if isinstance(verdict, Tensor) and verdict.numel() == 1:
-            verdict = verdict.item()
-        if not isinstance(verdict, (bool, int, float)) or verdict not in (0, 1):
-            raise Unfit(f"the function returns True or False; on systems {KINDS[kind].about} it returned {verdict!r}.")
-        wrong[kind] += bool(verdict) != KINDS[kind].holds
-    worst = max(wrong, key=lambda kind: wrong[kind])
-    said = "not supported" if KINDS[worst].holds else "supported"
-    remark = f"Most of the wrong verdicts are on systems {KINDS[worst].about}: {said}, you say."
-    share = sum(wrong.values()) / len(systems.kinds)
-    return Outcome(share, remark if share else "")
-
-
-def _sure(difference: Divergences) -> bool:
-    """Whether the 95 % interval of the mean lies above 0."""
-    return bool(difference.mean() > 1.96 * difference.std() / len(difference) ** 0.5)
-
-
-def nulls(generator: torch.Generator) -> dict[str, Callable[..., bool]]:
-    coin = random.Random(int(torch.randint(2**31, (), generator=generator)))
-    return {
-        "always supported": lambda *values: True,
-        "never supported": lambda *values: False,
-        "a coin": lambda *values: coin.random() < 0.5,
-        "the report": lambda cut, untouched, *others: _sure(cut - untouched),
-        "that they matter at all": lambda cut, untouched, middle, first, rest, afresh: _sure(first - afresh),
-    }
-
-
-QUESTION = OpenTask(
-    id="ch01.blame",
-    points=3,
+QUESTION = verdict_task(
+    "ch01.blame",
+    kinds=KINDS,
+    systems="systems",
+    tools=TOOLS,
+    each=40,
+    nulls=NULLS,
     title="Refute: the cache that went stale",
     hints=(
         "Two things are wrong with the report's cache at once. Which tools repair one of them and leave the other?",
@@ -144,13 +94,5 @@ QUESTION = OpenTask(
         "The divergence with `first_afresh` less that with `rest_afresh`, text by text: the claim is supported where "
         "the 95 % interval of the mean of these numbers lies above 0.",
     ),
-    handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
-    budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
-    draw=draw,
-    cases=cases,
-    outcome=outcome,
-    baseline=lambda systems: 0.5,
     steps=((1, 0.5), (2, 0.3), (3, 0.06)),
-    words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
-    nulls=nulls,
 )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.open_task import OpenTask, Outcome, Unfit
-from mechlib.checks.question import Case
 from mechlib.questions.drawing import integer, normal
+from mechlib.questions.verdicts import sure, verdict_task
 
 __all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
 
@@ -21,9 +17,6 @@ Shares = Float[Tensor, " file"]
 
 TOOLS = ("guess", "truth", "current", "other", "untrained", "untrained_other")
 """The arguments, in order: what the report looks at, and what may be set beside it."""
-
-EACH = 40
-"""Systems of a kind."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,11 @@ class Kind:
     """Standard deviation of what all shares of one model have in common in a file."""
     within: float = 0.012
     """Standard deviation of each share by itself."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim does."""
+        return self.added > 0
 
     def drawn(self, generator: torch.Generator) -> dict[str, Shares]:
         """The shares of one system's files, 20 to 40 of them."""
@@ -90,58 +88,18 @@ KINDS = (
 """The first five without what the claim says, the others with it."""
 
 
-@dataclass(frozen=True)
-class Systems:
-    """Systems of all kinds in random order."""
+NULLS = {
+    "the report": lambda guess, truth, *others: bool((guess - truth).mean() > 0),
+    "the report with its interval": lambda guess, truth, *others: sure(guess - truth),
+}
 
-    kinds: tuple[int, ...]
-    shares: tuple[Mapping[str, Shares], ...]
-
-
-def draw(generator: torch.Generator) -> Systems:
-    kinds = [kind for kind in range(len(KINDS)) for _ in range(EACH)]
-    order = torch.randperm(len(kinds), generator=generator).tolist()
-    kinds = [kinds[place] for place in order]
-    return Systems(tuple(kinds), tuple(KINDS[kind].drawn(generator) for kind in kinds))
-
-
-def cases(systems: Systems) -> tuple[Case, ...]:
-    pairs = zip(systems.kinds, systems.shares, strict=True)
-    return tuple(Case(f"systems {KINDS[kind].about}", shares) for kind, shares in pairs)
-
-
-def outcome(systems: Systems, verdicts: list[Any]) -> Outcome:
-    """The share of wrong verdicts."""
-    wrong = dict.fromkeys(range(len(KINDS)), 0)
-    for kind, verdict in zip(systems.kinds, verdicts, strict=True):
-        if isinstance(verdict, Tensor) and verdict.numel() == 1:
-            verdict = verdict.item()
-        if not isinstance(verdict, (bool, int, float)) or verdict not in (0, 1):
-            raise Unfit(f"the function returns True or False; on systems {KINDS[kind].about} it returned {verdict!r}.")
-        wrong[kind] += bool(verdict) != (KINDS[kind].added > 0)
-    worst = max(wrong, key=lambda kind: wrong[kind])
-    said = "not supported" if KINDS[worst].added > 0 else "supported"
-    remark = f"Most of the wrong verdicts are on systems {KINDS[worst].about}: {said}, you say."
-    share = sum(wrong.values()) / len(systems.kinds)
-    return Outcome(share, remark if share else "")
-
-
-def nulls(generator: torch.Generator) -> dict[str, Callable[..., bool]]:
-    coin = random.Random(int(torch.randint(2**31, (), generator=generator)))
-    return {
-        "always supported": lambda *shares: True,
-        "never supported": lambda *shares: False,
-        "a coin": lambda *shares: coin.random() < 0.5,
-        "the report": lambda guess, truth, *others: bool((guess - truth).mean() > 0),
-        "the report with its interval": lambda guess, truth, *others: bool(
-            (guess - truth).mean() > 1.96 * (guess - truth).std() / len(guess) ** 0.5
-        ),
-    }
-
-
-QUESTION = OpenTask(
-    id="ch02.refute",
-    points=3,
+QUESTION = verdict_task(
+    "ch02.refute",
+    kinds=KINDS,
+    systems="systems",
+    tools=TOOLS,
+    each=40,
+    nulls=NULLS,
     title="Refute: the guess that every model shows",
     hints=(
         "Run the report's test on a model that cannot know anything. What does it say?",
@@ -151,13 +109,5 @@ QUESTION = OpenTask(
         "each file, since a file's shares rise and fall together. The claim is supported where the 95 % interval of "
         "the mean of these numbers lies above 0.",
     ),
-    handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
-    budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
-    draw=draw,
-    cases=cases,
-    outcome=outcome,
-    baseline=lambda systems: 0.5,
     steps=((1, 0.55), (2, 0.35), (3, 0.09)),
-    words="Your verdict is wrong on {value:.1%} of the systems, that of a coin on {baseline:.0%}.",
-    nulls=nulls,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +10,13 @@ from jaxtyping import Float64
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mechlib.checks.open_task import OpenTask, Outcome, Unfit
-from mechlib.checks.question import Case
 from mechlib.questions.drawing import integer
+from mechlib.questions.verdicts import verdict_task
 
 __all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
 
 TOOLS = ("volume_a", "volume_b", "threshold", "m_a", "m_b", "twin_a", "twin_b", "rise_a", "rise_b")
 """The arguments, in order: what the report looks at one level of, and what may be set beside it."""
-
-EACH = 40
-"""Systems of a kind."""
 
 DEEPEST = 22.0
 """Minus the logarithm of the smallest threshold, about."""
@@ -90,64 +84,36 @@ KINDS = (
 """The first five without what the claim says, the others with it."""
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of all kinds in random order."""
-
-    kinds: tuple[int, ...]
-    measured: tuple[Mapping[str, Any], ...]
+def report(volume_a: Tensor, volume_b: Tensor, *others: Any) -> bool:
+    return bool((volume_a[:, 0] > volume_b[:, 0]).all())
 
 
-def draw(generator: torch.Generator) -> Pairs:
-    kinds = [kind for kind in range(len(KINDS)) for _ in range(EACH)]
-    order = torch.randperm(len(kinds), generator=generator).tolist()
-    kinds = [kinds[place] for place in order]
-    return Pairs(tuple(kinds), tuple(KINDS[kind].drawn(generator) for kind in kinds))
+def by_curvature(
+    volume_a: Tensor,
+    volume_b: Tensor,
+    threshold: Tensor,
+    m_a: int,
+    m_b: int,
+    twin_a: Tensor,
+    twin_b: Tensor,
+    *rises: Any,
+) -> bool:
+    return bool(twin_a[:, -1].mean() > twin_b[:, -1].mean())
 
 
-def cases(pairs: Pairs) -> tuple[Case, ...]:
-    both = zip(pairs.kinds, pairs.measured, strict=True)
-    return tuple(Case(f"pairs {KINDS[kind].about}", measured) for kind, measured in both)
+NULLS = {
+    "the report": report,
+    "the curvature": by_curvature,
+    "the mean rise": lambda *tools: bool(tools[-2].mean() < tools[-1].mean()),
+}
 
-
-def outcome(pairs: Pairs, verdicts: list[Any]) -> Outcome:
-    """The share of wrong verdicts."""
-    wrong = dict.fromkeys(range(len(KINDS)), 0)
-    for kind, verdict in zip(pairs.kinds, verdicts, strict=True):
-        if isinstance(verdict, Tensor) and verdict.numel() == 1:
-            verdict = verdict.item()
-        if not isinstance(verdict, (bool, int, float)) or verdict not in (0, 1):
-            raise Unfit(f"the function returns True or False; on pairs {KINDS[kind].about} it returned {verdict!r}.")
-        wrong[kind] += bool(verdict) != KINDS[kind].holds
-    worst = max(wrong, key=lambda kind: wrong[kind])
-    said = "not supported" if KINDS[worst].holds else "supported"
-    remark = f"Most of the wrong verdicts are on pairs {KINDS[worst].about}: {said}, you say."
-    share = sum(wrong.values()) / len(pairs.kinds)
-    return Outcome(share, remark if share else "")
-
-
-def nulls(generator: torch.Generator) -> dict[str, Callable[..., bool]]:
-    coin = random.Random(int(torch.randint(2**31, (), generator=generator)))
-
-    def report(volume_a, volume_b, *others):
-        return bool((volume_a[:, 0] > volume_b[:, 0]).all())
-
-    def twins(volume_a, volume_b, threshold, m_a, m_b, twin_a, twin_b, *rises):
-        return bool(twin_a[:, -1].mean() > twin_b[:, -1].mean())
-
-    return {
-        "always supported": lambda *tools: True,
-        "never supported": lambda *tools: False,
-        "a coin": lambda *tools: coin.random() < 0.5,
-        "the report": report,
-        "the curvature": twins,
-        "the mean rise": lambda *tools: bool(tools[-2].mean() < tools[-1].mean()),
-    }
-
-
-QUESTION = OpenTask(
-    id="ch14.refute",
-    points=3,
+QUESTION = verdict_task(
+    "ch14.refute",
+    kinds=KINDS,
+    systems="pairs",
+    tools=TOOLS,
+    each=40,
+    nulls=NULLS,
     title="Refute: the larger basin is the simpler one",
     hints=(
         "A volume at one threshold is a constant times a power, and it is the power that the claim is about. Which of "
@@ -158,13 +124,5 @@ QUESTION = OpenTask(
         "the smaller half of the thresholds. The claim is supported where the 95 % interval of the mean of these "
         "slopes, over the runs, lies below 0.",
     ),
-    handed_in=f"Hand in a function of {', '.join(TOOLS)} that returns True where the claim is supported.",
-    budget=f"It is called {EACH * len(KINDS)} times, and all calls together may take 20 seconds.",
-    draw=draw,
-    cases=cases,
-    outcome=outcome,
-    baseline=lambda pairs: 0.5,
     steps=((1, 0.56), (2, 0.33), (3, 0.1)),
-    words="Your verdict is wrong on {value:.1%} of the pairs, that of a coin on {baseline:.0%}.",
-    nulls=nulls,
 )

@@ -6,11 +6,13 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
+from mechlib.checks.open_task import Unfit
 from mechlib.checks.registry import find
-from mechlib.icl import LinearRegression, least_squares, sparse_posterior
+from mechlib.icl import LinearRegression, ReluNetwork, knn, least_squares, sparse_posterior
+from mechlib.questions.ch11 import refute, unseen
 
-NEIGHBOURS, CURVE, SPARSE, RATIO, REFUTE = (
-    find(f"ch11.{name}").reference for name in ("neighbours", "curve", "sparse", "ratio", "refute")
+NEIGHBOURS, CURVE, SPARSE, RATIO = (
+    find(f"ch11.{name}").reference for name in ("neighbours", "curve", "sparse", "ratio")
 )
 
 
@@ -76,9 +78,49 @@ def test_the_interval_of_the_ratio_covers_the_truth_as_often_as_it_says():
     assert [float(part) for part in same] == pytest.approx([1.0, 1.0, 1.0])
 
 
-def test_the_refutation_knows_its_cases_apart():
-    false, true, between = (REFUTE(*inputs("refute", case)) for case in range(3))
-    assert false[4] > 0 and between[4] > 0
-    assert true[4] < 0 < true[5] or abs(float(true[3])) < 0.05
-    assert all(0.6 < float(found[0]) < 1.6 for found in (false, true, between))
-    assert float(false[1]) == pytest.approx(float(false[2] + false[3]))
+def drawn(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_neighbours_are_those_of_the_library():
+    x, y, k = inputs("neighbours")
+    torch.testing.assert_close(NEIGHBOURS(x, y, k), knn(x, y, k=k))
+
+
+def test_the_systems_of_the_refutation_hold_what_their_kinds_say():
+    for kind in refute.KINDS:
+        tools = {name: tool.double() for name, tool in kind.drawn(drawn()).items()}
+        assert tuple(tools) == refute.TOOLS
+        model, networks, *rivals = tools.values()
+        own = refute.apart(model, networks.mean(0)).mean()
+        assert (own < min(refute.apart(model, rival).mean() for rival in rivals)) == kind.holds, kind
+
+
+def test_most_reports_are_right_about_the_error():
+    """Of models that are no networks, kernel regression and errors of one's own are about as good."""
+    for kind in refute.KINDS[:1] + refute.KINDS[2:3]:
+        tools = kind.drawn(drawn())
+        errors = [refute.apart(answers, tools["truth"]).mean() for answers in (tools["model"], tools["networks"][0])]
+        assert 0.5 < float(errors[0] / errors[1]) < 1.7
+
+
+def test_the_covariance_of_the_family_is_the_one_that_prompts_have():
+    x = torch.tensor([[[1.0, -0.5, 1.0], [0.3, 1.2, 1.0]]]).expand(400_000, -1, -1)
+    y = ReluNetwork(3, hidden=unseen.UNITS).at(x, drawn()).y
+    one, other = x[0]
+    angle = torch.cosine_similarity(one, other, dim=0).acos()
+    expected = one.norm() * other.norm() / math.pi * (angle.sin() + (math.pi - angle) * angle.cos())
+    assert float((y[:, 0] * y[:, 1]).mean()) == pytest.approx(float(expected), rel=0.05)
+
+
+@pytest.mark.parametrize("handed", ["a word", 3.0, [1.0], torch.full((unseen.QUERIES,), math.nan), None])
+def test_what_are_no_predictions_is_refused(handed):
+    functions = unseen.draw(drawn())
+    with pytest.raises(Unfit):
+        unseen.outcome(functions, [handed] * len(functions))
+
+
+def test_right_predictions_have_no_error_and_zero_has_all_of_it():
+    functions = unseen.draw(drawn())
+    assert unseen.outcome(functions, [f.truth for f in functions]).value == 0
+    assert unseen.outcome(functions, [torch.zeros(unseen.QUERIES)] * len(functions)).value == pytest.approx(1)

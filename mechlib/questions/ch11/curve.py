@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -16,21 +17,23 @@ __all__ = ["QUESTION"]
 Result = Float[Tensor, " examples"]
 
 
-def curve(d: int, noise_var: float, most: int) -> Result:
-    """The expected error over that of predicting zero, with 0 to ``most`` examples; ``inf`` where it is infinite."""
-    return _curve(d, most, lambda n: noise_var * _spread(d, n))
+def unknown(d: int, n: int) -> float:
+    """The share of the weights that no example shows."""
+    return max(0.0, 1 - n / d)
 
 
-def _curve(d: int, most: int, noise, bias=lambda d, n: max(0.0, 1 - n / d)) -> Result:
-    return torch.tensor([bias(d, n) + noise(n) for n in range(most + 1)], dtype=torch.float64)
-
-
-def _spread(d: int, n: int) -> float:
+def spread(d: int, n: int) -> float:
     """The expected trace of the pseudoinverse of ``X'X``, over ``d``."""
     if n == 0:
         return 0.0
     few, many = min(n, d), max(n, d)
     return few / d / (many - few - 1) if many > few + 1 else math.inf
+
+
+def curve(d: int, noise_var: float, most: int, *, bias: Step = unknown, noise: Step = spread) -> Result:
+    """The expected error over that of predicting zero, with 0 to ``most`` examples; ``inf`` where it is infinite."""
+    found = [bias(d, n) + noise_var * noise(d, n) for n in range(most + 1)]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -46,120 +49,69 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     )
 
 
-def without_noise(d, noise_var, most):
-    return _curve(d, most, lambda n: 0.0)
+def one_not_taken_off(d: int, n: int) -> float:
+    few, many = min(n, d), max(n, d)
+    return (few / d / (many - few) if many > few else math.inf) if n else 0.0
 
 
-def classical_alone(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n) if n >= d else 0.0)
+def spread_of_all(d: int, n: int) -> float:
+    gap = abs(n - d) - 1
+    return (1 / gap if gap > 0 else math.inf) if n else 0.0
 
 
-def one_not_taken_off(d, noise_var, most):
-    def noise(n):
-        few, many = min(n, d), max(n, d)
-        return noise_var * (few / d / (many - few) if many > few else math.inf) if n else 0.0
-
-    return _curve(d, most, noise)
-
-
-def many_examples(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var / n if n else 0.0)
-
-
-def finite_at_peak(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n) if abs(n - d) > 1 else noise_var)
-
-
-def spread_of_all(d, noise_var, most):
-    def noise(n):
-        few, many = min(n, d), max(n, d)
-        return noise_var / (many - few - 1) if many > few + 1 and n else (math.inf if n else 0.0)
-
-    return _curve(d, most, noise)
-
-
-def trace_over_examples(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n) * (max(n, d) / d if n > d + 1 else 1.0))
-
-
-def no_bias(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n), lambda d, n: float(n == 0))
-
-
-def not_divided(d, noise_var, most):
-    return d * curve(d, noise_var, most)
-
-
-def noise_not_divided(d, noise_var, most):
-    return _curve(d, most, lambda n: d * noise_var * _spread(d, n))
-
-
-def deviation(d, noise_var, most):
-    return curve(d, noise_var**2, most)
-
-
-def variance_of_deviation(d, noise_var, most):
-    return curve(d, noise_var**0.5, most)
-
-
-def noise_of_the_query(d, noise_var, most):
-    return curve(d, noise_var, most) + noise_var / d
-
-
-def shrinkage_squared(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n), lambda d, n: max(0.0, 1 - n / d) ** 2)
-
-
-def starts_at_one(d, noise_var, most):
-    return curve(d, noise_var, most + 1)[1:]
-
-
-def nothing_below_d(d, noise_var, most):
-    return _curve(d, most, lambda n: noise_var * _spread(d, n), lambda d, n: float(n < d))
-
+on = edits_of(curve)
 
 MISCONCEPTIONS = {
-    "without_noise": Misconception(without_noise, "the noise is missing: it moves the fitted weights."),
-    "classical_alone": Misconception(
-        classical_alone, "noise counts with fewer examples than dimensions too: the fit goes through every noisy y."
+    "without_noise": on("the noise is missing: it moves the fitted weights.", noise=lambda d, n: 0.0),
+    "classical_alone": on(
+        "noise counts with fewer examples than dimensions too: the fit goes through every noisy y.",
+        noise=lambda d, n: spread(d, n) if n >= d else 0.0,
     ),
-    "one_not_taken_off": Misconception(
-        one_not_taken_off, "the mean of an inverse Wishart matrix has one more less below: n - d - 1, and d - n - 1."
+    "one_not_taken_off": on(
+        "the mean of an inverse Wishart matrix has one more less below: n - d - 1, and d - n - 1.",
+        noise=one_not_taken_off,
     ),
-    "many_examples": Misconception(
-        many_examples, "this is the limit of many examples, in which X'X is n I; with few its inverse is larger."
+    "many_examples": on(
+        "this is the limit of many examples, in which X'X is n I; with few its inverse is larger.",
+        noise=lambda d, n: 1 / n if n else 0.0,
     ),
-    "finite_at_peak": Misconception(
-        finite_at_peak,
+    "finite_at_peak": on(
         "from one example on, where n and d differ by at most one, the mean is infinite: the matrix that is inverted "
         "can be as good as singular.",
+        noise=lambda d, n: spread(d, n) if abs(n - d) > 1 else 1.0,
     ),
-    "spread_of_all": Misconception(
-        spread_of_all, "with n < d examples only n directions are fitted, and only these carry noise: n of d."
+    "spread_of_all": on(
+        "with n < d examples only n directions are fitted, and only these carry noise: n of d.", noise=spread_of_all
     ),
-    "trace_over_examples": Misconception(
-        trace_over_examples, "with n > d examples X'X is d by d: its inverse has the mean trace d / (n - d - 1), not n."
+    "trace_over_examples": on(
+        "with n > d examples X'X is d by d: its inverse has the mean trace d / (n - d - 1), not n.",
+        noise=lambda d, n: spread(d, n) * (max(n, d) / d if n > d + 1 else 1.0),
     ),
-    "no_bias": Misconception(
-        no_bias, "this is the noise alone; with n < d examples, d - n directions of w stay unknown as well."
+    "no_bias": on(
+        "this is the noise alone; with n < d examples, d - n directions of w stay unknown as well.",
+        bias=lambda d, n: float(n == 0),
     ),
-    "not_divided": Misconception(not_divided, "divide by the error of predicting zero, which is d."),
-    "noise_not_divided": Misconception(
-        noise_not_divided, "the part of the noise is to be divided by d as well, as the other part is."
+    "not_divided": Misconception(
+        lambda d, noise_var, most: d * curve(d, noise_var, most), "divide by the error of predicting zero, which is d."
     ),
-    "deviation": Misconception(deviation, "noise_var is a variance already; you squared it."),
-    "variance_of_deviation": Misconception(variance_of_deviation, "noise_var is the variance; you took its root."),
-    "noise_of_the_query": Misconception(
-        noise_of_the_query, "you count the query's own noise; the error is against w . x."
+    "noise_not_divided": on(
+        "the part of the noise is to be divided by d as well, as the other part is.",
+        noise=lambda d, n: d * spread(d, n),
     ),
-    "shrinkage_squared": Misconception(
-        shrinkage_squared,
+    "deviation": on("noise_var is a variance already; you squared it.", noise_var=lambda v: v**2),
+    "variance_of_deviation": on("noise_var is the variance; you took its root.", noise_var=lambda v: v**0.5),
+    "noise_of_the_query": on(
+        "you count the query's own noise; the error is against w . x.", noise=lambda d, n: spread(d, n) + 1 / d
+    ),
+    "shrinkage_squared": on(
         "n of d directions are found whole and the others lost whole: of the squared length 1 - n/d is left on "
         "average, not its square.",
+        bias=lambda d, n: unknown(d, n) ** 2,
     ),
-    "starts_at_one": Misconception(starts_at_one, "the first entry is for no example at all."),
-    "nothing_below_d": Misconception(
-        nothing_below_d, "fewer examples than dimensions teach something: n of the d directions are known."
+    "starts_at_one": on("the first entry is for no example at all.", most=lambda m: m + 1, result=lambda r: r[1:]),
+    "nothing_below_d": on(
+        "fewer examples than dimensions teach something: n of the d directions are known.",
+        bias=lambda d, n: float(n < d),
     ),
 }
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.icl.predictors import knn
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, normal
 
 __all__ = ["QUESTION"]
 
 X = Float[Tensor, "prompt point coordinate"]
 Y = Float[Tensor, "prompt point"]
+Chosen = Bool[Tensor, "prompt point other"]
 
 
-def neighbours(x: X, y: Y, k: int) -> Y:
+def distance(x: X) -> Float[Tensor, "prompt point other"]:
+    return (x[:, :, None] - x[:, None]).norm(dim=-1)
+
+
+def before(n: int, diagonal: int = -1) -> Bool[Tensor, "point other"]:
+    return torch.ones(n, n, dtype=torch.bool).tril(diagonal)
+
+
+def nearest(far: Float[Tensor, "prompt point other"], allowed: Bool[Tensor, "point other"], k: int) -> Chosen:
+    """Which of those allowed are among the ``k`` that are least far."""
+    far = far.masked_fill(~allowed, torch.inf)
+    index = far.topk(min(k, far.shape[-1]), largest=False).indices
+    return torch.zeros_like(far, dtype=torch.bool).scatter(-1, index, True) & allowed
+
+
+def mean_of(y: Y, chosen: Chosen, k: int) -> Y:
+    return (chosen.to(y) @ y[..., None])[..., 0] / chosen.sum(-1).clamp(min=1)
+
+
+def neighbours(x: X, y: Y, k: int, *, far: Step = distance, allowed: Step = before, mean: Step = mean_of) -> Y:
     """The mean ``y`` of the ``k`` nearest earlier points, of all while they are fewer, and 0 at the first point."""
-    return knn(x, y, k=min(k, y.shape[1] - 1))
+    return mean(y, nearest(far(x), allowed(y.shape[1]), k), k)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -55,135 +77,76 @@ def _case(
     )
 
 
-def _distance(x: X) -> Float[Tensor, "prompt point other"]:
-    return (x[:, :, None] - x[:, None]).square().sum(-1).sqrt()
+def at_first(y: Y) -> Bool[Tensor, " point"]:
+    return torch.arange(y.shape[1]) == 0
 
 
-def _earlier(y: Y, diagonal: int = -1) -> Bool[Tensor, "point other"]:
-    return torch.ones(y.shape[1], y.shape[1], dtype=torch.bool).tril(diagonal)
-
-
-def _nearest(score: Tensor, allowed: Tensor, k: int) -> Bool[Tensor, "prompt point other"]:
-    """Which of the allowed others have the ``k`` lowest scores."""
-    score = score.masked_fill(~allowed, torch.inf)
-    index = score.topk(min(k, score.shape[-1]), dim=-1, largest=False).indices
-    return torch.zeros_like(score, dtype=torch.bool).scatter(-1, index, True) & allowed
-
-
-def _mean(y: Y, chosen: Tensor) -> Y:
-    chosen = chosen.to(y)
-    return (chosen @ y[..., None])[..., 0] / chosen.sum(-1).clamp(min=1)
-
-
-def itself_too(x, y, k):
-    return _mean(y, _nearest(_distance(x), _earlier(y, 0), k))
-
-
-def itself_after_the_first(x, y, k):
-    return itself_too(x, y, k) * (torch.arange(y.shape[1]) > 0)
-
-
-def first_is_told(x, y, k):
-    return neighbours(x, y, k) + y * (torch.arange(y.shape[1]) == 0)
-
-
-def one_more(x, y, k):
-    return neighbours(x, y, k + 1)
-
-
-def looks_ahead(x, y, k):
-    return _mean(y, _nearest(_distance(x), ~torch.eye(y.shape[1], dtype=torch.bool), k))
-
-
-def always_divided_by_k(x, y, k):
-    chosen = _nearest(_distance(x), _earlier(y), k).to(y)
-    return (chosen @ y[..., None])[..., 0] / k
-
-
-def waits_for_k(x, y, k):
-    return neighbours(x, y, k) * (torch.arange(y.shape[1]) >= k)
-
-
-def by_dot_product(x, y, k):
-    return _mean(y, _nearest(-x @ x.mT, _earlier(y), k))
-
-
-def by_cosine(x, y, k):
+def cosine(x: X) -> Tensor:
     unit = x / x.norm(dim=-1, keepdim=True)
-    return _mean(y, _nearest(-unit @ unit.mT, _earlier(y), k))
+    return unit @ unit.mT
 
 
-def farthest(x, y, k):
-    return _mean(y, _nearest(-_distance(x), _earlier(y), k))
-
-
-def city_blocks(x, y, k):
-    return _mean(y, _nearest((x[:, :, None] - x[:, None]).abs().sum(-1), _earlier(y), k))
-
-
-def weighted(x, y, k):
-    chosen = _nearest(_distance(x), _earlier(y), k)
-    weight = torch.where(chosen, 1 / _distance(x).clamp(min=1e-12), 0.0)
+def weighted(x: X, y: Y, k: int) -> Y:
+    weight = nearest(distance(x), before(y.shape[1]), k) / distance(x).clamp(min=1e-12)
     return (weight @ y[..., None])[..., 0] / weight.sum(-1).clamp(min=1e-12)
 
 
-def latest(x, y, k):
-    age = torch.arange(y.shape[1])
-    return _mean(y, _nearest((age[:, None] - age).expand(len(y), -1, -1).to(y), _earlier(y), k))
-
-
-def last_example_left_out(x, y, k):
-    return _mean(y, _nearest(_distance(x), _earlier(y, -2), k))
-
-
-def only_kth(x, y, k):
-    order = _distance(x).masked_fill(~_earlier(y), torch.inf).argsort(-1)
+def only_kth(x: X, y: Y, k: int) -> Y:
+    order = distance(x).masked_fill(~before(y.shape[1]), torch.inf).argsort(-1)
     place = (torch.arange(y.shape[1]).clamp(max=k) - 1).clamp(min=0)
     index = order.gather(-1, place.expand(len(y), -1)[..., None])[..., 0]
-    return y.gather(1, index) * (torch.arange(y.shape[1]) > 0)
+    return y.gather(1, index) * ~at_first(y)
 
 
-def other_prompts(x, y, k):
-    pooled = neighbours(x.flatten(0, 1)[None], y.flatten()[None], k)
-    return pooled.view_as(y)
-
+on = edits_of(neighbours)
 
 MISCONCEPTIONS = {
-    "itself_too": Misconception(
-        itself_too, "a point is its own nearest neighbour here; its y is what is to be predicted. Only earlier points."
+    "itself_too": on(
+        "a point is its own nearest neighbour here; its y is what is to be predicted. Only earlier points.",
+        allowed=partial(before, diagonal=0),
     ),
     "itself_after_the_first": Misconception(
-        itself_after_the_first, "a point counts among its own neighbours; its y is what is to be predicted."
+        lambda x, y, k: neighbours(x, y, k, allowed=partial(before, diagonal=0)) * ~at_first(y),
+        "a point counts among its own neighbours; its y is what is to be predicted.",
     ),
     "first_is_told": Misconception(
-        first_is_told, "at the first point nothing has been seen yet: predict 0 there, not its own y."
+        lambda x, y, k: neighbours(x, y, k) + y * at_first(y),
+        "at the first point nothing has been seen yet: predict 0 there, not its own y.",
     ),
-    "one_more": Misconception(one_more, "you take k + 1 neighbours."),
-    "looks_ahead": Misconception(
-        looks_ahead, "you use later points too; at a point only the examples before it have been seen."
+    "one_more": on("you take k + 1 neighbours.", k=lambda k: k + 1),
+    "looks_ahead": on(
+        "you use later points too; at a point only the examples before it have been seen.",
+        allowed=lambda n: ~torch.eye(n, dtype=torch.bool),
     ),
-    "always_divided_by_k": Misconception(
-        always_divided_by_k, "while there are fewer than k examples, divide by their number and not by k."
+    "always_divided_by_k": on(
+        "while there are fewer than k examples, divide by their number and not by k.",
+        mean=lambda y, chosen, k: (chosen.to(y) @ y[..., None])[..., 0] / k,
     ),
     "waits_for_k": Misconception(
-        waits_for_k, "you predict 0 until there are k examples; take the mean of those that there are."
+        lambda x, y, k: neighbours(x, y, k) * (torch.arange(y.shape[1]) >= k),
+        "you predict 0 until there are k examples; take the mean of those that there are.",
     ),
-    "by_dot_product": Misconception(
-        by_dot_product, "nearest means smallest distance; the largest dot product favours long inputs."
+    "by_dot_product": on(
+        "nearest means smallest distance; the largest dot product favours long inputs.", far=lambda x: -x @ x.mT
     ),
-    "by_cosine": Misconception(by_cosine, "nearest means smallest distance, not smallest angle."),
-    "farthest": Misconception(farthest, "these are the farthest examples: distances sort the other way round."),
-    "city_blocks": Misconception(
-        city_blocks, "you add up absolute differences; the distance is the root of the sum of squares."
+    "by_cosine": on("nearest means smallest distance, not smallest angle.", far=lambda x: -cosine(x)),
+    "farthest": on("these are the farthest examples: distances sort the other way round.", far=lambda x: -distance(x)),
+    "city_blocks": on(
+        "you add up absolute differences; the distance is the root of the sum of squares.",
+        far=lambda x: (x[:, :, None] - x[:, None]).abs().sum(-1),
     ),
     "weighted": Misconception(weighted, "you weight neighbours by their distance; take their plain mean."),
-    "latest": Misconception(latest, "these are the latest examples, not the nearest."),
-    "last_example_left_out": Misconception(
-        last_example_left_out, "the example just before the point is missing; it has been seen."
+    "latest": on(
+        "these are the latest examples, not the nearest.",
+        far=lambda x: -torch.arange(x.shape[1]).expand(len(x), x.shape[1], -1).to(x),
+    ),
+    "last_example_left_out": on(
+        "the example just before the point is missing; it has been seen.", allowed=partial(before, diagonal=-2)
     ),
     "only_kth": Misconception(only_kth, "this is the k-th nearest example alone; take the mean of the k nearest."),
     "other_prompts": Misconception(
-        other_prompts, "your neighbours come from other prompts too, which have other functions."
+        lambda x, y, k: neighbours(x.flatten(0, 1)[None], y.flatten()[None], k).view_as(y),
+        "your neighbours come from other prompts too, which have other functions.",
     ),
 }
 

@@ -1,262 +1,130 @@
-"""Question ch11.refute: an equal error is taken for an equal algorithm."""
+"""Open task ch11.refute: a test that a report on equal errors should have made, of controls from a toolbox."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.questions.drawing import distinct
-from mechlib.questions.intervals import ENDS_SWAPPED, NO_ROOT, ONE_STANDARD_ERROR, POPULATION_SPREAD, with_interval
+from mechlib.questions.drawing import integer
+from mechlib.questions.verdicts import sure, verdict_task
 
-__all__ = ["QUESTION"]
+__all__ = ["KINDS", "QUESTION", "TOOLS", "Kind", "apart"]
 
-Values = Float[Tensor, "prompt point"]
-Result = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Answers = Float[Tensor, "prompt point"]
 
+TOOLS = ("model", "networks", "kernel", "straight", "neighbours", "truth", "untrained")
+"""The arguments, in order: what the report looks at, and what may be set beside it."""
 
-def refute(model: Values, network: Values, again: Values, y: Values) -> Result:
-    """The ratio of the errors, how far apart the answers are, how far they would be anyhow, and the excess of that."""
-    unit = y.square().mean()
-    ratio = (model - y).square().mean() / (network - y).square().mean()
-    apart, spread = (model - network).square() / unit, (network - again).square() / unit
-    return ratio, apart.mean(), spread.mean(), *with_interval((apart - spread).mean(1))
+STARTS = 4
 
 
-def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Reports that are false, true, in between; values far from zero; answers that are farther apart than values."""
-    return (
-        _case("another algorithm of the same error", generator, shared=0.0),
-        _case("the network from a third start", generator, shared=1.0),
-        _case("a model that shares a part of the network's errors", generator, shared=0.6),
-        _case("values far from zero", generator, shared=0.2, mean=2.0),
-        _case("a network that never says the same twice", generator, shared=1.0, of_again=3.0),
-        _case("a model far from both networks, at single points", generator, shared=0.3, of_model=3.0, points=1),
-    )
+@dataclass(frozen=True)
+class Kind:
+    """Systems of one kind: what the models answer."""
+
+    about: str
+    """To be read after "models ..."."""
+    like: str
+    """The tool whose answers a model has; ``network`` is one more of the networks, from a start of its own."""
+    holds: bool
+    """Whether the claim holds."""
+    by_start: float = 0.25
+    """What a start adds to a network's answers."""
+    kernel: float = 0.45
+    """How far kernel regression is from what the networks have in common."""
+    noise: float = 0.1
+    """Of the model's answers."""
+    length: float = 1.0
+    mean: float = 0.0
+    """Of the values."""
+
+    def drawn(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """The answers of one system, on 100 to 200 prompts and after 2 to 4 numbers of examples."""
+        prompts, points = integer(generator, 100, 200), integer(generator, 2, 4)
+
+        def normal(size: float, *more: int) -> Tensor:
+            """Normal numbers of this standard deviation; a half of the variance is a prompt's own."""
+            of_prompt = torch.randn(*more, prompts, 1, generator=generator, dtype=torch.float64)
+            single = torch.randn(*more, prompts, points, generator=generator, dtype=torch.float64)
+            return size * 0.5**0.5 * (of_prompt + single)
+
+        truth = self.mean + normal(1.0)
+        common = truth + normal(0.5)
+        tools = {
+            "networks": common + normal(self.by_start, STARTS),
+            "kernel": common + normal(self.kernel),
+            "straight": 0.4 * truth + normal(0.5),
+            "neighbours": 0.7 * truth + normal(0.6),
+            "truth": truth,
+            "untrained": normal(0.2),
+        }
+        network = common + normal(self.by_start)
+        model = self.length * tools.get(self.like, network) + normal(self.noise)
+        tools = {"model": model, **tools}
+        return {name: tools[name].float() for name in TOOLS}
 
 
-def _case(
-    description: str,
-    generator: torch.Generator,
-    *,
-    shared: float,
-    mean: float = 0.0,
-    of_model: float = 0.2,
-    of_again: float = 0.2,
-    points: int | None = None,
-) -> Case:
-    """Answers that are off by what a kind of algorithm has in common, and by noise of their own."""
-    prompts, points = distinct(generator, 1, 25, 45)[0], points or distinct(generator, 1, 3, 7)[0]
-
-    def normal(size: float) -> Tensor:
-        of_prompt = torch.randn(prompts, 1, generator=generator, dtype=torch.float64)
-        single = torch.randn(prompts, points, generator=generator, dtype=torch.float64)
-        return size * (0.7 * of_prompt + 0.7 * single)
-
-    y = mean + (0.5 + torch.rand(prompts, 1, generator=generator, dtype=torch.float64)) * normal(1.0)
-    common, other = normal(0.5), normal(0.5)
-    network, again = y + common + normal(0.2), y + common + normal(of_again)
-    model = y + shared * common + math.sqrt(1 - shared**2) * other + normal(of_model)
-    return Case(description, {"model": model, "network": network, "again": again, "y": y})
+KINDS = (
+    Kind("that do kernel regression", "kernel", holds=False),
+    Kind("that do kernel regression, and shrink it", "kernel", holds=False, length=0.85, kernel=0.6),
+    Kind("that have errors of their own", "truth", holds=False, noise=0.5, kernel=0.8),
+    Kind("that do kernel regression, with noise", "kernel", holds=False, noise=0.25),
+    Kind("that look up neighbours", "neighbours", holds=False, noise=0.2),
+    Kind("that are untrained", "untrained", holds=False, mean=0.3),
+    Kind("that train a network from another start", "network", holds=True),
+    Kind("that train a network, and shrink it", "network", holds=True, length=0.85),
+    Kind("that train a network, where starts make much difference", "network", holds=True, by_start=0.5, noise=0.05),
+    Kind("that train a network, on values that are not centred", "network", holds=True, mean=-1.5),
+    Kind("that train a network, with a lot of noise", "network", holds=True, noise=0.3, kernel=0.6),
+    Kind("that train a network, to the letter", "network", holds=True, by_start=0.45, noise=0.0, kernel=0.5),
+)
+"""The first six without what the claim says, the others with it."""
 
 
-def _with(right: Result, **changed: Tensor) -> tuple[Tensor, ...]:
-    names = ("ratio", "apart", "spread", "excess", "low", "high")
-    return tuple(changed.get(name, value) for name, value in zip(names, right, strict=True))
+def apart(a: Answers, b: Answers) -> Float[Tensor, " prompt"]:
+    """The mean squared difference of every prompt's answers."""
+    return (a - b).square().mean(-1)
 
 
-def _scaled(right: Result, factor: Tensor) -> tuple[Tensor, ...]:
-    return right[0], *(factor * value for value in right[1:])
+def error_of_both(model: Answers, networks: Tensor, *others: Tensor) -> bool:
+    truth = others[3]
+    ratio = apart(model, truth).mean() / apart(networks[0], truth).mean()
+    return bool(0.5 < ratio < 2)
 
 
-def roots(model, network, again, y):
-    right = refute(model, network, again, y)
-    return right[0].sqrt(), right[1].sqrt(), right[2].sqrt(), *right[3:]
+def beside_neighbours(model: Answers, networks: Tensor, *others: Tensor) -> bool:
+    return sure(apart(model, others[2]) - apart(model, networks[0]))
 
 
-def inverted(model, network, again, y):
-    right = refute(model, network, again, y)
-    return _with(right, ratio=1 / right[0])
+def beside_untrained(model: Answers, networks: Tensor, *others: Tensor) -> bool:
+    return sure(apart(model, others[-1]) - apart(model, networks[0]))
 
 
-def ratio_of_prompts(model, network, again, y):
-    own, theirs = ((f - y).square().mean(1) for f in (model, network))
-    return _with(refute(model, network, again, y), ratio=(own / theirs).mean())
-
-
-def not_divided(model, network, again, y):
-    return _scaled(refute(model, network, again, y), y.square().mean())
-
-
-def about_the_mean(model, network, again, y):
-    return _scaled(refute(model, network, again, y), y.square().mean() / y.var(correction=0))
-
-
-def over_own_size(model, network, again, y):
-    unit = y.square().mean(1, keepdim=True)
-    apart, spread = (model - network).square() / unit, (network - again).square() / unit
-    ratio = refute(model, network, again, y)[0]
-    return ratio, apart.mean(), spread.mean(), *with_interval((apart - spread).mean(1))
-
-
-def over_error(model, network, again, y):
-    return _scaled(refute(model, network, again, y), y.square().mean() / (network - y).square().mean())
-
-
-def errors_compared(model, network, again, y):
-    own, theirs, second = ((f - y).abs() for f in (model, network, again))
-    apart, spread = (own - theirs).square() / y.square().mean(), (theirs - second).square() / y.square().mean()
-    ratio = refute(model, network, again, y)[0]
-    return ratio, apart.mean(), spread.mean(), *with_interval((apart - spread).mean(1))
-
-
-def spread_of_model(model, network, again, y):
-    ratio, apart, *_ = refute(model, network, again, y)
-    other = (model - again).square() / y.square().mean()
-    excess = ((model - network).square() / y.square().mean() - other).mean(1)
-    return ratio, apart, other.mean(), *with_interval(excess)
-
-
-def error_as_spread(model, network, again, y):
-    ratio, apart, *_ = refute(model, network, again, y)
-    other = (network - y).square() / y.square().mean()
-    excess = ((model - network).square() / y.square().mean() - other).mean(1)
-    return ratio, apart, other.mean(), *with_interval(excess)
-
-
-def no_spread_taken_off(model, network, again, y):
-    ratio, apart, spread, *_ = refute(model, network, again, y)
-    return ratio, apart, spread, *with_interval(((model - network).square() / y.square().mean()).mean(1))
-
-
-def ratio_as_excess(model, network, again, y):
-    ratio, apart, spread, excess, low, high = refute(model, network, again, y)
-    times = apart / spread
-    return ratio, apart, spread, times, times - (excess - low), times + (high - excess)
-
-
-def absolute_differences(model, network, again, y):
-    unit = y.square().mean()
-    apart, spread = (model - network).abs() / unit, (network - again).abs() / unit
-    ratio = refute(model, network, again, y)[0]
-    return ratio, apart.mean(), spread.mean(), *with_interval((apart - spread).mean(1))
-
-
-def turned(model, network, again, y):
-    *first, excess, low, high = refute(model, network, again, y)
-    return *first, -excess, -high, -low
-
-
-def ends_swapped(model, network, again, y):
-    *first, low, high = refute(model, network, again, y)
-    return *first, high, low
-
-
-def _margin(model, network, again, y, margin):
-    right = refute(model, network, again, y)
-    excess = ((model - network).square() - (network - again).square()) / y.square().mean()
-    return *right[:4], right[3] - margin(excess), right[3] + margin(excess)
-
-
-def points_as_units(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: 1.96 * e.std() / e.numel() ** 0.5)
-
-
-def one_standard_error(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: e.mean(1).std() / len(e) ** 0.5)
-
-
-def two_standard_errors(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: 2 * e.mean(1).std() / len(e) ** 0.5)
-
-
-def over_points(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: 1.96 * e.mean(0).std() / e.shape[1] ** 0.5)
-
-
-def no_root(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: 1.96 * e.mean(1).std())
-
-
-def population_spread(model, network, again, y):
-    return _margin(model, network, again, y, lambda e: 1.96 * e.mean(1).std(correction=0) / len(e) ** 0.5)
-
-
-def unpaired(model, network, again, y):
-    parts = [(model - network).square().mean(1), (network - again).square().mean(1)]
-    spread = sum(part.var() / len(part) for part in parts).sqrt() / y.square().mean()
-    return _margin(model, network, again, y, lambda e: 1.96 * spread)
-
-
-MISCONCEPTIONS = {
-    "roots": Misconception(roots, "you took roots; errors and distances are mean squares here."),
-    "inverted": Misconception(inverted, "your ratio is upside down: the model's error over the network's."),
-    "ratio_of_prompts": Misconception(
-        ratio_of_prompts, "this is the mean of the prompts' ratios; divide the mean error by the mean error."
-    ),
-    "not_divided": Misconception(not_divided, "the distances are not yet divided by the mean square of y."),
-    "about_the_mean": Misconception(
-        about_the_mean, "you divide by the variance of y; its mean square is asked for, the error of predicting zero."
-    ),
-    "over_own_size": Misconception(
-        over_own_size, "you divide every prompt by its own mean square of y, so prompts with small y count most."
-    ),
-    "over_error": Misconception(over_error, "divide by the mean square of y, not by the network's error."),
-    "errors_compared": Misconception(
-        errors_compared, "you compare the sizes of the errors; two answers can err as much and in opposite directions."
-    ),
-    "spread_of_model": Misconception(
-        spread_of_model, "the spread is between the two networks; yours is between the model and the second one."
-    ),
-    "error_as_spread": Misconception(
-        error_as_spread, "the spread is between the two networks; yours is the network's error."
-    ),
-    "no_spread_taken_off": Misconception(
-        no_spread_taken_off, "from the distance take off what two networks are apart anyhow."
-    ),
-    "ratio_as_excess": Misconception(
-        ratio_as_excess, "you divide the distance by the spread; the excess is their difference."
-    ),
-    "absolute_differences": Misconception(
-        absolute_differences, "apart and spread are mean squared differences; yours are absolute ones."
-    ),
-    "turned": Misconception(turned, "the excess is the model's distance less the spread, not the reverse."),
-    "ends_swapped": Misconception(ends_swapped, ENDS_SWAPPED),
-    "points_as_units": Misconception(
-        points_as_units,
-        "your interval takes points for independent; those of a prompt share a function. First average.",
-    ),
-    "one_standard_error": Misconception(one_standard_error, ONE_STANDARD_ERROR),
-    "two_standard_errors": Misconception(
-        two_standard_errors, "your interval is two standard errors wide on each side; 1.96 are asked for."
-    ),
-    "over_points": Misconception(
-        over_points,
-        "your interval is over points: you averaged over prompts first; average over points, within prompts.",
-    ),
-    "no_root": Misconception(no_root, NO_ROOT),
-    "population_spread": Misconception(population_spread, POPULATION_SPREAD),
-    "unpaired": Misconception(
-        unpaired, "you add the variances of the two distances; take the spread of their difference, prompt by prompt."
-    ),
+NULLS: dict[str, Callable[..., bool]] = {
+    "the report": error_of_both,
+    "neighbours alone": beside_neighbours,
+    "the untrained model alone": beside_untrained,
 }
 
-QUESTION = Question(
-    id="ch11.refute",
-    points=3,
+QUESTION = verdict_task(
+    "ch11.refute",
+    kinds=KINDS,
+    systems="models",
+    tools=TOOLS,
+    each=30,
+    nulls=NULLS,
     title="Refute: an equal error shows the same algorithm",
     hints=(
         "Two pupils with the same mark need not have copied from each other. What would show it?",
-        "Compare answers with answers: the model with the network, and the network with itself from another start.",
-        "unit = mean of y²; apart = (model - network)² / unit; spread = (network - again)² / unit; excess = their "
-        "difference, averaged over points within each prompt; 1.96 * excess.std() / sqrt(prompts).",
+        "Compare answers with answers, not with the truth: the model with the networks, and with each of the rivals. "
+        "A single network has a start of its own in its answers, which the model cannot share.",
+        "reference = networks.mean(0); for every rival, kernel, straight, neighbours, truth and untrained, the lead of "
+        "a prompt is ((model - rival) ** 2).mean(-1) less ((model - reference) ** 2).mean(-1). The claim is supported "
+        "where the 95 % interval of the mean lead over every rival lies above 0.",
     ),
-    reference=refute,
-    cases=cases,
-    axes=dict.fromkeys(("model", "network", "again", "y"), "prompt point"),
-    fields=tuple(Field(name, atol=1e-6) for name in ("ratio", "apart", "spread", "excess", "low", "high")),
-    misconceptions=MISCONCEPTIONS,
+    steps=((1, 0.42), (2, 0.24), (3, 0.06)),
 )

@@ -8,20 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct, double_normals
 
 __all__ = ["QUESTION"]
 
 Examples = Float[Tensor, "prompt example coordinate"]
 Result = tuple[Float[Tensor, " prompt"], Float[Tensor, "prompt coordinate"]]
-
-
-def sparse(
-    x: Examples, y: Float[Tensor, "prompt example"], query: Float[Tensor, "prompt coordinate"], nonzero: int, var: float
-) -> Result:
-    """The posterior mean at the query, and the probability of each coordinate that it is one of those that matter."""
-    return averaged(x, y, query, nonzero, log_evidence, var)
 
 
 def supports(d: int, nonzero: int) -> list[list[int]]:
@@ -33,25 +27,45 @@ def weights_on(x: Examples, y: Tensor, var: float) -> Float[Tensor, "prompt coor
     return torch.linalg.solve(gram, x.mT @ y[..., None])[..., 0]
 
 
+def covariance(x: Examples, var: float) -> Float[Tensor, "prompt example example"]:
+    return x @ x.mT + var * torch.eye(x.shape[1], dtype=x.dtype)
+
+
+def misfit(x: Examples, y: Tensor, var: float) -> Float[Tensor, " prompt"]:
+    return (y[..., None] * torch.linalg.solve(covariance(x, var), y[..., None]))[..., 0].sum(-1)
+
+
+def volume(x: Examples, var: float) -> Float[Tensor, " prompt"]:
+    return torch.linalg.slogdet(covariance(x, var)).logabsdet
+
+
 def log_evidence(x: Examples, y: Tensor, var: float) -> Float[Tensor, " prompt"]:
     """The log density of ``y``, which is normal with covariance ``X X' + var I``."""
-    covariance = x @ x.mT + var * torch.eye(x.shape[1], dtype=x.dtype)
-    fit = (y[..., None] * torch.linalg.solve(covariance, y[..., None]))[..., 0].sum(-1)
-    return -0.5 * (fit + torch.linalg.slogdet(covariance).logabsdet)
+    return -0.5 * (misfit(x, y, var) + volume(x, var))
 
 
-def averaged(x, y, query, nonzero, log_weight, var, *, fit_var=None, sizes=None) -> Result:
-    """Predictions of all supports, averaged with the softmax of ``log_weight``."""
-    places = [S for size in sizes or (nonzero,) for S in supports(x.shape[-1], size)]
-    weight = torch.stack([log_weight(x[..., S], y, var) for S in places]).softmax(0)
-    fit_var = var if fit_var is None else fit_var
-    means = torch.stack([(weights_on(x[..., S], y, fit_var) * query[:, S]).sum(-1) for S in places])
-    return (weight * means).sum(0), inclusions(weight, places, x.shape[-1])
+def over_choices(logs: Float[Tensor, "choice prompt"]) -> Float[Tensor, "choice prompt"]:
+    return logs.softmax(0)
 
 
-def inclusions(weight: Tensor, places: list[list[int]], d: int) -> Float[Tensor, "prompt coordinate"]:
-    member = torch.tensor([[float(c in S) for c in range(d)] for S in places], dtype=weight.dtype)
-    return weight.mT @ member
+def sparse(
+    x: Examples,
+    y: Float[Tensor, "prompt example"],
+    query: Float[Tensor, "prompt coordinate"],
+    nonzero: int,
+    var: float,
+    *,
+    choices: Step = supports,
+    evidence: Step = log_evidence,
+    share: Step = over_choices,
+    fit: Step = weights_on,
+) -> Result:
+    """The posterior mean at the query, and the probability of each coordinate that it is one of those that matter."""
+    places = choices(x.shape[-1], nonzero)
+    weight = share(torch.stack([evidence(x[..., S], y, var) for S in places]))
+    means = torch.stack([(fit(x[..., S], y, var) * query[:, S]).sum(-1) for S in places])
+    member = torch.tensor([[float(c in S) for c in range(x.shape[-1])] for S in places], dtype=weight.dtype)
+    return (weight * means).sum(0), weight.mT @ member
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -87,145 +101,81 @@ def _case(
     return Case(description, {"x": x, "y": y, "query": normal(prompts, d), "nonzero": nonzero, "var": var})
 
 
-def best_alone(x, y, query, nonzero, var):
-    def winner(x_S, y, var):
-        return 1e6 * log_evidence(x_S, y, var)
-
-    return averaged(x, y, query, nonzero, winner, var)
-
-
-def all_alike(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, lambda x_S, y, var: torch.zeros(len(y), dtype=y.dtype), var)
-
-
-def _residual(x_S, y, var):
-    return (y - (x_S @ weights_on(x_S, y, var)[..., None])[..., 0]).square().sum(-1)
-
-
-def fit_alone(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, lambda x_S, y, var: -0.5 * _residual(x_S, y, var) / var, var)
-
-
-def no_determinant(x, y, query, nonzero, var):
-    def quadratic(x_S, y, var):
-        inverse = torch.linalg.inv(x_S @ x_S.mT + var * torch.eye(y.shape[1], dtype=y.dtype))
-        return -0.5 * (y[:, None] @ inverse @ y[..., None])[:, 0, 0]
-
-    return averaged(x, y, query, nonzero, quadratic, var)
-
-
-def determinant_above(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, lambda *a: log_evidence(*a) + _log_determinant(*a), var)
-
-
-def determinant_without_root(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, lambda *a: log_evidence(*a) - 0.5 * _log_determinant(*a), var)
-
-
-def _log_determinant(x_S, y, var):
-    return torch.logdet(x_S @ x_S.mT + var * torch.eye(y.shape[1], dtype=y.dtype))
-
-
-def shares_over_prompts(x, y, query, nonzero, var):
-    places = supports(x.shape[-1], nonzero)
-    weight = torch.stack([log_evidence(x[..., S], y, var) for S in places]).softmax(1)
-    means = torch.stack([(weights_on(x[..., S], y, var) * query[:, S]).sum(-1) for S in places])
-    return (weight * means).sum(0), inclusions(weight, places, x.shape[-1])
-
-
-def not_halved(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, lambda *a: 2 * log_evidence(*a), var)
-
-
-def prior_forgotten(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, log_evidence, var, fit_var=1e-9)
-
-
-def deviation(x, y, query, nonzero, var):
-    return sparse(x, y, query, nonzero, var**0.5)
-
-
-def variance_squared(x, y, query, nonzero, var):
-    return sparse(x, y, query, nonzero, var**2)
+def of_fit(x: Examples, y: Tensor, var: float) -> Tensor:
+    """The log density given the fitted weights."""
+    return -0.5 * (y - (x @ weights_on(x, y, var)[..., None])[..., 0]).square().sum(-1) / var
 
 
 def all_coordinates(x, y, query, nonzero, var):
-    prediction = (weights_on(x, y, var) * query).sum(-1)
-    return prediction, sparse(x, y, query, nonzero, var)[1]
-
-
-def smaller_too(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, log_evidence, var, sizes=range(nonzero + 1))
-
-
-def larger_too(x, y, query, nonzero, var):
-    return averaged(x, y, query, nonzero, log_evidence, var, sizes=range(nonzero, x.shape[-1] + 1))
+    return (weights_on(x, y, var) * query).sum(-1), sparse(x, y, query, nonzero, var)[1]
 
 
 def weight_of_size(x, y, query, nonzero, var):
-    prediction, _ = sparse(x, y, query, nonzero, var)
     size = weights_on(x, y, var).abs()
-    return prediction, nonzero * size / size.sum(-1, keepdim=True)
+    return sparse(x, y, query, nonzero, var)[0], nonzero * size / size.sum(-1, keepdim=True)
 
 
-def inclusion_to_one(x, y, query, nonzero, var):
-    prediction, inclusion = sparse(x, y, query, nonzero, var)
-    return prediction, inclusion / inclusion.sum(-1, keepdim=True)
-
-
-def one_choice_for_all(x, y, query, nonzero, var):
-    def pooled(x_S, y, var):
-        return log_evidence(x_S, y, var).sum().expand(len(y))
-
-    return averaged(x, y, query, nonzero, pooled, var)
-
+on = edits_of(sparse)
 
 MISCONCEPTIONS = {
-    "best_alone": Misconception(
-        best_alone, "you keep the most probable choice of coordinates alone; the posterior mean averages over all."
+    "best_alone": on(
+        "you keep the most probable choice of coordinates alone; the posterior mean averages over all.",
+        share=lambda logs: (1e6 * logs).softmax(0),
     ),
-    "all_alike": Misconception(
-        all_alike, "every choice of coordinates counts the same with you; weight it by how probable it makes the y."
+    "all_alike": on(
+        "every choice of coordinates counts the same with you; weight it by how probable it makes the y.",
+        share=lambda logs: torch.full_like(logs, 1 / len(logs)),
     ),
-    "fit_alone": Misconception(
-        fit_alone,
+    "fit_alone": on(
         "you weight by how well the fitted weights fit; take the density of y with the weights integrated out.",
+        evidence=of_fit,
     ),
-    "no_determinant": Misconception(
-        no_determinant, "the determinant of the covariance is missing from the density: it differs between choices."
+    "no_determinant": on(
+        "the determinant of the covariance is missing from the density: it differs between choices.",
+        evidence=lambda x, y, var: -0.5 * misfit(x, y, var),
     ),
-    "determinant_above": Misconception(
-        determinant_above, "the determinant stands below in the density: minus half its logarithm, not plus."
+    "determinant_above": on(
+        "the determinant stands below in the density: minus half its logarithm, not plus.",
+        evidence=lambda x, y, var: -0.5 * (misfit(x, y, var) - volume(x, var)),
     ),
-    "determinant_without_root": Misconception(
-        determinant_without_root, "the density has the root of the determinant below: half its logarithm."
+    "determinant_without_root": on(
+        "the density has the root of the determinant below: half its logarithm.",
+        evidence=lambda x, y, var: -0.5 * misfit(x, y, var) - volume(x, var),
     ),
-    "shares_over_prompts": Misconception(
-        shares_over_prompts, "your weights add up to 1 over the prompts; they have to over the choices, in each prompt."
+    "shares_over_prompts": on(
+        "your weights add up to 1 over the prompts; they have to over the choices, in each prompt.",
+        share=lambda logs: logs.softmax(1),
     ),
-    "not_halved": Misconception(not_halved, "the logarithm of a normal density has a factor of one half."),
-    "prior_forgotten": Misconception(
-        prior_forgotten, "within a choice you use least squares; the prior w ~ N(0, 1) makes it ridge regression."
+    "not_halved": on(
+        "the logarithm of a normal density has a factor of one half.", share=lambda logs: (2 * logs).softmax(0)
     ),
-    "deviation": Misconception(deviation, "var is the variance of the noise; you took its root."),
-    "variance_squared": Misconception(variance_squared, "var is the variance already; you squared it."),
+    "prior_forgotten": on(
+        "within a choice you use least squares; the prior w ~ N(0, 1) makes it ridge regression.",
+        fit=lambda x, y, var: weights_on(x, y, 1e-9),
+    ),
+    "deviation": on("var is the variance of the noise; you took its root.", var=lambda v: v**0.5),
+    "variance_squared": on("var is the variance already; you squared it.", var=lambda v: v**2),
     "all_coordinates": Misconception(
         all_coordinates, "your prediction is ridge regression on all coordinates; it does not know that few matter."
     ),
-    "smaller_too": Misconception(
-        smaller_too, "you average over choices of fewer coordinates too; exactly nonzero of them matter."
+    "smaller_too": on(
+        "you average over choices of fewer coordinates too; exactly nonzero of them matter.",
+        choices=lambda d, nonzero: [S for size in range(nonzero + 1) for S in supports(d, size)],
     ),
-    "larger_too": Misconception(
-        larger_too, "you average over choices of more coordinates too; exactly nonzero of them matter."
+    "larger_too": on(
+        "you average over choices of more coordinates too; exactly nonzero of them matter.",
+        choices=lambda d, nonzero: [S for size in range(nonzero, d + 1) for S in supports(d, size)],
     ),
     "weight_of_size": Misconception(
         weight_of_size, "inclusion is a probability of the posterior, not the size of a fitted weight."
     ),
-    "inclusion_to_one": Misconception(
-        inclusion_to_one, "the inclusion probabilities add up to nonzero, as so many coordinates matter; do not divide."
+    "inclusion_to_one": on(
+        "the inclusion probabilities add up to nonzero, as so many coordinates matter; do not divide.",
+        result=lambda r: (r[0], r[1] / r[1].sum(-1, keepdim=True)),
     ),
-    "one_choice_for_all": Misconception(
-        one_choice_for_all, "every prompt has coordinates of its own; you chose them for all prompts together."
+    "one_choice_for_all": on(
+        "every prompt has coordinates of its own; you chose them for all prompts together.",
+        share=lambda logs: logs.sum(1, keepdim=True).expand_as(logs).softmax(0),
     ),
 }
 

@@ -55,8 +55,6 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch10.refute": {"best": INDEX},
     "ch11.curve": {"error": SQUARES},
     "ch11.sparse": {"inclusion": PROBABILITY},
-    "ch11.ratio": {"ours": SQUARES, "theirs": SQUARES, "ratio": SQUARES, "high": SQUARES},
-    "ch11.refute": {"ratio": SQUARES, "apart": SQUARES, "spread": SQUARES},
     "ch12.projection": {"left": SHARE},
     "ch12.plane": {"share": SHARE},
     "ch12.crossing": {

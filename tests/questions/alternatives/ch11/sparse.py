@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from scipy.stats import multivariate_normal
 
-from mechlib.questions.ch11.sparse import inclusions, supports
+from mechlib.questions.ch11.sparse import supports
+
+
+def inclusions(weight, places, d):
+    member = torch.tensor([[float(c in S) for c in range(d)] for S in places], dtype=weight.dtype)
+    return weight.mT @ member
 
 
 def one_after_another(x, y, query, nonzero, var):

@@ -14,17 +14,12 @@ NAMES = {page: {f"{layer}.{head}" for layer in range(4) for head in range(6)} fo
 UNITS = ("nats", "of", "times", "%", "per", "to")
 
 NOT_HELD = {
-    ("11", "On weights scaled by three they have 0.028"): "the source's, which the sentence before cites",
     ("12", "two layers with 2.65 million weights"): "the source's, which the sentence before cites",
     ("15", "at 0.3 with 5,000 steps (two starts of each kind)"): "a longer run, made once",
 }
 """Sentences with a number that no code holds, and why."""
 
 SAID_OTHERWISE = {
-    ("11", 1.85): "nearly twice",
-    ("11", 42): "forty times",
-    ("11", 5.5): "by about five",
-    ("11", 1.2): "a fifth on average",
     ("12", 0.045): "a twentieth of that",
     ("12", 1.53): "one and a half times",
     ("12", 98): "nearly a hundred for every weight",
@@ -33,10 +28,7 @@ SAID_OTHERWISE = {
 }
 """Numbers of ``quoted`` that the text says in other words, and those words."""
 
-SEEN_ELSEWHERE = {
-    ("11", 0.018): "three layers without a shift, in the table",
-    ("11", 0.06): "three layers at a third of the inputs, in the table",
-}
+SEEN_ELSEWHERE: dict[tuple[str, float], str] = {}
 """Numbers of ``quoted`` that are compared although no text says them, and where they are seen."""
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from mechlib.cli.generated import Check, Generated, bring_up_to_date
 
 if TYPE_CHECKING:
-    from mechlib.course.roster import Student
+    from mechlib.course.graded import Run
+    from mechlib.course.settling import Term
     from mechlib.grading.grade import Grading
     from mechlib.grading.results import SubmissionGrade
     from mechlib.grading.sandbox import Engine
@@ -74,28 +76,104 @@ Superseded = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
+Written = Annotated[
+    list[Path] | None, typer.Option(help="A filled-in written.csv; several may be given, and later runs keep to them.")
+]
+Overrides = Annotated[Path | None, typer.Option(help="Points that you decided on.", show_default="beside the secret")]
+Times = Annotated[
+    Path | None, typer.Option(help="Extra time and times of handing in.", show_default="beside the secret")
+]
+Groups = Annotated[Path | None, typer.Option(help="Who hands in together.", show_default="beside the secret")]
+Worksheet = Annotated[Path | None, typer.Option(help="Moodle's grading worksheet of the assignment.")]
+
+
+class Called(StrEnum):
+    """What the students are called in written.csv."""
+
+    _value_: Literal["id", "name", "anonymous"]
+    id = "id"
+    name = "name"
+    anonymous = "anonymous"
+
+
+Names = Annotated[
+    Called | None, typer.Option(help="What the students are called in written.csv.", show_default="id, or as before")
+]
+
+
 @commands.command("grade")
 def grade_(
-    submissions: Submissions,
     out: Annotated[Path, typer.Option(help="The folder of the grades.")],
+    submissions: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of notebooks, or the zip of a learning platform; without it, what is graded in --out is "
+            "settled anew, by the tables as they are now.",
+            show_default=False,
+        ),
+    ] = None,
     secret: Secret = None,
     roster: Roster = None,
     chapter: Chapter = None,
     jobs: Jobs = None,
-    timeout: Timeout = 30.0,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds for a cell or an answer.", show_default="30, or as before")
+    ] = None,
     resume: Resume = False,
     engine: ChosenEngine = SandboxEngine.bubblewrap,
     trust: Trust = False,
     superseded: Superseded = False,
+    written: Written = None,
+    overrides: Overrides = None,
+    times: Times = None,
+    groups: Groups = None,
+    worksheet: Worksheet = None,
+    names: Names = None,
     quiet: Quiet = False,
 ) -> None:
-    """Grade a class of notebooks."""
-    from mechlib.course import release, reports
-    from mechlib.course import roster as rosters
+    """Grade a class of notebooks; merge what a person says of them."""
+    from mechlib.course import graded, running
+
+    run = running.remembered(
+        out,
+        submissions=submissions,
+        secret=secret,
+        roster=roster,
+        timeout=timeout,
+        written=written,
+        overrides=overrides,
+        times=times,
+        groups=groups,
+        worksheet=worksheet,
+        names=names and names.value,
+    )
+    if submissions is None:
+        if resume or superseded or trust or chapter:
+            raise ValueError("there is nothing to grade: name the submissions, or leave these options out")
+        before = graded.opened(out)
+        _say(running.finish(replace(before, run=run), running.term(run, out)).notes)
+        _sum_up(before.out, running.term(run, out))
+        return
+    run = replace(run, engine=_engine(engine, trust))
+    _grade(submissions, out, run, chapter, jobs, resume, superseded, quiet)
+
+
+def _grade(
+    submissions: Path,
+    out: Path,
+    run: Run,
+    chapter: str | None,
+    jobs: int | None,
+    resume: bool,
+    superseded: bool,
+    quiet: bool,
+) -> None:
+    from mechlib.course import release, reports, running
+    from mechlib.course.settling import settle
     from mechlib.grading import grade
 
-    kind = _engine(engine, trust)
-    students = rosters.read(roster) if roster else ()
+    known = running.term(run, out)
+    secret = Path(run.secret) if run.secret else None
     course = release.pinned(secret)
     if course and course.another_version:
         print(course.another_version, file=sys.stderr)
@@ -105,15 +183,17 @@ def grade_(
         chapter=chapter,
         secret=secret,
         jobs=jobs,
-        timeout=timeout,
+        timeout=run.timeout,
         resume=resume,
-        engine=kind,
+        engine=cast("Engine", run.engine),
         write=reports.write,
-        known=[key for student in students for key in student.keys],
+        known=[key for student in known.students for key in student.keys],
         released=course.questions if course else (),
         superseded=superseded,
     )
-    _carry_out(grading, students, quiet)
+    known = replace(known, secret=grading.state.secret)
+    settle(grading.unread(), known)  # a row that nobody fits is found before hours of grading
+    _carry_out(grading, replace(run, chapter=grading.assignment.chapter), known, quiet)
 
 
 def _engine(engine: SandboxEngine, trust: bool) -> Engine:
@@ -132,15 +212,24 @@ def _engine(engine: SandboxEngine, trust: bool) -> Engine:
     return "none"
 
 
-def _carry_out(grading: Grading, students: Sequence[Student], quiet: bool) -> None:
-    """Grade every submission, write what is said of the class as a whole, and sum up."""
-    from mechlib.course import reports
+def _carry_out(grading: Grading, run: Run, known: Term, quiet: bool) -> None:
+    """Grade every submission, settle the class, write what is said of it as a whole, and sum up."""
+    from mechlib.course import reports, running
+    from mechlib.course.graded import Graded
 
-    reports.clear(grading.out)
+    _say(
+        f"You had changed {path.name.replace('.yours', '')}: it is kept as {path}."
+        for path in reports.clear(grading.out)
+    )
     grades = _graded(grading, quiet)
     folders = {folder: grades[source] for source, folder in grading.folders.items()}
-    reports.write_class(folders, grading.out, students)
-    _sum_up(list(grades.values()), grading.out, students)
+    _say(running.finish(Graded(grading.out, run, folders), known).notes)
+    _sum_up(grading.out, known)
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _graded(grading: Grading, quiet: bool) -> dict[str, SubmissionGrade]:
@@ -154,17 +243,22 @@ def _graded(grading: Grading, quiet: bool) -> dict[str, SubmissionGrade]:
         raise typer.Exit(130) from None
 
 
-def _sum_up(grades: list[SubmissionGrade], out: Path, students: Sequence[Student]) -> None:
+def _sum_up(out: Path, known: Term) -> None:
     """Say how many are graded, and how many wait for a person."""
+    from mechlib.course import graded
     from mechlib.course.matching import matches
+    from mechlib.course.settling import settle
 
-    looks = sum(each.needs_human for each in grades)
-    aside = sum(each.ungraded == "superseded" for each in grades)
-    print(f"{len(grades) - aside} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
+    settled = settle(list(graded.opened(out).grades.values()), known)
+    looks = sum(each.needs_human for each in settled.grades)
+    aside = sum(each.ungraded == "superseded" for each in settled.grades)
+    print(f"{len(settled.grades) - aside} notebooks are graded, {looks} need a human look: see {out / 'summary.html'}.")
     if aside:
         print(f"{aside} that a later one replaces are not: --superseded grades them too.")
-    if undecided := sum(match.undecided for match in matches(grades, students)):
+    if undecided := sum(match.undecided for match in matches(settled.grades, known.students, settled.groups)):
         print(f"{undecided} of them count for nobody until you decide: the same page says why.")
+    if waiting := sum(bool(each.waiting) for each in settled.grades):
+        print(f"{waiting} have no final points until you mark or decide something: the same page says what.")
 
 
 @commands.command("gradescope")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from mechlib.course.pages import Markup, element, page, printable, table
-from mechlib.grading.results import QuestionGrade, SubmissionGrade
+from mechlib.grading.results import QuestionGrade, SubmissionGrade, WrittenAnswer
 
-__all__ = ["STATES", "feedback", "gradescope_results", "not_graded"]
+__all__ = ["STATES", "decided", "feedback", "gradescope_results", "not_graded"]
 
 STATES = {
     "right": "right",
@@ -33,10 +33,12 @@ def points(number: float) -> str:
 def feedback(grade: SubmissionGrade) -> str:
     """The page for one student. Everything that the student wrote is shown as text, whatever it holds."""
     total = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)} points"
+    total += " so far" * bool(grade.waiting and not grade.ungraded)
     return page(
         f"Feedback on {grade.chapter or 'a submission'}: {total}",
         element("p", f"{grade.student}, {grade.source}", class_="muted"),
         *_which_counts(grade),
+        *_time(grade),
         *(_ungraded(grade) if grade.ungraded else _answers(grade)),
         *_written(grade),
     )
@@ -44,9 +46,16 @@ def feedback(grade: SubmissionGrade) -> str:
 
 def _answers(grade: SubmissionGrade) -> tuple[Markup, ...]:
     rows = [
-        (question.title, STATES[question.status], f"{points(question.score)} of {points(question.points)}")
+        (question.title, _state(question), f"{points(question.score)} of {points(question.points)}")
         for question in grade.questions
     ]
+    rows += [
+        (f"written: {a.cell}", "not marked yet" if a.score is None else "marked", f"{_given(a)} of {points(a.points)}")
+        for a in grade.written
+        if a.points
+    ]
+    if grade.deducted:
+        rows.append(("lateness", "deducted", f"-{points(grade.deducted)}"))
     return (
         table("Your answers", ("question", "answer", "points"), rows, numbers=(2,)),
         *_listed("What happened beside the answers", grade.problems),
@@ -76,13 +85,35 @@ def _which_counts(grade: SubmissionGrade) -> tuple[Markup, ...]:
     return ()
 
 
+def _given(answer: WrittenAnswer) -> str:
+    return "–" if answer.score is None else points(answer.score)
+
+
+def _state(question: QuestionGrade) -> str:
+    return STATES[question.status] if question.machine is None else "decided by your instructor"
+
+
+def _time(grade: SubmissionGrade) -> tuple[Markup, ...]:
+    return (element("p", grade.lateness),) if grade.lateness else ()
+
+
 def _explained(question: QuestionGrade) -> tuple[Markup, ...]:
     note = " A person looks at this answer too." if question.needs_human else ""
     return (
         element("h3", f"{question.title}: {STATES[question.status]}"),
         element("pre", question.message),
         *([element("p", note.strip())] if note else []),
+        *([element("p", element("strong", said))] if (said := decided(question)) else []),
     )
+
+
+def decided(question: QuestionGrade) -> str:
+    """What a person decided on a question, in a sentence; empty where nobody did."""
+    if question.machine is None:
+        return question.reason
+    given = f"Your instructor gave {points(question.score)} of {points(question.points)} points"
+    instead = f" instead of {points(question.machine)}" if question.machine != question.score else ""
+    return f"{given}{instead}: {question.reason}" if question.reason else f"{given}{instead}."
 
 
 def _listed(heading: str, lines: tuple[str, ...]) -> tuple[Markup, ...]:
@@ -94,8 +125,14 @@ def _listed(heading: str, lines: tuple[str, ...]) -> tuple[Markup, ...]:
 def _written(grade: SubmissionGrade) -> tuple[Markup, ...]:
     if not grade.written:
         return ()
-    parts = (part for w in grade.written for part in (element("h3", w.cell), element("pre", w.text)))
+    parts = (part for w in grade.written for part in _answer(w))
     return element("h2", "Your written answers, which a person reads"), *parts
+
+
+def _answer(answer: WrittenAnswer) -> tuple[Markup, ...]:
+    given = f": {points(answer.score)} of {points(answer.points)} points" if answer.score is not None else ""
+    said = [element("p", "What your instructor says:"), element("pre", answer.comment)] if answer.comment else []
+    return element("h3", f"{answer.cell}{given * bool(answer.points)}"), element("pre", answer.text), *said
 
 
 def gradescope_results(grade: SubmissionGrade) -> str:
@@ -108,24 +145,25 @@ def gradescope_results(grade: SubmissionGrade) -> str:
         return not_graded(" ".join(grade.problems))
     if grade.ungraded == "superseded":
         return not_graded("", "A later submission counts instead of this one, which was not graded.")
-    tests = [
+    tests: list[dict[str, object]] = [
         {
             "name": question.title,
             "number": question.id,
             "score": question.score,
             "max_score": question.points,
-            "status": "passed" if question.status == "right" else "failed",
-            "output": printable(question.message),
+            "status": "passed" if question.score == question.points else "failed",
+            "output": printable("\n".join(filter(None, (question.message, decided(question))))),
             "output_format": "text",
             "visibility": "visible",
         }
         for question in grade.questions
     ]
+    tests += [_written_test(answer) for answer in grade.written if answer.points]
     written = [f"Written answer {w.cell}:\n{w.text}" for w in grade.written]
     result = {
         "score": grade.score,
         "execution_time": round(grade.seconds, 3),
-        "output": printable("\n".join([*grade.problems, *written])),
+        "output": printable("\n".join(filter(None, (*grade.problems, grade.lateness, *grade.waiting, *written)))),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
@@ -133,6 +171,14 @@ def gradescope_results(grade: SubmissionGrade) -> str:
         "extra_data": {"source": printable(grade.source), "needs_human": grade.needs_human},
     }
     return json.dumps(result, indent=1) + "\n"
+
+
+def _written_test(answer: WrittenAnswer) -> dict[str, object]:
+    """A written answer as one of Gradescope's tests; without a score where nobody has marked it."""
+    marked = {} if answer.score is None else {"score": answer.score, "max_score": answer.points}
+    said = answer.comment or ("" if answer.score is not None else "Not marked yet.")
+    about = {"name": f"Written answer: {answer.cell}", "output": printable(said), "output_format": "text"}
+    return {**about, **marked, "visibility": "visible"}
 
 
 def not_graded(why: str, said: str = f"This was not graded, so it has no score. {OURS} {ASK}") -> str:

@@ -1,7 +1,7 @@
 """Whose a graded submission is, by the roster: a platform's number against its own column, and the name.
 
 What is not certain is decided by nobody but a person: two students of one name, a name and a number that disagree, two
-submissions of one student under different names, two of one time.
+submissions of one student under different names, two of one time, different files of one group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mechlib.course.roster import Student, called
 from mechlib.grading.platforms import folded
 from mechlib.grading.results import SubmissionGrade
 
-__all__ = ["Match", "matches"]
+__all__ = ["Group", "Match", "matches", "person"]
 
 COLUMN = {
     "": "canvas_id",
@@ -31,6 +31,21 @@ CHANGING = {"moodle"}
 
 
 @dataclass(frozen=True)
+class Group:
+    """Students who hand in together."""
+
+    name: str
+    members: tuple[str, ...]
+    """Every one as ``person`` tells them."""
+    chapter: str = ""
+    """The chapter on which they work together; all of them if it is empty."""
+
+    def on(self, chapter: str) -> bool:
+        """Whether they work together on a chapter."""
+        return self.chapter in ("", chapter)
+
+
+@dataclass(frozen=True)
 class Match:
     """A submission and whose it is."""
 
@@ -41,11 +56,22 @@ class Match:
     """Why a person has to decide, as a sentence; empty where nobody has to."""
     possible: tuple[Student, ...] = ()
     """Those of the roster whose it may be."""
+    group: str = ""
+    """The name of the group whose it is; empty where it is one student's."""
+    members: tuple[str, ...] = ()
+    """All whom it counts for, as ``person`` tells them; empty where that is who handed it in."""
+    aside: bool = False
+    """Whether another file of the same group counts instead of this one."""
 
     @property
     def counts(self) -> bool:
         """Whether its points go to somebody."""
-        return not (self.why or self.grade.superseded)
+        return not (self.why or self.aside or self.grade.superseded)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """All whom its points go to, as ``person`` tells them; nobody if it does not count."""
+        return (self.members or (person(self),)) if self.counts else ()
 
     @property
     def undecided(self) -> bool:
@@ -53,10 +79,59 @@ class Match:
         return bool(self.why) and not self.grade.superseded
 
 
-def matches(all_grades: Sequence[SubmissionGrade], students: Sequence[Student]) -> list[Match]:
-    """Whose every submission is, in the same order."""
-    found = Roster(students, all_grades)
-    return _once(found.match(grade) for grade in all_grades)
+def person(match: Match) -> str:
+    """What tells whose a submission is from everybody else's: the id in the roster, else ``?`` and the name."""
+    return match.student.id if match.student else f"?{folded(match.grade.student)}"
+
+
+def matches(
+    all_grades: Sequence[SubmissionGrade], students: Sequence[Student], groups: Sequence[Group] = ()
+) -> list[Match]:
+    """Whose every submission is, in the same order.
+
+    Args:
+        all_grades: the submissions.
+        students: the roster.
+        groups: those who hand in together; of a group's files one counts, for all its members.
+    """
+    found = Roster(students, all_grades, groups)
+    return _shared(_once(found.match(grade) for grade in all_grades), groups)
+
+
+def _shared(found: list[Match], groups: Sequence[Group]) -> list[Match]:
+    """The matches, with one file for every group: the same of all, or the one that a platform says came last."""
+    for group in groups:
+        of_chapter: dict[str, list[Match]] = defaultdict(list)
+        for match in found:
+            if match.counts and group.on(match.grade.chapter) and _of(match, group):
+                of_chapter[match.grade.chapter].append(match)
+        for own in of_chapter.values():
+            chosen = _chosen(own)
+            files = ", ".join(sorted(match.grade.source for match in own))
+            why = "" if chosen else f"Several of {group.name} handed in different files: {files}. Keep one."
+            mine = {id(match): match is not chosen and not why for match in own}
+            found = [
+                replace(m, group=group.name, members=group.members, aside=mine[id(m)], why=why) if id(m) in mine else m
+                for m in found
+            ]
+    return found
+
+
+def _of(match: Match, group: Group) -> bool:
+    """Whether a submission is a member's, or was handed in under the name of the group."""
+    named = "".join(_words(_name(match.grade))) == "".join(_words(group.name))
+    return person(match) in group.members or (match.student is None and named)
+
+
+def _chosen(own: Sequence[Match]) -> Match | None:
+    """The one file of a group that counts; ``None`` if nothing tells which."""
+    digests = {match.grade.digest for match in own}
+    if len(own) == 1 or (len(digests) == 1 and digests != {""}):
+        return own[0]
+    times = [match.grade.handed_in if match.grade.timed == "platform" else None for match in own]
+    if None in times or times.count(max(t for t in times if t is not None)) > 1:
+        return None
+    return own[times.index(max(t for t in times if t is not None))]
 
 
 def _once(found: Iterable[Match]) -> list[Match]:
@@ -85,8 +160,12 @@ def _clash(match: Match, of: Sequence[Match]) -> Match:
 class Roster:
     """The students by what platforms call them."""
 
-    def __init__(self, students: Sequence[Student], all_grades: Iterable[SubmissionGrade]) -> None:
+    def __init__(
+        self, students: Sequence[Student], all_grades: Iterable[SubmissionGrade], groups: Sequence[Group] = ()
+    ) -> None:
         self.students = students
+        self._prefixes = tuple(f"{folded(group.name)}-" for group in groups)
+        """What Moodle writes before the name of somebody who hands in for a group."""
         self._by_key = called(students)
         self._by_name: dict[str, set[Student]] = defaultdict(set)
         for student in students:
@@ -146,9 +225,13 @@ class Roster:
 
     def _called(self, grade: SubmissionGrade) -> set[Student]:
         """The students of this name; a file that no platform named may be called by anything that is theirs."""
-        name = _name(grade)
+        name = self._without_group(_name(grade), grade.platform)
         by_key = self._by_key.get(folded(name), set()) if not grade.platform else set()
         return by_key or self._by_name.get("".join(_words(name)), set())
+
+    def _without_group(self, name: str, platform: str) -> str:
+        found = (name[len(p) :] for p in self._prefixes if platform == "moodle" and folded(name).startswith(p))
+        return next(found, name)
 
     def _nameless(self, grade: SubmissionGrade) -> bool:
         return folded(_name(grade)) == "participant" or (grade.platform, _name(grade)) in self._nobody

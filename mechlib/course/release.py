@@ -2,14 +2,18 @@
 
 ::
 
-    OUT/instructor/course.json   the notebooks of the course, their questions and points
+    OUT/instructor/course.json   the notebooks of the course, their questions and points, and the rules of the term
+                   overrides.csv, times.csv, groups.csv    only their first lines, for the lecturer to fill in
                    secret        draws the hidden cases and the students' data; never given away
                    roster.csv    only with a roster
                    solutions/    what the exercises were made from
                    answers.zip   the same, to be published once the exercises are due
                    nbgrader/     a course folder of nbgrader
     OUT/students/                the exercises; with a roster, one folder for each student
-    OUT/students.zip             the same in one file; with a roster, zips/ID.zip for each student
+    OUT/students.zip             the exercises in one file, with the data that stand in the book
+    OUT/zips/ID.zip              only with a roster: those of one student, with data of their own
+
+What the lecturer writes stays: the rules under ``"term"`` in ``course.json``, and the three tables once they are there.
 """
 
 from __future__ import annotations
@@ -18,12 +22,13 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mechlib
 from mechlib.authoring import address, checkout, exercises
 from mechlib.authoring.checkout import Notebook
 from mechlib.checks.handing_in import Hand
-from mechlib.course import nbgrader, personal, roster
+from mechlib.course import decisions, groups, nbgrader, personal, roster, rules, times
 from mechlib.course.archive import packed
 from mechlib.course.leaks import leaks
 from mechlib.grading.assignment import new_secret, read_secret
@@ -87,8 +92,16 @@ class Course:
         if not self.secret_file.is_file():
             checkout.write_changed({self.secret_file: secret + b"\n"}, private=True)
         mine = {self.out / name: content for name, content in files.items() if name.startswith("instructor/")}
+        mine |= {path: content for path, content in self._tables().items() if not path.exists()}
         theirs = {self.out / name: content for name, content in files.items() if not name.startswith("instructor/")}
         return [*checkout.write_changed(theirs), *checkout.write_changed(mine, private=True)]
+
+    def _tables(self) -> dict[Path, bytes]:
+        """The tables that are the lecturer's to fill in, with their first lines."""
+        columns = {"overrides": decisions.COLUMNS, "times": times.COLUMNS, "groups": groups.COLUMNS}
+        return {
+            self.out / "instructor" / f"{name}.csv": (",".join(of) + "\r\n").encode() for name, of in columns.items()
+        }
 
     def stale(self) -> list[str]:
         """One line for every file of a course that is not what its solutions give.
@@ -124,7 +137,7 @@ class Course:
         common = {name: checkout.dump_notebook(notebook).encode() for name, notebook in given.items()}
         if self.roster is None:
             return {**{f"students/{name}": content for name, content in common.items()}, "students.zip": packed(common)}
-        files: dict[str, bytes] = {}
+        files: dict[str, bytes] = {"students.zip": packed(common)}
         for student in roster.read(self.roster):
             own = {
                 name: checkout.dump_notebook(personal.personal(notebook, secret, student.id, name)).encode()
@@ -142,6 +155,7 @@ class Course:
             "mechlib": mechlib.__version__,
             "per_student": self.roster is not None,
             "notebooks": listed,
+            "term": self._term(solutions),
         }
         files = {"course.json": (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()}
         files |= {f"solutions/{name}": content for name, content in texts.items()}
@@ -150,6 +164,20 @@ class Course:
         if self.roster is not None:
             files["roster.csv"] = self.roster.read_bytes()
         return {f"instructor/{name}": content for name, content in files.items()}
+
+    def _term(self, solutions: dict[str, Notebook]) -> dict[str, Any]:
+        """The rules that are there, or those that a course begins with.
+
+        Raises:
+            ValueError: if those that are there cannot be read.
+        """
+        file = self.secret_file.with_name("course.json")
+        if file.is_file():
+            rules.read(file)
+            if (term := json.loads(file.read_text(encoding="utf-8")).get("term")) is not None:
+                return term
+        hands = [Hand(notebook) for notebook in solutions.values()]
+        return rules.starting({hand.questions[0].chapter: hand.written for hand in hands if hand.questions})
 
 
 @dataclass(frozen=True)

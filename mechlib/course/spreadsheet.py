@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["records"]
+__all__ = ["cells", "records"]
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -60,6 +60,16 @@ def records(path: Path, needed: str, columns: tuple[str, ...]) -> Iterator[tuple
         if any(cell.strip() for cell in cells):
             row = {name: cell.strip() for name, cell in zip(names, cells, strict=False) if name in columns}
             yield line, {name: row.get(name, "") for name in columns}
+
+
+def cells(path: Path, needed: str) -> list[list[str]]:
+    """All rows of a table as they are; the first is there even in an empty file. Its separator is as for ``records``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for another encoding than Unicode, or quotes that do not close.
+    """
+    return [row for _, row in _table(_decoded(path), needed, path)]
 
 
 def _decoded(path: Path) -> str:

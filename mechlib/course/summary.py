@@ -12,9 +12,10 @@ from mechlib.checks import registry
 from mechlib.checks.question import Question
 from mechlib.course import tables
 from mechlib.course.feedback import STATES, points
-from mechlib.course.matching import Match, matches
+from mechlib.course.matching import Group, Match, matches
 from mechlib.course.pages import Markup, element, page, table
 from mechlib.course.roster import Student
+from mechlib.course.settled_page import settled
 from mechlib.grading.results import GradeStatus, QuestionGrade, SubmissionGrade
 
 __all__ = ["misconceptions", "summary"]
@@ -23,14 +24,17 @@ WIDEST = 12.0
 """Length of the longest bar, in em."""
 
 
-def summary(grades: Mapping[str, SubmissionGrade], students: Sequence[Student] = ()) -> str:
+def summary(
+    grades: Mapping[str, SubmissionGrade], students: Sequence[Student] = (), groups: Sequence[Group] = ()
+) -> str:
     """The page on a class.
 
     Args:
         grades: every submission by the folder of its feedback page, relative to the summary.
         students: the roster; those who handed nothing in are listed, and whose submissions are not certain.
+        groups: those who handed in together.
     """
-    found = dict(zip(grades, matches(list(grades.values()), students), strict=True))
+    found = dict(zip(grades, matches(list(grades.values()), students, groups), strict=True))
     counting = [match.grade for match in found.values() if match.counts]
     graded = [grade for grade in counting if not grade.ungraded]
     chapters = sorted({grade.chapter for grade in graded if grade.questions})
@@ -40,9 +44,10 @@ def summary(grades: Mapping[str, SubmissionGrade], students: Sequence[Student] =
         *(part for chapter in chapters for part in _chapter(chapter, [g for g in graded if g.chapter == chapter])),
         *_misconceptions(graded),
         *_undecided(found),
+        *settled(found),
         *_to_look_at(grades),
         *_strangers(found, students),
-        *_not_in(tables.missing(list(grades.values()), students)),
+        *_not_in(tables.missing(list(grades.values()), students, groups)),
         *_everything(found),
     )
 
@@ -164,6 +169,8 @@ def _points_of(match: Match) -> str:
     grade = match.grade
     if grade.superseded:
         return "superseded by a later one"
+    if match.aside:
+        return f"another file of {match.group} counts"
     given = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)}"
     return f"{given}, undecided" if match.why else given
 

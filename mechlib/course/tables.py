@@ -1,24 +1,46 @@
 """A class in tables: ``grades.csv``, and what Canvas, Moodle and Brightspace import into their gradebooks.
 
-What was not graded, and what a person has to decide on, has no score: an empty cell, not 0.
+What was not graded, and what a person has to decide on or to mark, has no score: an empty cell, not 0.
 """
 
 from __future__ import annotations
 
 import csv
+import datetime
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from mechlib.checks.handing_in import INVITATION
-from mechlib.course.matching import Match, matches
+from mechlib.course import marks, times
+from mechlib.course.matching import Group, Match, matches
 from mechlib.course.pages import printable
 from mechlib.course.roster import Student
+from mechlib.course.rules import PLAIN, Rules
+from mechlib.course.settling import to_mark
+from mechlib.course.whose import anonymous
 from mechlib.grading.results import SubmissionGrade
 
-__all__ = ["WHY_UNGRADED", "brightspace", "canvas", "counting", "grades", "missing", "moodle", "written"]
+__all__ = [
+    "WHY_UNGRADED",
+    "Book",
+    "Names",
+    "brightspace",
+    "canvas",
+    "grades",
+    "line",
+    "missing",
+    "moodle",
+    "term",
+    "text",
+    "written",
+]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would compute."""
+
+Names = Literal["id", "name", "anonymous"]
+"""What the students are called in ``written.csv``: by the ids of the roster, by their names, or by a sign each."""
 
 NOT_HANDED_IN = "not handed in"
 UNDECIDED = "undecided"
@@ -32,30 +54,70 @@ WHY_UNGRADED = {
 """Why a submission has no score, in words."""
 
 
-def grades(all_grades: Sequence[SubmissionGrade], students: Sequence[Student] = ()) -> str:
+def grades(
+    all_grades: Sequence[SubmissionGrade],
+    students: Sequence[Student] = (),
+    groups: Sequence[Group] = (),
+    zone: datetime.tzinfo = datetime.UTC,
+) -> str:
     """One row for every submission, those that a later one replaces included, and for every student without one.
 
-    Columns: student, number, file, chapter, state (``counts``, ``superseded``, ``undecided``, ``not graded`` or ``not
-    handed in``), score, points, the score of every question (empty where the submission is on another chapter), whether
-    somebody should look at it; where a platform marked any as late, which ones; where any is undecided or not graded,
-    why.
+    Columns: student, number, file, chapter, state (``counts``, ``waiting`` for a person, ``superseded``, ``undecided``,
+    ``not graded`` or ``not handed in``), score, points, the score of every question (empty where the submission is on
+    another chapter), whether somebody should look at it. Where any submission has something to say in them: the points
+    of every written answer, what a person decided on instead of the grader, the group, whether the platform marked it
+    as late, when it came and what tells that, what lateness cost, and why there is no score.
     """
     ids = list(dict.fromkeys(question.id for grade in all_grades for question in grade.questions))
-    found = matches(all_grades, students)
+    found = matches(all_grades, students, groups)
     header = ["student", "number", "file", "chapter", "state", "score", "points", *ids, "look at it"]
     rows = [_grade_row(match, ids) for match in found]
-    if any(grade.late for grade in all_grades):
-        header, rows = [*header, "late"], [[*row, "yes" * m.grade.late] for row, m in zip(rows, found, strict=True)]
-    if any(map(_why, found)):
-        header, rows = [*header, "why"], [[*row, _why(match)] for row, match in zip(rows, found, strict=True)]
-    absent = [[s.id, s.canvas_id, "", "", NOT_HANDED_IN] for s in missing(all_grades, students)]
-    return _csv([header, *rows, *(row + [""] * (len(header) - len(row)) for row in absent)])
+    for name, cell in _more(found, zone):
+        cells = [cell(match) for match in found]
+        if any(cells):
+            header, rows = [*header, name], [[*row, each] for row, each in zip(rows, cells, strict=True)]
+    absent = [[s.id, s.canvas_id, "", "", NOT_HANDED_IN] for s in _missing(found, students)]
+    return text([header, *rows, *(row + [""] * (len(header) - len(row)) for row in absent)])
+
+
+def _more(found: Sequence[Match], zone: datetime.tzinfo) -> list[tuple[str, Callable[[Match], str]]]:
+    """The columns that are there if a submission has something to say in them."""
+    names = dict.fromkeys(answer.cell for match in found for answer in match.grade.written if answer.points)
+
+    def written(name: str) -> Callable[[Match], str]:
+        return lambda match: next((_number(a.score) for a in match.grade.written if a.cell == name and a.points), "")
+
+    ruled = any(match.grade.lateness for match in found)
+    return [
+        *((f"written: {name}", written(name)) for name in names),
+        ("decided", lambda match: _decided(match.grade)),
+        ("group", lambda match: match.group),
+        ("late", lambda match: "yes" * match.grade.late),
+        ("time", lambda match: _time(match.grade, zone) if ruled else ""),
+        ("lateness", lambda match: match.grade.lateness),
+        ("deducted", lambda match: f"{match.grade.deducted:g}" if match.grade.deducted else ""),
+        ("why", _why),
+    ]
+
+
+def _decided(grade: SubmissionGrade) -> str:
+    changed = (q for q in grade.questions if q.machine is not None)
+    return "; ".join(f"{q.id}: {q.score:g} instead of {q.machine:g}, {q.reason or 'marked'}" for q in changed)
+
+
+def _time(grade: SubmissionGrade, zone: datetime.tzinfo) -> str:
+    came = times.handed_in(grade, zone)
+    return f"{times.shown(came, zone)} by the {grade.timed}" if came else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _grade_row(match: Match, ids: Sequence[str]) -> list[str]:
     grade = match.grade
     scores = {} if grade.ungraded else {question.id: f"{question.score:g}" for question in grade.questions}
-    score = "" if grade.ungraded else f"{grade.score:g}"
+    score = f"{grade.score:g}" if grade.final else ""
     own = (scores.get(question_id, "") for question_id in ids)
     look = grade.needs_human or bool(match.why)
     about = (grade.student, grade.number, grade.source, grade.chapter, _state(match))
@@ -63,45 +125,72 @@ def _grade_row(match: Match, ids: Sequence[str]) -> list[str]:
 
 
 def _state(match: Match) -> str:
-    if match.grade.superseded:
+    if match.grade.superseded or match.aside:
         return "superseded"
     if match.why:
         return UNDECIDED
-    return "not graded" if match.grade.ungraded else "counts"
+    return "not graded" if match.grade.ungraded else "waiting" if match.grade.waiting else "counts"
 
 
 def _why(match: Match) -> str:
     """Why a submission has no score that counts; empty if it has one."""
     if match.grade.superseded:
         return ""
-    return match.why or WHY_UNGRADED.get(match.grade.ungraded, "")
+    if match.aside:
+        return f"another file of {match.group} counts"
+    return match.why or WHY_UNGRADED.get(match.grade.ungraded, "") or " ".join(match.grade.waiting)
 
 
-def counting(all_grades: Iterable[SubmissionGrade]) -> dict[tuple[str, str], SubmissionGrade]:
-    """The submissions that count, by student and chapter; of those that are tied none does."""
-    found = (grade for grade in all_grades if not grade.superseded and not grade.tied)
-    return {(grade.student, grade.chapter): grade for grade in found}
-
-
-def missing(all_grades: Iterable[SubmissionGrade], students: Sequence[Student]) -> list[Student]:
+def missing(
+    all_grades: Iterable[SubmissionGrade], students: Sequence[Student], groups: Sequence[Group] = ()
+) -> list[Student]:
     """The students of the roster who handed nothing in, as far as is certain."""
-    found = matches(list(all_grades), students)
-    there = {student for match in found for student in (match.student, *match.possible)}
-    return [student for student in students if student not in there]
+    return _missing(matches(list(all_grades), students, groups), students)
 
 
-def _people(
-    all_grades: Sequence[SubmissionGrade], students: Sequence[Student]
-) -> list[tuple[Student, dict[str, SubmissionGrade]]]:
-    """Every student, first those of the roster, with the submissions that count by chapter."""
-    known: dict[Student, dict[str, SubmissionGrade]] = {student: {} for student in students}
-    others: dict[str, tuple[Student, dict[str, SubmissionGrade]]] = {}
-    for match in matches(all_grades, students):
-        if match.counts:
-            name = match.grade.student
-            of = known[match.student] if match.student else others.setdefault(name, (_stranger(match.grade), {}))[1]
-            of[match.grade.chapter] = match.grade
-    return [*known.items(), *others.values()]
+def _missing(found: Sequence[Match], students: Sequence[Student]) -> list[Student]:
+    there = {student.id for match in found for student in (match.student, *match.possible) if student}
+    there |= {who for match in found for who in match.members}
+    return [student for student in students if student.id not in there]
+
+
+@dataclass(frozen=True)
+class Book:
+    """A gradebook: every student with the submissions that count."""
+
+    people: tuple[tuple[Student, dict[str, SubmissionGrade]], ...]
+    """First those of the roster; the submissions by chapter."""
+    possible: dict[str, float]
+    """The points to be had by chapter."""
+    waiting: frozenset[tuple[str, str]] = frozenset()
+    """The ids of the students, with the chapter, of whom a person has yet to decide what counts."""
+
+    @classmethod
+    def of(
+        cls, all_grades: Sequence[SubmissionGrade], students: Sequence[Student] = (), groups: Sequence[Group] = ()
+    ) -> Book:
+        """That of a class."""
+        found: dict[str, tuple[Student, dict[str, SubmissionGrade]]] = {s.id: (s, {}) for s in students}
+        matched = matches(all_grades, students, groups)
+        for match in matched:
+            for who in match.people:
+                other = Student("", who.removeprefix("?")) if match.members else _stranger(match.grade)
+                found.setdefault(who, (other, {}))[1][match.grade.chapter] = match.grade
+        open_ = ((student.id, m.grade.chapter) for m in matched if m.undecided for student in m.possible)
+        in_order = sorted(all_grades, key=lambda grade: grade.chapter)
+        possible = {grade.chapter: grade.points for grade in in_order if grade.questions}
+        return cls(tuple(found.values()), possible, frozenset(open_))
+
+    @classmethod
+    def together(cls, books: Sequence[Book]) -> Book:
+        """That of several classes of the same students, each on chapters of its own."""
+        found: dict[tuple[str, str], tuple[Student, dict[str, SubmissionGrade]]] = {}
+        for book in books:
+            for student, of in book.people:
+                key = (student.id, "" if student.id else student.name)
+                found.setdefault(key, (student, {}))[1].update(of)
+        possible = dict(sorted((chapter, points) for book in books for chapter, points in book.possible.items()))
+        return cls(tuple(found.values()), possible, frozenset(each for book in books for each in book.waiting))
 
 
 def _stranger(grade: SubmissionGrade) -> Student:
@@ -112,80 +201,130 @@ def _stranger(grade: SubmissionGrade) -> Student:
     return Student(number if grade.platform == "gradescope" else "", name)
 
 
-def _points(all_grades: Sequence[SubmissionGrade]) -> dict[str, float]:
-    """The points to be had by chapter; a submission on none has no column."""
-    return {grade.chapter: grade.points for grade in sorted(all_grades, key=lambda g: g.chapter) if grade.questions}
+def canvas(book: Book, rules: Rules = PLAIN) -> str:
+    """What Canvas' gradebook imports: one column for every chapter, its points in the second line.
 
-
-def canvas(all_grades: Sequence[SubmissionGrade], students: Sequence[Student] = ()) -> str:
-    """What Canvas' gradebook imports: one column for every chapter, its points in the second line."""
-    possible = _points(all_grades)
-    header = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section", *possible)
-    second = ("    Points Possible", "", "", "", "", *(f"{points:g}" for points in possible.values()))
+    A column that is called as Canvas calls it, name and number of the assignment, fills that assignment.
+    """
+    columns = [rules.column("canvas", chapter) for chapter in book.possible]
+    header = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section", *columns)
+    second = ("    Points Possible", "", "", "", "", *(f"{points:g}" for points in book.possible.values()))
     rows = [
-        (s.name or s.id, s.canvas_id, s.id, s.login, s.section, *(_score(of, chapter) for chapter in possible))
-        for s, of in _people(all_grades, students)
+        (s.name or s.id, s.canvas_id, s.id, s.login, s.section, *(_score(of, chapter) for chapter in book.possible))
+        for s, of in book.people
     ]
-    return _csv([header, second, *rows])
+    return text([header, second, *rows])
 
 
-def moodle(all_grades: Sequence[SubmissionGrade], students: Sequence[Student] = ()) -> str:
+def moodle(book: Book, rules: Rules = PLAIN) -> str:
     """What Moodle's gradebook imports: a grade and a line of feedback for every chapter."""
-    possible = _points(all_grades)
-    columns = [part for chapter in possible for part in (chapter, f"Feedback: {chapter}")]
-    open_ = [match for match in matches(all_grades, students) if match.undecided]
-    waiting = {(student, match.grade.chapter) for match in open_ for student in match.possible}
+    names = [rules.column("moodle", chapter) for chapter in book.possible]
+    columns = [part for name in names for part in (name, f"Feedback: {name}")]
     rows = [
         (
             s.id,
             s.name,
             s.email,
-            *(part for c in possible for part in (_score(of, c), _line(of.get(c), (s, c) in waiting))),
+            *(part for c in book.possible for part in (_score(of, c), line(of.get(c), (s.id, c) in book.waiting))),
         )
-        for s, of in _people(all_grades, students)
+        for s, of in book.people
     ]
-    return _csv([("ID number", "Full name", "Email address", *columns), *rows])
+    return text([("ID number", "Full name", "Email address", *columns), *rows])
 
 
-def brightspace(all_grades: Sequence[SubmissionGrade], students: Sequence[Student] = ()) -> str:
+def brightspace(book: Book, rules: Rules = PLAIN) -> str:
     """What Brightspace's gradebook imports: a numeric item for every chapter; its column names the most points.
 
     A row needs the student's id or user name, so students whom the roster does not know are left out.
     """
-    possible = _points(all_grades)
-    items = (f"{chapter} Points Grade <Numeric MaxPoints:{points:g}>" for chapter, points in possible.items())
+    names = {chapter: rules.column("brightspace", chapter) for chapter in book.possible}
+    items = (f"{names[chapter]} Points Grade <Numeric MaxPoints:{most:g}>" for chapter, most in book.possible.items())
     rows = [
-        (s.id, s.login, *(_score(of, chapter) for chapter in possible), "#")
-        for s, of in _people(all_grades, students)
+        (s.id, s.login, *(_score(of, chapter) for chapter in book.possible), "#")
+        for s, of in book.people
         if s.id or s.login
     ]
-    return _csv([("OrgDefinedId", "Username", *items, "End-of-Line Indicator"), *rows])
+    return text([("OrgDefinedId", "Username", *items, "End-of-Line Indicator"), *rows])
 
 
-def written(all_grades: Iterable[SubmissionGrade]) -> str:
-    """The written answers of the submissions that count, with empty columns for a person's points and comment."""
-    header = ("student", "file", "answer", "text", "points", "comment")
-    rows = [
-        (grade.student, grade.source, answer.cell, "" if answer.text == INVITATION else answer.text, "", "")
-        for grade in counting(all_grades).values()
-        for answer in grade.written
-    ]
-    return _csv([header, *rows])
+def term(book: Book) -> str:
+    """One row for every student: id, name, the points of every chapter and their sum, empty while one is not final."""
+    possible = book.possible.values()
+    rows: list[tuple[str, ...]] = [("", "points", *(f"{points:g}" for points in possible), f"{sum(possible):g}")]
+    for student, of in book.people:
+        open_ = [chapter for chapter in of if not of[chapter].final]
+        open_ += [chapter for chapter in book.possible if (student.id, chapter) in book.waiting]
+        total = "" if open_ else f"{sum(grade.score for grade in of.values()):g}"
+        rows.append((student.id, student.name, *(_score(of, chapter) for chapter in book.possible), total))
+    return text([("id", "name", *book.possible, "in all"), *rows])
+
+
+def written(
+    all_grades: Sequence[SubmissionGrade],
+    students: Sequence[Student] = (),
+    groups: Sequence[Group] = (),
+    names: Names = "id",
+    secret: bytes | None = None,
+    unmarked: bool = False,
+) -> str:
+    """What a person has to mark of the submissions that count, with the points and comments that there are: the written
+    answers, and the open tasks that were not judged. The columns are those of ``marks``.
+
+    Args:
+        all_grades: the submissions.
+        students: the roster.
+        groups: those who hand in together.
+        names: what the students are called.
+        secret: draws the signs that they are called by where they are anonymous.
+        unmarked: leave out what has points already, and what was left empty.
+    """
+    rows = []
+    for match in matches(all_grades, students, groups):
+        grade = match.grade
+        if grade.superseded or grade.tied or match.aside:
+            continue
+        who, file = _called(match, names, secret), grade.source * (names != "anonymous")
+        for answer in grade.written:
+            if answer.text or not answer.points:
+                shown = answer.text if to_mark(answer) else ""
+                score = _number(answer.score) if to_mark(answer) or answer.score else ""
+                row = (who, grade.chapter, answer.cell, score, answer.comment, marks.sign(answer.text), file, shown)
+                if not unmarked or (shown and answer.score is None):
+                    rows.append(row)
+        for q in grade.questions:
+            if q.status == "unjudged" and not (unmarked and q.machine is not None):
+                score = "" if q.machine is None else f"{q.score:g}"
+                rows.append((who, grade.chapter, q.id, score, q.reason, marks.sign(q.message), file, q.message))
+    return text([marks.COLUMNS, *(sorted(rows) if names == "anonymous" else rows)])
+
+
+def _called(match: Match, names: Names, secret: bytes | None) -> str:
+    if names == "anonymous":
+        if secret is None:
+            raise ValueError("an anonymous table needs the secret that draws the students' signs: give --secret FILE")
+        return anonymous(secret, match.grade.chapter, match.grade.student)
+    if match.student is None:
+        return match.grade.student
+    return (match.student.name if names == "name" else "") or match.student.id
 
 
 def _score(of: dict[str, SubmissionGrade], chapter: str) -> str:
-    return f"{of[chapter].score:g}" if chapter in of and not of[chapter].ungraded else ""
+    return f"{of[chapter].score:g}" if chapter in of and of[chapter].final else ""
 
 
-def _line(grade: SubmissionGrade | None, waiting: bool) -> str:
+def line(grade: SubmissionGrade | None, waiting: bool = False) -> str:
+    """What a student is told in one line."""
     if grade is None:
         return "a person has yet to decide what counts" if waiting else NOT_HANDED_IN
     if grade.ungraded:
         return WHY_UNGRADED[grade.ungraded]
-    return "; ".join(f"{q.title}: {q.score:g} of {q.points:g}" for q in grade.questions)
+    parts = [f"{q.title}: {q.score:g} of {q.points:g}" for q in grade.questions]
+    parts += [f"{a.cell}: {_number(a.score) or 'not marked yet'} of {a.points:g}" for a in grade.written if a.points]
+    return "; ".join([*parts, *([grade.lateness] if grade.deducted else [])])
 
 
-def _csv(rows: Iterable[Sequence[str]]) -> str:
+def text(rows: Iterable[Sequence[str]]) -> str:
+    """A table as CSV whose cells no spreadsheet computes."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\r\n").writerows([_safe(cell) for cell in row] for row in rows)
     return buffer.getvalue()
@@ -193,13 +332,13 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 
 def _safe(cell: str) -> str:
     """A cell that is text to every spreadsheet."""
-    text = printable(cell)
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+    seen = printable(cell)
+    return f"'{seen}" if seen.startswith(FORMULA) and not _is_number(seen) else seen
 
 
-def _is_number(text: str) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        float(text)
+        float(cell)
     except ValueError:
         return False
     return True

@@ -8,7 +8,7 @@ import re
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,6 +141,43 @@ class Grading:
         """Number of submissions."""
         return len(self.papers)
 
+    def unread(self) -> list[SubmissionGrade]:
+        """What stands for the grades before anything is graded: who handed in which file, and its written answers."""
+        return [replace(_set_aside(paper, self.assignment), ungraded="") for paper in self.papers]
+
+    def asked_again(
+        self, questions: Set[str], before: Mapping[str, SubmissionGrade]
+    ) -> Iterator[tuple[SubmissionGrade, SubmissionGrade]]:
+        """Ask some questions anew, of the submissions that were graded ``before``, by source; nothing is written.
+
+        A submission that was not graded then, or that holds something else since, is left out.
+
+        Yields:
+            the grade that was and the one that is, where no other question differs.
+        """
+        fitting = [(p, before[p.submission.source]) for p in self.papers if p.submission.source in before]
+        todo = [(paper, done) for paper, done in fitting if not done.ungraded and done.digest == paper.digest]
+        tasks = (delayed(_graded_again)(*each, questions, self.assignment, self.timeout, self.engine) for each in todo)
+        was = {done.source: done for _, done in todo}
+        try:
+            jobs = self.jobs or len(os.sched_getaffinity(0))
+            for _, now in Parallel(jobs, prefer="threads", return_as="generator_unordered")(tasks):
+                yield was[now.source], now
+        finally:
+            bench(Limits(), self.engine).close()
+
+    def keep(self, grades: Iterable[SubmissionGrade], questions: Set[str]) -> None:
+        """Note grades for the next run that goes on, whose ``questions`` were asked as they are now.
+
+        The other questions keep the versions that they were asked in, and are asked again where those are not known.
+        """
+        of = {paper.submission.source: paper for paper in self.papers}
+        now = {name: version(asked.question) for name, asked in self.assignment.asked.items() if name in questions}
+        for grade in grades:
+            key = self._key(of[grade.source])
+            self.state.note(key, grade, {**self.state.versions(key), **now})
+        self.state.begin()
+
     def __iter__(self) -> Iterator[SubmissionGrade]:
         self.state.begin()
         folders, todo = self.folders, []
@@ -148,7 +185,7 @@ class Grading:
         for paper in self.papers:
             done, stale = self._done(paper, versions)
             if done is not None and not stale:
-                yield self._kept(_named(done, paper.submission), folders)
+                yield self._kept(_named(done, paper), folders)
             elif paper.submission.superseded and not self.superseded:
                 yield self._kept(_set_aside(paper, self.assignment), folders)
             else:
@@ -253,7 +290,7 @@ def _set_aside(paper: Paper, assignment: Assignment) -> SubmissionGrade:
     """What stands for the grade of a paper that does not count, so that nobody's time is spent on it."""
     written, why = paper.handed.written if paper.handed else (), "a later submission counts"
     grade = SubmissionGrade("", "", assignment.chapter, _nothing(assignment, why), written, (), False, 0.0)
-    return _named(replace(grade, ungraded="superseded"), paper.submission)
+    return _named(replace(grade, ungraded="superseded"), paper)
 
 
 def _elsewhere(paper: Paper, chapter: str) -> bool:
@@ -299,7 +336,7 @@ def _graded(paper: Paper, assignment: Assignment, timeout: float, engine: Engine
     written = paper.handed.written if paper.handed else ()
     seconds = round(time.monotonic() - began, 3)
     grade = SubmissionGrade("", "", assignment.chapter, questions, written, problems, look, seconds, ungraded=ungraded)
-    return _named(grade, paper.submission)
+    return _named(grade, paper)
 
 
 def _answered(
@@ -323,9 +360,9 @@ def _nothing(assignment: Assignment, why: str) -> tuple[QuestionGrade, ...]:
     return tuple(graded(asked, "unanswered", f"not graded: {why}.") for asked in assignment.asked.values())
 
 
-def _named(grade: SubmissionGrade, submission: Submission) -> SubmissionGrade:
-    about = ("student", "source", "number", "superseded", "tied", "platform", "late")
-    return replace(grade, **{name: getattr(submission, name) for name in about})
+def _named(grade: SubmissionGrade, paper: Paper) -> SubmissionGrade:
+    about = ("student", "source", "number", "superseded", "tied", "platform", "late", "handed_in", "timed")
+    return replace(grade, digest=paper.digest, **{name: getattr(paper.submission, name) for name in about})
 
 
 def _sentence(text: str) -> str:

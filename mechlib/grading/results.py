@@ -10,13 +10,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-__all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "Ungraded", "WrittenAnswer"]
+__all__ = ["GradeStatus", "QuestionGrade", "SubmissionGrade", "Timed", "Ungraded", "WrittenAnswer"]
 
 GradeStatus = Literal["right", "partly", "misconception", "wrong", "unanswered", "error", "timeout", "unjudged"]
 
 Ungraded = Literal["", "file", "chapter", "superseded", "grader"]
 """Why a submission was not graded: the file cannot be read, it is on another chapter, a later one counts, or the grader
 failed; empty if it was. Where it was not, a score of 0 says nothing."""
+
+Timed = Literal["", "platform", "file"]
+"""What tells when something was handed in: the platform, in the name that it gave; the file, which may have been copied
+since; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,25 @@ class QuestionGrade:
     """What the student is told, one or several lines: as ``check`` would, without what would tell the hidden cases."""
     needs_human: bool
     """Whether somebody should look at this answer."""
+    machine: float | None = None
+    """What the grader gave, where a person decided on the points; else ``None``."""
+    reason: str = ""
+    """Why a person decided so, as the student is told."""
 
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """The text of a cell that is marked as a written answer."""
+    """The text of a cell that is marked as a written answer, and what a person said about it."""
 
     cell: str
     """Name of the answer, from its marker; the cell's id where the marker has none."""
     text: str
+    points: float = 0.0
+    """The most that it can have; 0 where it does not count, or not yet."""
+    score: float | None = None
+    """What a person gave; ``None`` where nobody did."""
+    comment: str = ""
+    """What a person says of it, as the student is told."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +94,34 @@ class SubmissionGrade:
     """Whether the platform says that it came late."""
     ungraded: Ungraded = ""
     """Why it was not graded; empty if it was."""
+    digest: str = ""
+    """The same for the same file."""
+    handed_in: float | None = None
+    """When it was handed in, in seconds since 1970, UTC; ``None`` where nothing tells."""
+    timed: Timed = ""
+    """What tells when it was handed in."""
+    deducted: float = 0.0
+    """Points that lateness costs."""
+    lateness: str = ""
+    """How late it came, and what follows, as a sentence; empty where it is on time or nothing follows."""
+    waiting: tuple[str, ...] = ()
+    """Why the points in all are not final, one sentence each: a person has something to do first."""
 
     @property
     def score(self) -> float:
-        """Points given in all; 0 too where nothing was graded, see ``ungraded``."""
-        return sum(question.score for question in self.questions)
+        """Points given in all, never below 0; 0 too where nothing was graded, see ``ungraded``."""
+        given = sum(question.score for question in self.questions) + sum(each.score or 0 for each in self.written)
+        return max(0.0, given - self.deducted) if self.deducted else given
 
     @property
     def points(self) -> float:
         """Points that can be reached."""
-        return sum(question.points for question in self.questions)
+        return sum(question.points for question in self.questions) + sum(each.points for each in self.written)
+
+    @property
+    def final(self) -> bool:
+        """Whether it has points that can be told to a platform."""
+        return not (self.ungraded or self.waiting)
 
     def to_json(self) -> str:
         """One line of JSON from which ``from_json`` makes an equal object."""
@@ -107,6 +139,7 @@ class SubmissionGrade:
             fields["questions"] = tuple(QuestionGrade(**question) for question in fields["questions"])
             fields["written"] = tuple(WrittenAnswer(**written) for written in fields["written"])
             fields["problems"] = tuple(fields["problems"])
+            fields["waiting"] = tuple(fields.get("waiting", ()))
             grade = cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"not the JSON of a submission's grade ({error}): {text[:80]!r}") from None

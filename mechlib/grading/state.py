@@ -14,9 +14,20 @@ from mechlib.files import written_whole
 from mechlib.grading.assignment import new_secret
 from mechlib.grading.results import SubmissionGrade
 
-__all__ = ["State"]
+__all__ = ["State", "drawn"]
 
 NAME = "state.jsonl"
+
+
+def drawn(folder: Path) -> bytes | None:
+    """The secret that the run into a folder of grades drew; ``None`` where it was given one, or where there is none."""
+    path = folder / NAME
+    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
+    try:
+        secret = json.loads(first).get("secret") if first else None
+    except ValueError:
+        return None
+    return secret.encode() if secret else None
 
 
 class State:
@@ -72,9 +83,17 @@ class State:
         """The versions that the questions had then, by id."""
         return self._done.get(key, {}).get("versions", {})
 
+    def note(self, key: str, grade: SubmissionGrade, versions: Mapping[str, str] | None = None) -> None:
+        """Take a grade in place of the one that was kept; it is written by ``begin``."""
+        self._done[key] = self._line(key, grade, versions)
+
+    @staticmethod
+    def _line(key: str, grade: SubmissionGrade, versions: Mapping[str, str] | None) -> dict[str, Any]:
+        return {"key": key, "grade": grade.to_json(), "versions": dict(versions or {})}
+
     def add(self, key: str, grade: SubmissionGrade, versions: Mapping[str, str] | None = None) -> None:
         """Keep a grade, with the versions of its questions by id."""
-        line = {"key": key, "grade": grade.to_json(), "versions": dict(versions or {})}
+        line = self._line(key, grade, versions)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mechlib.grading.platforms import GRADESCOPE, METADATA, Owner, folded, gradescope_students, owners
+from mechlib.grading.results import Timed
 
 __all__ = ["LARGEST", "Submission", "collect", "later_counts"]
 
@@ -32,6 +33,9 @@ UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
 
 LISTING = "index.html"
 """What Brightspace puts beside the students' folders."""
+
+LONG_AGO = 0.5e9
+"""Seconds since 1970: no notebook is as old, so that an earlier time of a file in a zip is none."""
 
 OUTSIDE = re.compile(r"\\|^[^/]*:")
 SKIPPED = {"__MACOSX", METADATA, "Thumbs.db", "desktop.ini"}
@@ -62,6 +66,10 @@ class Submission:
     """What gave the file its name and the number, see ``platforms.Owner``; empty if no platform did."""
     late: bool = False
     """Whether the platform says that it came late."""
+    handed_in: float | None = None
+    """When it was handed in, in seconds since 1970; ``None`` where nothing tells."""
+    timed: Timed = ""
+    """What tells when it was handed in."""
 
     @property
     def notebook_bytes(self) -> bytes:
@@ -178,9 +186,12 @@ def _in_zip(path: Path) -> Iterator[tuple[PurePosixPath, Submission]]:
 
 def _owned(submission: Submission, owner: Owner) -> Submission:
     """The submission with what its name tells of it; where that is no time, it has the file's."""
-    seconds = submission.order[1] if owner.seconds is None else owner.seconds
+    of_file = submission.order[1]
+    seconds = of_file if owner.seconds is None else owner.seconds
     about = {name: getattr(owner, name) for name in ("student", "number", "platform", "late")}
-    return replace(submission, order=(owner.attempt, seconds), **about)
+    timed: Timed = "platform" if owner.seconds else "file" if of_file > LONG_AGO else ""
+    when = {"platform": owner.seconds, "file": of_file, "": None}[timed]
+    return replace(submission, order=(owner.attempt, seconds), handed_in=when, timed=timed, **about)
 
 
 def _seconds(entry: zipfile.ZipInfo) -> float:

@@ -10,6 +10,7 @@ from mechlib.course.feedback import feedback, gradescope_results
 from mechlib.course.matching import matches
 from mechlib.course.roster import Student
 from mechlib.course.summary import summary
+from mechlib.course.tables import Book
 from mechlib.grading import collect
 from tests.course.conftest import question, rows, submission
 from tests.course.test_pages import Reader
@@ -63,7 +64,7 @@ def test_a_number_is_looked_up_in_its_own_column_only(names, students, tmp_path)
     grades = handed_in(tmp_path, *names)
     assert ids(grades, students) == dict(zip(names, "123", strict=True))
     for table, column in ((tables.canvas, 2), (tables.moodle, 0)):
-        found = [row for row in rows(table(grades, students)) if row[column] in set("123")]
+        found = [row for row in rows(table(Book.of(grades, students))) if row[column] in set("123")]
         assert [row[{2: 5, 0: 3}[column]] for row in found] == ["2"] * 3
     assert tables.missing(grades, students) == []
 
@@ -73,10 +74,10 @@ def test_moodle_s_number_is_nobody_s_id(tmp_path):
     students = [Student("1", "Ada Lovelace"), Student("2", "Bob Byron")]
     grades = handed_in(tmp_path, MOODLE.format("Zoe New", 2), MOODLE.format("Ada Lovelace", 7))
     assert list(ids(grades, students).values()) == ["1", None]
-    by_id = {row[0]: row for row in rows(tables.moodle(grades, students))[1:]}
+    by_id = {row[0]: row for row in rows(tables.moodle(Book.of(grades, students)))[1:]}
     assert by_id["2"][3:] == ["", "not handed in"] and by_id["1"][3] == "2"
     assert by_id[""][1] == "Zoe New"
-    canvas = {row[0]: row for row in rows(tables.canvas(grades, students))[2:]}
+    canvas = {row[0]: row for row in rows(tables.canvas(Book.of(grades, students)))[2:]}
     assert canvas["Zoe New"][1:5] == ["", "", "", ""]  # Moodle's number is none of Canvas's
 
 
@@ -109,11 +110,11 @@ def test_a_name_and_a_number_that_disagree_are_left_to_a_person(name, possible, 
     assert (row[4], row[header.index("look at it")]) == ("undecided", "yes")
     assert row[header.index("why")].startswith(why)
     for table, column in ((tables.canvas, 5), (tables.moodle, 3), (tables.brightspace, 2)):
-        found = [row for row in rows(table(grades, CLASS))[1:] if set(row[:3]) & set("123")]
+        found = [row for row in rows(table(Book.of(grades, CLASS)))[1:] if set(row[:3]) & set("123")]
         assert [row[column] for row in found] == ["", "", ""], table
     absent = [student.id for student in CLASS if student.id not in possible]
     assert [student.id for student in tables.missing(grades, CLASS)] == absent
-    said = {row[0]: row[4] for row in rows(tables.moodle(grades, CLASS))[1:]}
+    said = {row[0]: row[4] for row in rows(tables.moodle(Book.of(grades, CLASS)))[1:]}
     assert {id for id, line in said.items() if line == "a person has yet to decide what counts"} == set(possible)
     page = Reader(summary({"students/x": grade}, CLASS)).text
     assert "To be decided: 1" in page and why in page
@@ -186,7 +187,7 @@ def test_two_students_of_one_name_are_told_apart_or_left_to_a_person(names, expe
 
 def test_without_a_roster_two_students_of_one_name_have_two_rows(tmp_path):
     grades = handed_in(tmp_path, CANVAS.format("doejane", 101, 90), CANVAS.format("doejane", 102, 91))
-    assert [row[:3] for row in rows(tables.canvas(grades))[2:]] == [
+    assert [row[:3] for row in rows(tables.canvas(Book.of(grades)))[2:]] == [
         ["doejane (101)", "101", ""],
         ["doejane (102)", "102", ""],
     ]
@@ -197,7 +198,7 @@ def test_two_names_of_one_student_do_not_replace_each_other(tmp_path):
     found = matches(grades, CLASS)
     why = "Several files count for one student under different names: 1.ipynb, Ada Lovelace.ipynb, lovelace.ipynb."
     assert [match.why.startswith(why) for match in found] == [match.grade.source != "2.ipynb" for match in found]
-    by_id = {row[2]: row for row in rows(tables.canvas(grades, CLASS))[2:]}
+    by_id = {row[2]: row for row in rows(tables.canvas(Book.of(grades, CLASS)))[2:]}
     assert (by_id["1"][5], by_id["2"][5]) == ("", "2")
     assert tables.missing(grades, CLASS) == [EVE]
 
@@ -207,7 +208,7 @@ def test_what_is_two_students_is_no_row_of_either():
     students = [Student("ada", "Ada"), Student("eve", "Eve", login="ada")]
     (match,) = matches([submission("ada")], students)
     assert match.why == "The roster has 2 students of this name: Ada (ada) and Eve (eve)."
-    assert [row[5:] for row in rows(tables.canvas([submission("ada")], students))[2:]] == [[""], [""]]
+    assert [row[5:] for row in rows(tables.canvas(Book.of([submission("ada")], students)))[2:]] == [[""], [""]]
 
 
 def test_tied_files_are_listed_and_neither_counts(tmp_path):
@@ -219,7 +220,7 @@ def test_tied_files_are_listed_and_neither_counts(tmp_path):
     header, *found = rows(tables.grades(both, CLASS))
     assert [(row[4], row[5], row[header.index("look at it")]) for row in found[:2]] == [("undecided", "2", "yes")] * 2
     assert all(row[header.index("why")].startswith("Another file of the same time") for row in found[:2])
-    assert [row[5] for row in rows(tables.canvas(both, CLASS))[2:]] == ["", "", ""]
+    assert [row[5] for row in rows(tables.canvas(Book.of(both, CLASS)))[2:]] == ["", "", ""]
     assert [row[0] for row in rows(tables.written(both))[1:]] == []
     assert tables.missing(both, CLASS) == [BOB, EVE]
     assert "0 submissions that count" in Reader(summary({"a": one, "b": two}, CLASS)).text
@@ -235,9 +236,9 @@ def test_what_was_not_graded_has_no_score_anywhere(reason):
     assert first[4:9] == ["not graded", "", "4", "", ""] and second[4:9] == ["counts", "0", "4", "0", "0"]
     assert first[header.index("why")].startswith("not graded: ")
     for table, column in ((tables.canvas, 5), (tables.moodle, 3), (tables.brightspace, 2)):
-        scores = {row[2 if column == 5 else 0]: row[column] for row in rows(table([none, zero], CLASS))[1:]}
+        scores = {row[2 if column == 5 else 0]: row[column] for row in rows(table(Book.of([none, zero], CLASS)))[1:]}
         assert (scores["1"], scores["2"], scores["3"]) == ("", "0", ""), table
-    assert rows(tables.moodle([none, zero], CLASS))[1][4].startswith("not graded: ")
+    assert rows(tables.moodle(Book.of([none, zero], CLASS)))[1][4].startswith("not graded: ")
     page = Reader(summary({"a": none, "b": zero}, CLASS)).text
     assert "mean 0.0, median 0 of 4 points" in page and "not graded" in page and "2 submissions that count" in page
     text = Reader(feedback(none)).text
@@ -273,7 +274,7 @@ def test_late_marks_are_kept_in_a_column(tmp_path):
 def test_brightspace_s_table_is_the_one_it_imports(tmp_path):
     """https://community.d2l.com/brightspace/kb/articles/3538-importing-grades: a key, items, and the end of a line."""
     grades = handed_in(tmp_path, BRIGHTSPACE.format(31, "Ada Lovelace"), BRIGHTSPACE.format(99, "Zoe New"))
-    assert rows(tables.brightspace(grades, CLASS)) == [
+    assert rows(tables.brightspace(Book.of(grades, CLASS))) == [
         ["OrgDefinedId", "Username", "ch02 Points Grade <Numeric MaxPoints:4>", "End-of-Line Indicator"],
         ["1", "lovelace", "2", "#"],
         ["2", "byron", "", "#"],

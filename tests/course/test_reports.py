@@ -10,6 +10,7 @@ from mechlib.course import reports, tables
 from mechlib.course.feedback import STATES, feedback, gradescope_results
 from mechlib.course.roster import Student
 from mechlib.course.summary import misconceptions, summary
+from mechlib.course.tables import Book
 from tests.course.conftest import question, rows, submission
 from tests.course.test_pages import NASTY, Reader
 
@@ -58,7 +59,7 @@ def test_grades_list_every_submission_and_who_handed_nothing_in(graded):
 
 
 def test_canvas_gets_one_row_for_a_student_with_the_submission_that_counts(graded):
-    header, possible, *found = rows(tables.canvas(list(graded.values()), [ADA, BOB, EVE]))
+    header, possible, *found = rows(tables.canvas(Book.of(list(graded.values()), [ADA, BOB, EVE])))
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "ch02"]
     assert possible == ["    Points Possible", "", "", "", "", "4"]
     by_id = {row[2]: row for row in found}
@@ -69,7 +70,7 @@ def test_canvas_gets_one_row_for_a_student_with_the_submission_that_counts(grade
 
 
 def test_moodle_gets_grades_and_feedback(graded):
-    header, *found = rows(tables.moodle(list(graded.values()), [ADA, EVE]))
+    header, *found = rows(tables.moodle(Book.of(list(graded.values()), [ADA, EVE])))
     assert header == ["ID number", "Full name", "Email address", "ch02", "Feedback: ch02"]
     assert found[0] == ["ada", "Ada", "ada@x.org", "2", "Title of read_out: 2 of 2; Title of target_rank: 0 of 2"]
     assert found[1][3:] == ["", "not handed in"]
@@ -90,8 +91,9 @@ def test_written_answers_of_what_counts_are_collected_for_a_person():
     late = submission("ada", written=("later",))
     early = submission("ada", written=("earlier",), superseded=True)
     header, *found = rows(tables.written([early, late, submission("bob", written=("=1+1\nline",)), submission("eve")]))
-    assert header == ["student", "file", "answer", "text", "points", "comment"]
-    assert [row[3] for row in found] == ["later", "'=1+1\nline"]
+    assert header == ["student", "chapter", "question", "points", "comment", "answer", "file", "text"]
+    assert [row[7] for row in found] == ["later", "'=1+1\nline"]
+    assert [row[:5] for row in found] == [[name, "ch02", "refutation", "", ""] for name in ("ada", "bob")]
 
 
 def test_a_negative_number_stays_a_number():
@@ -136,7 +138,7 @@ def test_a_class_without_any_readable_submission_has_a_summary():
     none = submission("a", problems=("The file is not a notebook.",), needs_human=True)
     empty = type(none)(**{**vars(none), "questions": (), "chapter": ""})
     assert "To be looked at: 1" in summary({"students/a": empty})
-    assert rows(tables.canvas([empty]))[0][5:] == []
+    assert rows(tables.canvas(Book.of([empty])))[0][5:] == []
 
 
 def test_files_are_written_for_each_and_for_the_class_and_again_the_same(graded, tmp_path):
@@ -145,7 +147,7 @@ def test_files_are_written_for_each_and_for_the_class_and_again_the_same(graded,
     reports.write_class(graded, tmp_path, [ADA])
     found = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     each = {f"{folder}/{name}" for folder in graded for name in ("results.json", "feedback.html")}
-    assert set(found) == each | {"grades.csv", "canvas.csv", "moodle.csv", "written.csv", "summary.html"}
+    assert set(found) == each | {"grades.csv", "canvas.csv", "moodle.csv", "written.csv", "summary.html", "files.json"}
     assert reports.write_class(graded, tmp_path, [ADA]) == []
 
 

@@ -171,6 +171,8 @@ class _Reader:
         return name
 
     def _zone(self, name: object) -> datetime.tzinfo:
+        if name == "UTC":  # there without a database of zones
+            return datetime.UTC
         try:
             return ZoneInfo(str(name))
         except (LookupError, ValueError, OSError):

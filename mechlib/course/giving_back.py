@@ -34,7 +34,7 @@ def feedback_zip(done: Graded, known: Term, platform: Platform, sheet: str = "")
     settled = settle(list(done.grades.values()), known)
     found = matches(settled.grades, known.students, settled.groups)
     pages = {who: match.grade for match in found for who in match.people}
-    reached, filled, notes = addresses(found, platform), None, list(settled.notes)
+    reached, filled, notes = addresses(found, platform), None, [*settled.notes, *_open(found)]
     if sheet:
         read = worksheet.read(Path(sheet))
         numbers = _numbers(found, known.students)
@@ -46,6 +46,14 @@ def feedback_zip(done: Graded, known: Term, platform: Platform, sheet: str = "")
         files = {each.student: files[each.student] for each in reached} | _apart(found, files, reached)
     content, missed = laid_out(reached, files)
     return content, filled, [*notes, *_missed(missed, platform)]
+
+
+def _open(found: list[Match]) -> list[str]:
+    """What the pages do not say yet."""
+    undecided = sum(match.undecided for match in found)
+    waiting = sum(bool(match.grade.waiting) for match in found if match.counts)
+    said = [f"{undecided} submissions count for nobody until you decide: no page goes back for them."] * bool(undecided)
+    return [*said, *([f"{waiting} pages are not final and say so: see summary.html."] if waiting else [])]
 
 
 def _apart(

@@ -20,7 +20,7 @@ from mechlib.course.marks import COLUMNS
 from mechlib.course.spreadsheet import records
 from mechlib.grading.results import SubmissionGrade
 
-__all__ = ["WRITTEN", "Graded", "Run", "forget", "keep_theirs", "opened", "recorded", "theirs"]
+__all__ = ["WRITTEN", "Graded", "Run", "forget", "keep_theirs", "last_run", "opened", "recorded", "theirs"]
 
 CLASS, RUN, FILES = "class.jsonl", "run.json", "files.json"
 WRITTEN = "written.csv"
@@ -72,7 +72,7 @@ def opened(out: Path) -> Graded:
     if not (out / CLASS).is_file() or not (out / RUN).is_file():
         stopped = ": the run was stopped, and the same command with --resume goes on" * (out / "state.jsonl").is_file()
         raise FileNotFoundError(f"there is no graded class in {out}, as 'mechlib grade --out' leaves it{stopped}")
-    run = _run(out / RUN)
+    run = last_run(out)
     grades = {}
     for number, line in enumerate((out / CLASS).read_text(encoding="utf-8").splitlines(), start=1):
         try:
@@ -83,12 +83,22 @@ def opened(out: Path) -> Graded:
     return Graded(out, run, grades)
 
 
-def _run(path: Path) -> Run:
+def last_run(out: Path) -> Run:
+    """What the class in a folder was graded with; nothing where there is none.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    path = out / RUN
+    if not path.is_file():
+        return Run()
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         return replace(Run(**about), written=tuple(about.get("written", ())))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not what 'mechlib grade' wrote ({error}): grade the class again") from None
+        raise ValueError(
+            f"{path} is not what 'mechlib grade' wrote ({error}): remove it, and grade the class again"
+        ) from None
 
 
 def theirs(out: Path) -> bool:
@@ -126,7 +136,8 @@ def _free(path: Path) -> Path:
 
 
 def forget(out: Path, *names: str) -> None:
-    """Keep no record of generated files but of ``names``."""
+    """Keep no record of generated files but of ``names``, nor of a class that is about to be graded again."""
+    (out / CLASS).unlink(missing_ok=True)
     left = {name: digest for name, digest in _digests(out).items() if name in names}
     if left:
         checkout.write_changed({out / FILES: json.dumps(left) + "\n"}, private=True)

@@ -85,7 +85,7 @@ def write_class(
     everything = list(grades.values())
     book = tables.Book.of(everything, students, groups)
     texts = {
-        "grades.csv": tables.grades(everything, students, groups, rules.zone),
+        "grades.csv": tables.grades(everything, students, groups, rules),
         "canvas.csv": tables.canvas(book, rules),
         "moodle.csv": tables.moodle(book, rules),
         "summary.html": summary(grades, students, groups),

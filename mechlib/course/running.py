@@ -30,10 +30,7 @@ def remembered(out: Path, **given: object) -> Run:
         given: values for the fields of ``Run``; ``None`` says nothing, a path is made absolute, and files with marks
             are added to those of before.
     """
-    try:
-        run = graded.opened(out).run
-    except FileNotFoundError:
-        run = Run()
+    run = graded.last_run(out)
     for name, value in given.items():
         if name == "written":
             files = dict.fromkeys((*run.written, *(str(p.resolve()) for p in cast("Iterable[Path]", value or ()))))

@@ -6,7 +6,6 @@ What was not graded, and what a person has to decide on or to mark, has no score
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def grades(
     all_grades: Sequence[SubmissionGrade],
     students: Sequence[Student] = (),
     groups: Sequence[Group] = (),
-    zone: datetime.tzinfo = datetime.UTC,
+    rules: Rules = PLAIN,
 ) -> str:
     """One row for every submission, those that a later one replaces included, and for every student without one.
 
@@ -66,13 +65,13 @@ def grades(
     ``not graded`` or ``not handed in``), score, points, the score of every question (empty where the submission is on
     another chapter), whether somebody should look at it. Where any submission has something to say in them: the points
     of every written answer, what a person decided on instead of the grader, the group, whether the platform marked it
-    as late, when it came and what tells that, what lateness cost, and why there is no score.
+    as late, when it came and what tells that if there is a deadline, what lateness cost, and why there is no score.
     """
     ids = list(dict.fromkeys(question.id for grade in all_grades for question in grade.questions))
     found = matches(all_grades, students, groups)
     header = ["student", "number", "file", "chapter", "state", "score", "points", *ids, "look at it"]
     rows = [_grade_row(match, ids) for match in found]
-    for name, cell in _more(found, zone):
+    for name, cell in _more(found, rules):
         cells = [cell(match) for match in found]
         if any(cells):
             header, rows = [*header, name], [[*row, each] for row, each in zip(rows, cells, strict=True)]
@@ -80,20 +79,19 @@ def grades(
     return text([header, *rows, *(row + [""] * (len(header) - len(row)) for row in absent)])
 
 
-def _more(found: Sequence[Match], zone: datetime.tzinfo) -> list[tuple[str, Callable[[Match], str]]]:
+def _more(found: Sequence[Match], rules: Rules) -> list[tuple[str, Callable[[Match], str]]]:
     """The columns that are there if a submission has something to say in them."""
     names = dict.fromkeys(answer.cell for match in found for answer in match.grade.written if answer.points)
 
     def written(name: str) -> Callable[[Match], str]:
         return lambda match: next((_number(a.score) for a in match.grade.written if a.cell == name and a.points), "")
 
-    ruled = any(match.grade.lateness for match in found)
     return [
         *((f"written: {name}", written(name)) for name in names),
         ("decided", lambda match: _decided(match.grade)),
         ("group", lambda match: match.group),
         ("late", lambda match: "yes" * match.grade.late),
-        ("time", lambda match: _time(match.grade, zone) if ruled else ""),
+        ("time", lambda match: _time(match.grade, rules)),
         ("lateness", lambda match: match.grade.lateness),
         ("deducted", lambda match: f"{match.grade.deducted:g}" if match.grade.deducted else ""),
         ("why", _why),
@@ -105,9 +103,12 @@ def _decided(grade: SubmissionGrade) -> str:
     return "; ".join(f"{q.id}: {q.score:g} instead of {q.machine:g}, {q.reason or 'marked'}" for q in changed)
 
 
-def _time(grade: SubmissionGrade, zone: datetime.tzinfo) -> str:
-    came = times.handed_in(grade, zone)
-    return f"{times.shown(came, zone)} by the {grade.timed}" if came else ""
+def _time(grade: SubmissionGrade, rules: Rules) -> str:
+    """When it came and what tells that; empty where there is no deadline, or where nothing tells."""
+    deadline, came = rules.of(grade.chapter).deadline, times.handed_in(grade, rules.zone)
+    if deadline is None or came is None:
+        return ""
+    return f"{times.shown(came, rules.zone)} by the {grade.timed}{', after the deadline' * (came > deadline)}"
 
 
 def _number(value: float | None) -> str:

@@ -78,6 +78,7 @@ class People:
             secret: draws the signs of an anonymous table, see ``anonymous``.
         """
         self._roster = {key: {student.id for student in of} for key, of in called(students).items()}
+        self._remedy = "" if students else "; with --roster FILE those who handed nothing in are known too"
         self._handed: dict[str, set[str]] = defaultdict(set)
         for match in found:
             grade = match.grade
@@ -99,5 +100,5 @@ class People:
         if not of:
             near = difflib.get_close_matches(key, [*self._roster, *self._handed], 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{where}: nobody in the roster or the class is called {text!r}{meant}")
+            raise ValueError(f"{where}: nobody in the roster or the class is called {text!r}{meant}{self._remedy}")
         return next(iter(of))

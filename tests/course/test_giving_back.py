@@ -238,6 +238,11 @@ def test_a_graded_class_is_read_back_and_damage_is_named(tmp_path):
         graded.opened(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no graded class in .* as 'mechlib grade --out'"):
         graded.opened(tmp_path / "nowhere")
+    (tmp_path / "state.jsonl").write_text("{}")
+    reports.clear(tmp_path)
+    with pytest.raises(FileNotFoundError, match="the run was stopped, and the same command with --resume goes on"):
+        graded.opened(tmp_path)
+    assert graded.last_run(tmp_path) == done.run
 
 
 @pytest.mark.parametrize(

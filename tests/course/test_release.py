@@ -121,6 +121,32 @@ def test_the_secret_is_drawn_once(course):
     assert course.stale() == []
 
 
+def test_what_the_lecturer_writes_stays_at_a_second_release(course):
+    course.write()
+    private = course.out / "instructor"
+    about = json.loads((private / "course.json").read_text())
+    assert about["term"]["chapters"]["ch02"]["written"] == {"refutation": 4}
+    about["term"]["chapters"]["ch02"]["deadline"] = "2026-11-03 23:59"
+    (private / "course.json").write_text(json.dumps(about))
+    tables = {name: (private / f"{name}.csv").read_text() for name in ("overrides", "times", "groups")}
+    assert tables["overrides"] == "student,question,points,reason\n"
+    with (private / "overrides.csv").open("a") as file:
+        file.write("ada,ch02.read_out,1,seen\n")
+    course.write()
+    assert json.loads((private / "course.json").read_text())["term"] == about["term"] and course.stale() == []
+    assert (private / "overrides.csv").read_text().endswith("ada,ch02.read_out,1,seen\n")
+    (private / "course.json").write_text('{"term": {"zone": "Mars"}}')
+    with pytest.raises(ValueError, match="a name such as 'Europe/Berlin'"):
+        course.write()
+
+
+def test_a_roster_gives_a_common_zip_beside_everybody_s_own(personal_course):
+    personal_course.write()
+    with zipfile.ZipFile(personal_course.out / "students.zip") as common:
+        ours = sources((checkout.root() / "exercises" / SOLUTION).read_text())
+        assert common.namelist() == [SOLUTION] and sources(common.read(SOLUTION))[1:] == ours[1:]
+
+
 def test_two_courses_have_two_secrets(course, solutions, tmp_path):
     other = Course("cs999", solutions, tmp_path / "other")
     course.write(), other.write()
@@ -130,7 +156,8 @@ def test_two_courses_have_two_secrets(course, solutions, tmp_path):
 def test_every_student_gets_other_data_and_the_same_rest(personal_course):
     personal_course.write()
     files = given(personal_course)
-    assert set(files) == {f"students/{who}/{SOLUTION}" for who in ("ada", "bob")} | {"zips/ada.zip", "zips/bob.zip"}
+    own = {f"students/{who}/{SOLUTION}" for who in ("ada", "bob")} | {"zips/ada.zip", "zips/bob.zip"}
+    assert set(files) == own | {"students.zip"}
     ada, bob = (json.loads(files[f"students/{who}/{SOLUTION}"])["cells"] for who in ("ada", "bob"))
     differing = [a for a, b in zip(ada, bob, strict=True) if a != b]
     assert differing and all("per-student" in cell["metadata"].get("tags", ()) for cell in differing)

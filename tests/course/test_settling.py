@@ -236,12 +236,13 @@ def test_a_mark_without_a_time_waits_where_the_time_matters(term):
 
 def test_the_time_of_a_file_is_shown_and_decides_only_where_the_rules_say_so(term):
     copied = replace(late("ada", 30, platform=""), timed="file")
-    assert settle([copied], term()).grades[0].deducted == 0
+    (grade,) = settle([copied], term()).grades
+    assert grade.deducted == 0 and grade.final
+    header, row = rows(tables.grades([grade], rules=RULES))
+    assert row[header.index("time")] == "2026-11-05 05:59 by the file, after the deadline"
     by_files = replace(RULES, late=replace(RULES.late, by_files=True))
     (grade,) = settle([copied], term(ruled=by_files)).grades
     assert grade.deducted == pytest.approx(0.8)
-    header, row = rows(tables.grades([grade]))
-    assert row[header.index("time")] == "2026-11-05 05:59 by the file"
 
 
 def test_brightspace_s_times_are_those_of_the_place():

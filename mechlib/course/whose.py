@@ -18,6 +18,7 @@ from mechlib.grading.platforms import folded
 
 __all__ = ["People", "Row", "anonymous", "points", "rows"]
 
+ANONYMOUS = "anon-"
 POINTS = re.compile(r"(\d+)(?:[.,](\d+))?")
 
 
@@ -63,7 +64,7 @@ def points(text: str, most: float, where: str) -> float:
 def anonymous(secret: bytes, chapter: str, student: str) -> str:
     """The sign that stands for a student in an anonymous table of a chapter; only who has the secret can make it."""
     message = "\0".join(["anonymous", chapter, folded(student)]).encode("utf-8", "surrogatepass")
-    return "anon-" + hmac.digest(secret, message, hashlib.sha256).hex()[:8]
+    return ANONYMOUS + hmac.digest(secret, message, hashlib.sha256).hex()[:8]
 
 
 class People:
@@ -100,5 +101,7 @@ class People:
         if not of:
             near = difflib.get_close_matches(key, [*self._roster, *self._handed], 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
+            if key.startswith(ANONYMOUS):
+                meant = ": another secret drew this sign, or it is of another chapter"
             raise ValueError(f"{where}: nobody in the roster or the class is called {text!r}{meant}{self._remedy}")
         return next(iter(of))

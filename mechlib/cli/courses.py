@@ -228,8 +228,10 @@ def _carry_out(grading: Grading, run: Run, known: Term, quiet: bool) -> None:
 
 
 def _say(notes: Iterable[str]) -> None:
+    from mechlib.course.pages import printable
+
     for note in notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
 
 
 def _graded(grading: Grading, quiet: bool) -> dict[str, SubmissionGrade]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
 
@@ -36,6 +37,14 @@ class Platform(StrEnum):
 OnPlatform = Annotated[Platform, typer.Option(help="Where the zip is uploaded.")]
 
 
+def _say(lines: Iterable[str], to: TextIO | None = None) -> None:
+    """Print what may hold names that students chose: nothing in them steers a terminal."""
+    from mechlib.course.pages import printable
+
+    for line in lines:
+        print(printable(line), file=to or sys.stderr)
+
+
 @commands.command("regrade")
 def regrade_(
     grades: Grades,
@@ -59,8 +68,7 @@ def regrade_(
     asked = _asked(grading, question, before, quiet)
     now = before | asked
     found = regrading.changes(question, before, now, known)
-    for change in found:
-        print(change.said)
+    _say([change.said for change in found], sys.stdout)
     gain = sum(change.difference for change in found)
     print(
         f"{question} was asked of {len(asked)} of {len(before)} submissions: "
@@ -71,8 +79,7 @@ def regrade_(
         return
     grading.keep(asked.values(), {question})
     new = replace(done, grades={folder: now[grade.source] for folder, grade in done.grades.items()})
-    for note in running.finish(new, known).notes:
-        print(note, file=sys.stderr)
+    _say(running.finish(new, known).notes)
     print(f"The grades in {grades} are written.")
 
 
@@ -119,7 +126,7 @@ def _asked(
     found = {}
     for was, now in tqdm(grading.asked_again({question}, before), total=len(before), unit="notebook", disable=quiet):
         if now.ungraded:
-            print(f"{was.source}: the grader failed, and its grade stays: {' '.join(now.problems)}", file=sys.stderr)
+            _say([f"{was.source}: the grader failed, and its grade stays: {' '.join(now.problems)}"])
         else:
             found[was.source] = now
     return found
@@ -135,8 +142,7 @@ def gradebook_(
     from mechlib.course.gradebook import gradebook
 
     paths, notes = gradebook([graded.opened(folder) for folder in grades], out)
-    for note in notes:
-        print(note, file=sys.stderr)
+    _say(notes)
     for path in paths:
         if path.suffix == ".csv":
             print(f"wrote {path}")
@@ -155,8 +161,7 @@ def give_back_(grades: Grades, platform: OnPlatform, out: Zip, worksheet: Sheet 
     if filled is not None:
         files[out.with_suffix(".csv")] = filled
     checkout.write_changed(files, private=True)
-    for note in notes:
-        print(note, file=sys.stderr)
+    _say(notes)
     for path in files:
         print(f"wrote {path}")
 
@@ -177,6 +182,5 @@ def hand_out_(
 
     content, notes = giving_back.exercises_zip(course, platform.value, worksheet, submissions)
     checkout.write_changed({out: content}, private=True)
-    for note in notes:
-        print(note, file=sys.stderr)
+    _say(notes)
     print(f"wrote {out}")

@@ -52,6 +52,8 @@ def addresses(found: Iterable[Match], platform: Platform) -> list[Address]:
     """
     reached: dict[str, Address] = {}
     for match in found:
+        if match.grade.platform not in (platform, "unnamed"):
+            continue  # whoever named it, it was not this platform
         before = _before(PurePosixPath(match.grade.source).parts, platform)
         if before and match.people:
             who = match.people[0] if not match.members or match.student is None else match.student.id

@@ -53,7 +53,8 @@ def summary(
 
 
 def _chapter(chapter: str, grades: Sequence[SubmissionGrade]) -> tuple[Markup, ...]:
-    scores, possible = [grade.score for grade in grades], grades[0].points
+    final = [grade for grade in grades if grade.final] or grades
+    scores, possible = [grade.score for grade in final], grades[0].points
     middle = f"mean {statistics.fmean(scores):.1f}, median {statistics.median(scores):g}"
     counts = Counter(scores)
     most = max(counts.values())
@@ -171,7 +172,8 @@ def _points_of(match: Match) -> str:
         return "superseded by a later one"
     if match.aside:
         return f"another file of {match.group} counts"
-    given = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)}"
+    so_far = " so far" * bool(grade.waiting)
+    given = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)}{so_far}"
     return f"{given}, undecided" if match.why else given
 
 

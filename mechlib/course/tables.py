@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ from mechlib.course.roster import Student
 from mechlib.course.rules import PLAIN, Rules
 from mechlib.course.settling import to_mark
 from mechlib.course.whose import anonymous
+from mechlib.grading.platforms import folded
 from mechlib.grading.results import SubmissionGrade
 
 __all__ = [
@@ -279,12 +281,14 @@ def written(
         secret: draws the signs that they are called by where they are anonymous.
         unmarked: leave out what has points already, and what was left empty.
     """
+    counts = Counter(folded(student.name) for student in students)
+    shared = {name for name, count in counts.items() if count > 1}
     rows = []
     for match in matches(all_grades, students, groups):
         grade = match.grade
         if grade.superseded or grade.tied or match.aside:
             continue
-        who, file = _called(match, names, secret), grade.source * (names != "anonymous")
+        who, file = _called(match, names, secret, shared), grade.source * (names != "anonymous")
         for answer in grade.written:
             if answer.text or not answer.points:
                 shown = answer.text if to_mark(answer) else ""
@@ -299,14 +303,16 @@ def written(
     return text([marks.COLUMNS, *(sorted(rows) if names == "anonymous" else rows)])
 
 
-def _called(match: Match, names: Names, secret: bytes | None) -> str:
+def _called(match: Match, names: Names, secret: bytes | None, shared: Set[str]) -> str:
+    """What a student is called in ``written.csv``: by the id if the name is ``shared`` by several."""
     if names == "anonymous":
         if secret is None:
             raise ValueError("an anonymous table needs the secret that draws the students' signs: give --secret FILE")
         return anonymous(secret, match.grade.chapter, match.grade.student)
     if match.student is None:
         return match.grade.student
-    return (match.student.name if names == "name" else "") or match.student.id
+    by_name = names == "name" and folded(match.student.name) not in shared
+    return (match.student.name * by_name) or match.student.id
 
 
 def _score(of: dict[str, SubmissionGrade], chapter: str) -> str:

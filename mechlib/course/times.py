@@ -31,7 +31,7 @@ __all__ = ["COLUMNS", "Lateness", "Times", "handed_in", "lateness", "shown", "ti
 
 COLUMNS = ("student", "chapter", "extra", "handed_in", "reason")
 
-EXTRA = re.compile(r"(\d+(?:[.,]\d+)?) ?(h|d|min|)")
+EXTRA = re.compile(r"(\d{1,6}(?:[.,]\d{1,6})?) ?(h|d|min|)")
 SECONDS = {"": 3600.0, "h": 3600.0, "d": 86400.0, "min": 60.0}
 DAY = 86400.0
 

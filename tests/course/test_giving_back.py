@@ -103,6 +103,13 @@ def test_files_of_no_platform_reach_nobody_and_that_is_said():
         laid_out(addresses(matches([submission("ada")], CLASS), "canvas"), {"ada": {"f": b""}})
 
 
+def test_a_student_s_own_name_of_a_file_leads_a_page_to_nobody_else():
+    theirs = handed("eve", "eve/lovelaceada_101_9001_x.ipynb")
+    assert addresses(matches([theirs], CLASS), "canvas") == []
+    named = handed("eve", "eve/32-678910 - Ada Lovelace - Nov 3, 2026 1105 AM/x.ipynb")
+    assert addresses(matches([named], CLASS), "brightspace") == []
+
+
 def test_three_hundred_pages_and_three_hundred_zips_each_to_its_own(tmp_path):
     students = tuple(Student(f"s{i}", f"Name N{i}", canvas_id=str(1000 + i)) for i in range(300))
     grades = {

@@ -171,6 +171,7 @@ MARKS, DECISIONS = "student,question,points\n", "student,question,points,reason\
         ("overrides", f"{DECISIONS}ada,ch02.read_out,1,x\nada,ch02.read_out,2,y\n", "keep the one that holds"),
         ("times", "student,chapter,extra\nada,ch2,48\n", "no chapter 'ch2'"),
         ("times", "student,chapter,extra\nada,ch02,two days\n", "write hours, as 48"),
+        ("times", f"student,chapter,extra\nada,ch02,{'9' * 20} d\n", "write hours, as 48"),
         ("times", "student,chapter,extra\nada,ch02,\n", "neither extra time"),
         ("times", "student,chapter,handed_in\nada,ch02,yesterday\n", "'yesterday' is no time"),
         ("times", "student,handed_in\nada,2026-11-04 10:00\n", "needs the chapter"),
@@ -190,6 +191,12 @@ def test_a_name_of_two_students_is_refused_with_their_ids(term):
     known = term(students=twins, overrides="student,question,points,reason\nAda Lovelace,ch02.read_out,1,x\n")
     with pytest.raises(ValueError, match="what several are called: 1, 2; write the id"):
         settle([submission("1")], known)
+
+
+def test_a_table_of_names_calls_two_students_of_one_name_by_their_ids():
+    twins = (Student("1", "Ada Lovelace"), Student("2", "Ada Lovelace"), Student("3", "Bob Byron"))
+    graded = [submission(each.id, written=("x",)) for each in twins]
+    assert [row[0] for row in rows(tables.written(graded, twins, names="name"))[1:]] == ["1", "2", "Bob Byron"]
 
 
 def test_rows_of_other_chapters_are_left_alone(term):

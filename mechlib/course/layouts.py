@@ -1,14 +1,14 @@
 """Files for many students in one zip, laid out as a platform takes them in: feedback pages, or exercises of their own.
 
-========== ==========================================================================================================
-Canvas     ``name_101_555_feedback.html``: the number of the student and of a file that they handed in, as Canvas
-           wrote them into the names of its download. Upload with 'Upload submissions' in the gradebook's menu of the
-           assignment. Without a file that was handed in there is no such number, and Canvas passes over the file.
-Moodle     ``Full name_12_assignfeedback_file_/feedback.html``: the number of the participant. Upload with 'Upload
-           multiple feedback files in a zip'; feedback files have to be on in the assignment's settings.
-Brightspace ``12-34 - Name - Nov 3, 2026 1105 AM/feedback.html``: the folder of the download, whose name has to stay.
-           Upload with 'Add Feedback Files'.
-========== ==========================================================================================================
+===========  =========================================================================================================
+Canvas       ``name_101_555_feedback.html``: the number of the student and of a file that they handed in, as Canvas
+             wrote them into the names of its download. Upload with 'Upload submissions' in the gradebook's menu of the
+             assignment. Without a file that was handed in there is no such number, and Canvas passes over the file.
+Moodle       ``Full name_12_assignfeedback_file_/feedback.html``: the number of the participant. Upload with 'Upload
+             multiple feedback files in a zip'; feedback files have to be on in the assignment's settings.
+Brightspace  ``12-34 - Name - Nov 3, 2026 1105 AM/feedback.html``: the folder of the download, whose name has to stay.
+             Upload with 'Add Feedback Files'.
+===========  =========================================================================================================
 
 Sources: Canvas, ``infer_comment_context_from_filename`` of its assignments; Moodle,
 ``mod/assign/feedback/file/importziplib.php``; Brightspace, its help on feedback files, not tried.

@@ -35,9 +35,9 @@ BY_NAME = {"checks/registry.py": "mechlib.questions.*"}
 """The one module that imports by a name put together when it runs, and what is known of that name: the questions of a
 chapter, which the engine finds by the chapter in their ids."""
 
-ANY_NAME = {"grading/worker/cells.py", "grading/worker/server.py", "llc/names.py"}
-"""Modules that import what they are told: what a cell of a submission says, the libraries that a grader loads before it
-forks, and what the function of a user imports when it is called."""
+ANY_NAME = {"course/drawn.py", "grading/worker/cells.py", "grading/worker/server.py", "llc/names.py"}
+"""Modules that import what they are told: what a cell of a submission or a solution says, the libraries that a grader
+loads before it forks, and what the function of a user imports when it is called."""
 
 
 def imported(path: Path, package: Path) -> Iterator[str]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mechlib.cli import book, courses, terms, work, zoo
+from mechlib.cli import book, classes, courses, terms, work, zoo
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 app.add_typer(courses.commands)
+app.add_typer(classes.commands)
 app.add_typer(terms.commands)
 app.add_typer(work.commands)
 app.add_typer(zoo.commands, name="zoo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -170,9 +171,10 @@ def _grade(
 ) -> None:
     from mechlib.course import release, reports, running
     from mechlib.course.settling import settle
+    from mechlib.course.withheld import dated
     from mechlib.grading import grade
 
-    known = running.term(run, out)
+    known, started = running.term(run, out), datetime.datetime.now(datetime.UTC)
     secret = Path(run.secret) if run.secret else None
     course = release.pinned(secret)
     if course and course.another_version:
@@ -186,7 +188,7 @@ def _grade(
         timeout=run.timeout,
         resume=resume,
         engine=cast("Engine", run.engine),
-        write=reports.write,
+        write=lambda grade, folder: reports.write(dated(grade, known.rules.withheld, started), folder),
         known=[key for student in known.students for key in student.keys],
         released=course.questions if course else (),
         superseded=superseded,
@@ -259,6 +261,9 @@ def _sum_up(out: Path, known: Term) -> None:
         print(f"{aside} that a later one replaces are not: --superseded grades them too.")
     if undecided := sum(match.undecided for match in matches(settled.grades, known.students, settled.groups)):
         print(f"{undecided} of them count for nobody until you decide: the same page says why.")
+    if later := sorted({(q.until, q.title) for each in settled.grades for q in each.questions if q.until}):
+        titles = "; ".join(f"{title} until {until}" for until, title in later)
+        print(f"Withheld from students, and not from the gradebooks' files: {titles}.")
     if waiting := sum(bool(each.waiting) for each in settled.grades):
         print(f"{waiting} have no final points until you mark or decide something: the same page says what.")
 
@@ -273,11 +278,12 @@ def gradescope_(
 ) -> None:
     """Make an autograder for Gradescope. It holds the secret."""
     from mechlib.authoring import checkout
-    from mechlib.course import release
+    from mechlib.course import release, rules
     from mechlib.course.gradescope import bundle
 
     secret = release.opened(course).secret_file if course else None
-    content = bundle(chapter=chapter, secret=secret, timeout=timeout, trusted=trust)
+    later = rules.read(secret.with_name("course.json")).withheld if secret else {}
+    content = bundle(chapter=chapter, secret=secret, timeout=timeout, trusted=trust, withheld=later)
     checkout.write_changed({out: content}, private=True)
     print(f"{out} holds {len(content) / 1e6:.0f} MB; upload it as the assignment's autograder. It holds the secret.")
 
@@ -288,8 +294,11 @@ def similarity_(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("similarity.html"),
     exercise: Annotated[Path | None, typer.Option(help="The notebook that everybody was given.")] = None,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Share of copied code that is shown.")] = 0.5,
+    earlier: Annotated[
+        list[Path] | None, typer.Option(help="Submissions of an earlier year; several times for several years.")
+    ] = None,
 ) -> None:
     """Compare the code of a class with copydetect, which is installed apart."""
     from mechlib.course.similarity import report
 
-    print(f"wrote {report(submissions, out, exercise=exercise, threshold=threshold)}")
+    print(f"wrote {report(submissions, out, exercise=exercise, threshold=threshold, earlier=earlier or [])}")

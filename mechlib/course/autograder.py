@@ -6,6 +6,7 @@ Gradescope's folders are below ROOT: ``submission`` with what was handed in, ``s
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from mechlib.authoring import checkout
 from mechlib.course.feedback import gradescope_results, not_graded
+from mechlib.course.withheld import dated
 from mechlib.grading import Assignment, collect, grade_one, sandbox
 from mechlib.grading.assignment import read_secret
 from mechlib.grading.notebook import read
@@ -59,7 +61,8 @@ def _results(root: Path) -> str:
     grade = grade_one(content, assignment, student=student, source=source, timeout=timeout, engine=engine)
     if grade.ungraded == "grader":
         print(*grade.problems, sep="\n", file=sys.stderr)
-    return gradescope_results(grade)
+    later = {name: datetime.datetime.fromisoformat(text) for name, text in settings.get("withheld", {}).items()}
+    return gradescope_results(dated(grade, later, datetime.datetime.now(datetime.UTC)))
 
 
 def _handed_in(folder: Path, chapter: str | None) -> tuple[str, bytes, str]:

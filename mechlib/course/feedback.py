@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from mechlib.course.pages import Markup, element, page, printable, table
+from mechlib.course.withheld import told
 from mechlib.grading.results import QuestionGrade, SubmissionGrade, WrittenAnswer
 
 __all__ = ["STATES", "decided", "feedback", "gradescope_results", "not_graded"]
@@ -32,23 +34,31 @@ def points(number: float) -> str:
 
 def feedback(grade: SubmissionGrade) -> str:
     """The page for one student. Everything that the student wrote is shown as text, whatever it holds."""
+    later = later_results(grade)
+    grade = told(grade)
     total = "not graded" if grade.ungraded else f"{points(grade.score)} of {points(grade.points)} points"
-    total += " so far" * bool(grade.waiting and not grade.ungraded)
+    total += " so far" * bool((grade.waiting or later) and not grade.ungraded)
     return page(
         f"Feedback on {grade.chapter or 'a submission'}: {total}",
         element("p", f"{grade.student}, {grade.source}", class_="muted"),
         *_which_counts(grade),
         *_time(grade),
-        *(_ungraded(grade) if grade.ungraded else _answers(grade)),
+        *(_ungraded(grade) if grade.ungraded else _answers(grade, later)),
         *_written(grade),
     )
 
 
-def _answers(grade: SubmissionGrade) -> tuple[Markup, ...]:
+def later_results(grade: SubmissionGrade) -> list[tuple[QuestionGrade, str]]:
+    """The questions whose results are told later, with what is said instead."""
+    return [(question, f"result on {question.until}") for question in grade.questions if question.until]
+
+
+def _answers(grade: SubmissionGrade, later: Sequence[tuple[QuestionGrade, str]]) -> tuple[Markup, ...]:
     rows = [
         (question.title, _state(question), f"{points(question.score)} of {points(question.points)}")
         for question in grade.questions
     ]
+    rows += [(question.title, said, f"– of {points(question.points)}") for question, said in later]
     rows += [
         (f"written: {a.cell}", "not marked yet" if a.score is None else "marked", f"{_given(a)} of {points(a.points)}")
         for a in grade.written
@@ -145,6 +155,8 @@ def gradescope_results(grade: SubmissionGrade) -> str:
         return not_graded(" ".join(grade.problems))
     if grade.ungraded == "superseded":
         return not_graded("", "A later submission counts instead of this one, which was not graded.")
+    later = later_results(grade)
+    grade = told(grade)
     tests: list[dict[str, object]] = [
         {
             "name": question.title,
@@ -157,6 +169,10 @@ def gradescope_results(grade: SubmissionGrade) -> str:
             "visibility": "visible",
         }
         for question in grade.questions
+    ]
+    tests += [
+        {"name": q.title, "number": q.id, "output": f"{said[:1].upper()}{said[1:]}.", "visibility": "visible"}
+        for q, said in later
     ]
     tests += [_written_test(answer) for answer in grade.written if answer.points]
     written = [f"Written answer {w.cell}:\n{w.text}" for w in grade.written]

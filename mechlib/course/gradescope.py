@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from mechlib.authoring import checkout
@@ -46,7 +48,12 @@ SCRIPTS = ("setup.sh", "run_autograder")
 
 
 def bundle(
-    *, chapter: str | None = None, secret: Path | None = None, timeout: float = 30.0, trusted: bool = False
+    *,
+    chapter: str | None = None,
+    secret: Path | None = None,
+    timeout: float = 30.0,
+    trusted: bool = False,
+    withheld: Mapping[str, datetime.datetime] | None = None,
 ) -> bytes:
     """The content of ``autograder.zip``. It holds the secret: give it to Gradescope and to nobody else.
 
@@ -54,6 +61,7 @@ def bundle(
         chapter: ``"chNN"``, to which every submission is held; ``None`` takes that of each notebook.
         secret: the file that draws the hidden cases; ``None`` draws a new one.
         timeout: seconds for a cell or an answer.
+        withheld: by question, from when on students are told the result; who grades again after that tells it.
         trusted: grade without a sandbox where the container allows none; see the page for instructors.
 
     Raises:
@@ -64,7 +72,8 @@ def bundle(
     if chapter is not None:
         asked(chapter)
     folder = checkout.root()
-    settings = {"chapter": chapter, "timeout": timeout, "trusted": trusted}
+    later = {name: moment.isoformat() for name, moment in (withheld or {}).items()}
+    settings = {"chapter": chapter, "timeout": timeout, "trusted": trusted, "withheld": later}
     files = {
         "setup.sh": SETUP.format(torch=_pinned(folder, "torch")).encode(),
         "run_autograder": RUN.encode(),

@@ -1,12 +1,20 @@
-"""HTML pages that stand alone: no script, nothing loaded, every text escaped by construction."""
+"""HTML pages that stand alone: nothing loaded, every text escaped by construction; no script but one that is named."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import json
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
-__all__ = ["Markup", "element", "page", "printable", "table"]
+__all__ = ["SCRIPTS", "Markup", "data", "element", "page", "printable", "table"]
+
+SCRIPTS = Path(__file__).with_name("static")
+"""The folder of what pages may run."""
 
 LONGEST = 20_000
 """Characters of one text that are shown."""
@@ -85,12 +93,27 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], nu
     return element("div", whole, class_="scroll", role="region", aria_label=caption, tabindex="0")
 
 
-def page(title: str, *content: Markup) -> str:
-    """A whole page with a heading of the same text as its title."""
+def data(name: str, value: Any) -> Markup:
+    """What the page's script reads: an element of this id with JSON, which no text in it can end."""
+    text = json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
+    return Markup(f'<script type="application/json" id="{html.escape(name)}">{text}</script>')
+
+
+def page(title: str, *content: Markup, script: str = "", style: str = "") -> str:
+    """A whole page with a heading of the same text as its title.
+
+    Args:
+        script: the name of a file in ``SCRIPTS``; the browser runs this text and no other.
+        style: rules beside those of every page.
+    """
+    code = (SCRIPTS / script).read_text(encoding="utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = f"{POLICY}; script-src 'sha256-{digest}'" if script else POLICY
     head = Markup(
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"{element('title', title)}<style>{STYLE}</style>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"{element('title', title)}<style>{STYLE}{style}</style>"
     )
-    body = element("main", element("h1", title), *content)
-    return f"<!DOCTYPE html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+    main = element("main", element("h1", title), *content)
+    body = element("body", main, Markup(f"<script>{code}</script>" if script else ""))
+    return f"<!DOCTYPE html>\n{element('html', element('head', head), body, lang='en')}\n"

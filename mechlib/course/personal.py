@@ -13,7 +13,7 @@ import re
 
 from mechlib.authoring.checkout import Notebook
 
-__all__ = ["TAG", "personal", "seed"]
+__all__ = ["TAG", "personal", "seed", "seeds"]
 
 TAG = "per-student"
 SEED = re.compile(r"(\bmanual_seed\(|\bseed=)(\d+)\b")
@@ -27,6 +27,12 @@ def seed(secret: bytes, student: str, exercise: str, number: int = 0) -> int:
     """
     message = "\0".join([student, exercise, str(number)]).encode()
     return int.from_bytes(hmac.digest(secret, message, hashlib.sha256)[:4]) >> 1
+
+
+def seeds(notebook: Notebook) -> list[int]:
+    """The numbers in a solution that ``seed`` puts each student's own in place of, in their order."""
+    tagged = (cell["source"] for cell in notebook["cells"] if TAG in cell["metadata"].get("tags", ()))
+    return [int(found[2]) for source in tagged for found in SEED.finditer(source)]
 
 
 def personal(notebook: Notebook, secret: bytes, student: str, exercise: str) -> Notebook:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mechlib.authoring import checkout
-from mechlib.course import graded, tables
+from mechlib.course import afterwards, graded, tables
 from mechlib.course.feedback import feedback, gradescope_results
 from mechlib.course.matching import Group
 from mechlib.course.roster import Student
@@ -45,7 +45,7 @@ def clear(out: Path) -> list[Path]:
             folder.chmod(0o700)
             if not any(folder.iterdir()):
                 folder.rmdir()
-    for name in (*OF_CLASS, OF_BRIGHTSPACE, OPEN):
+    for name in (*OF_CLASS, OF_BRIGHTSPACE, OPEN, afterwards.PAGE):
         if not (filled and name == graded.WRITTEN):
             (out / name).unlink(missing_ok=True)
     graded.forget(out, *([graded.WRITTEN] if filled else []))

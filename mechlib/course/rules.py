@@ -5,6 +5,7 @@
     "term": {
      "zone": "Europe/Berlin",
      "late": {"grace_minutes": 10, "per_day": 0.1, "most": 0.5, "by_files": false},
+     "withheld": {"ch02.refute": "2026-11-10 08:00"},
      "chapters": {
       "ch02": {"deadline": "2026-11-03 23:59", "written": {"refutation": 4}, "canvas": "Logit lens (4711)",
                "moodle": "Logit lens", "brightspace": "Logit lens"}
@@ -14,6 +15,7 @@
 ``per_day`` is the share of the chapter's points that every day begun after the deadline costs, ``most`` the largest
 share that lateness costs. ``by_files`` lets the times of the files decide where the platform tells none, though copying
 changes them.
+``withheld`` says from when on students are told the result of a question.
 ``written`` says how many points a written answer can have, 4 if nothing does. The last three are what the columns of a
 chapter are called in the files for the platforms, by default as the chapter.
 """
@@ -29,6 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from mechlib.checks.registry import find
 
 __all__ = ["PLAIN", "RUBRIC", "Chapter", "Late", "Rules", "moment", "read", "starting"]
 
@@ -82,6 +86,8 @@ class Rules:
     zone: datetime.tzinfo = datetime.UTC
     late: Late = Late()
     chapters: Mapping[str, Chapter] = field(default_factory=dict)
+    withheld: Mapping[str, datetime.datetime] = field(default_factory=dict)
+    """By the id of a question, from when on students are told its result."""
 
     def of(self, chapter: str) -> Chapter:
         """What holds for a chapter."""
@@ -111,7 +117,7 @@ def starting(written: Mapping[str, Iterable[str]]) -> dict[str, Any]:
         for chapter, names in written.items()
     }
     late = {"grace_minutes": 0, "per_day": 0, "most": 1, "by_files": False}
-    return {"zone": "UTC", "late": late, "chapters": chapters}
+    return {"zone": "UTC", "late": late, "withheld": {}, "chapters": chapters}
 
 
 def read(path: Path) -> Rules:
@@ -136,7 +142,7 @@ class _Reader:
         self.path = path
 
     def rules(self, term: object) -> Rules:
-        about = self._object("term", term, ("zone", "late", "chapters"))
+        about = self._object("term", term, ("zone", "late", "withheld", "chapters"))
         zone = self._zone(about.get("zone") or "UTC")
         late = self._object("term.late", about.get("late", {}), ("grace_minutes", "per_day", "most", "by_files"))
         by_files = late.get("by_files", False)
@@ -148,7 +154,17 @@ class _Reader:
         if not isinstance(chapters, dict):
             raise self._wrong("term.chapters", chapters, 'an object such as {"ch02": {...}}')
         found = {str(name): self._chapter(f"term.chapters.{name}", of, zone) for name, of in chapters.items()}
-        return Rules(zone, Late(**numbers, by_files=by_files), found)
+        return Rules(zone, Late(**numbers, by_files=by_files), found, self._withheld(about.get("withheld", {}), zone))
+
+    def _withheld(self, about: object, zone: datetime.tzinfo) -> dict[str, datetime.datetime]:
+        if not isinstance(about, dict):
+            raise self._wrong("term.withheld", about, 'an object such as {"ch02.refute": "2026-11-10 08:00"}')
+        for name in about:
+            try:
+                find(name)
+            except LookupError as error:
+                raise ValueError(f"{self.path}: term.withheld: {error}") from None
+        return {name: moment(when, zone, f"{self.path}, term.withheld.{name}") for name, when in about.items()}
 
     def _chapter(self, where: str, of: object, zone: datetime.tzinfo) -> Chapter:
         about = self._object(where, of, ("deadline", "written", *PLATFORMS))

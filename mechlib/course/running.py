@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from mechlib.course import graded, reports, rules, worksheet
+from mechlib.course import afterwards, graded, reports, rules, worksheet
 from mechlib.course import roster as rosters
 from mechlib.course.graded import Graded, Run
 from mechlib.course.settling import Settled, Term, settle
@@ -101,6 +101,7 @@ def finish(done: Graded, known: Term) -> Settled:
     kept = graded.keep_theirs(done.out)
     names = cast("Names", done.run.names)
     reports.write_class(by_folder, done.out, known.students, settled.groups, known.rules, names, known.secret)
+    afterwards.write(settled.grades, done.out, done.run.submissions, known.students, settled.groups)
     done.write()
     said = [f"You had changed {path.name.replace('.yours', '')}: it is kept as {path}." for path in kept]
     return replace(settled, notes=(*settled.notes, *said))

@@ -18,6 +18,7 @@ from mechlib.course.matching import Group, Match, matches
 from mechlib.course.roster import Student
 from mechlib.course.rules import PLAIN, Rules
 from mechlib.course.whose import People, Row, rows
+from mechlib.course.withheld import dated
 from mechlib.grading.results import QuestionGrade, SubmissionGrade, WrittenAnswer
 
 __all__ = ["Settled", "Term", "settle", "to_mark"]
@@ -84,8 +85,11 @@ class Settled:
     """What the lecturer wrote and what nothing followed from, one sentence each."""
 
 
-def settle(graded: Sequence[SubmissionGrade], term: Term) -> Settled:
-    """The grades of a class on one chapter or more, with all that a person has said.
+def settle(graded: Sequence[SubmissionGrade], term: Term, now: datetime.datetime | None = None) -> Settled:
+    """The grades of a class on one chapter or more, with all that a person has said, and which results are withheld.
+
+    Args:
+        now: when that is asked, with a time zone; ``None`` is this moment.
 
     Raises:
         ValueError: for a row that cannot be looked up, see the modules of the tables.
@@ -99,7 +103,9 @@ def settle(graded: Sequence[SubmissionGrade], term: Term) -> Settled:
         done |= {place: grade for (place, _), grade in zip(own, settled.grades(), strict=True)}
         together += settled.groups
         notes += settled.notes
-    return Settled(tuple(done[place] for place in range(len(graded))), tuple(together), tuple(notes))
+    now = now or datetime.datetime.now(datetime.UTC)
+    grades = (dated(done[place], term.rules.withheld, now) for place in range(len(graded)))
+    return Settled(tuple(grades), tuple(together), tuple(notes))
 
 
 class _Chapter:

@@ -325,7 +325,8 @@ def line(grade: SubmissionGrade | None, waiting: bool = False) -> str:
         return "a person has yet to decide what counts" if waiting else NOT_HANDED_IN
     if grade.ungraded:
         return WHY_UNGRADED[grade.ungraded]
-    parts = [f"{q.title}: {q.score:g} of {q.points:g}" for q in grade.questions]
+    parts = [f"{q.title}: {q.score:g} of {q.points:g}" for q in grade.questions if not q.until]
+    parts += [f"{q.title}: result on {q.until}" for q in grade.questions if q.until]
     parts += [f"{a.cell}: {_number(a.score) or 'not marked yet'} of {a.points:g}" for a in grade.written if a.points]
     return "; ".join([*parts, *([grade.lateness] if grade.deducted else [])])
 

@@ -22,6 +22,7 @@ from mechlib.checks.plain import Plain
 from mechlib.checks.question import Question, Task
 from mechlib.checks.running import Raised, Returned
 from mechlib.checks.values import HALF, Reading, Unreadable
+from mechlib.grading.common import told
 from mechlib.grading.platforms import folded
 from mechlib.grading.worker.frames import BadFrame, Blob, Message, encode
 
@@ -72,13 +73,15 @@ def seed(secret: bytes, question_id: str, student: str = "") -> int:
 class Asked:
     """A question or open task with the cases of one student, which are drawn when it is first sent."""
 
-    def __init__(self, question: Task, secret: bytes, student: str = "") -> None:
+    def __init__(self, question: Task, secret: bytes, student: str = "", common: Asked | None = None) -> None:
         self.question = question
         self.student, self._secret = student, secret
+        self.common = common or self
+        """The same question with the cases that are nobody's."""
 
     def of(self, student: str) -> Asked:
         """The same question with the cases of a student."""
-        return Asked(self.question, self._secret, student)
+        return Asked(self.question, self._secret, student, self.common)
 
     @cached_property
     def _trial(self) -> Trial | OpenTrial:
@@ -116,6 +119,17 @@ class Asked:
         Raises:
             BadFrame: if that is not what an honest worker could send.
         """
+        read = self._read(message, blob)
+        if isinstance(self._trial, OpenTrial):
+            return self._trial.judge(read, hidden=True)
+        return judge(self._trial, read, hidden=True)
+
+    def returned(self, message: Message, blob: Blob) -> str:
+        """What an answer to a question that has a reference did, see ``common.told``. Errors as ``judged``."""
+        assert isinstance(self._trial, Trial)
+        return told(self._trial, self._read(message, blob))
+
+    def _read(self, message: Message, blob: Blob) -> list[Returned | Raised]:
         outcomes = message.get("outcomes")
         n_cases = len(self._trial.cases)
         if not isinstance(outcomes, list) or not 0 < len(outcomes) <= n_cases:
@@ -125,9 +139,7 @@ class Asked:
             raise BadFrame("outcomes after the one that raised")
         if len(read) < n_cases and isinstance(read[-1], Returned):
             raise BadFrame(f"{len(read)} outcomes for {n_cases} cases")
-        if isinstance(self._trial, OpenTrial):
-            return self._trial.judge(read, hidden=True)
-        return judge(self._trial, read, hidden=True)
+        return read
 
     def _outcome(self, about: object, blob: Blob) -> Returned | Raised:
         if not isinstance(about, dict):

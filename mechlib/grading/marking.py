@@ -14,9 +14,11 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mechlib.checks.judging import Judgement, judged_no_function
 from mechlib.checks.open_task import OpenTask
+from mechlib.checks.question import Question
 from mechlib.grading.assignment import Asked, Assignment, text
 from mechlib.grading.notebook import Cell
 from mechlib.grading.results import GradeStatus, QuestionGrade
@@ -62,6 +64,8 @@ class Marking:
         self._left_out: dict[int, Lost] = {}
         self._failed: dict[int, str] = {}
         self._lost: dict[str, Lost] = {}
+        self.returned: dict[str, str] = {}
+        """By question, what a wrong answer that is no known mistake did on the cases that the class has in common."""
 
     def run(self, workshop: Workshop) -> None:
         """Grade every question.
@@ -148,7 +152,21 @@ class Marking:
         status = "misconception" if judgement.misconception else STATUS[judgement.status]
         message = "\n".join([judgement.headline, *judgement.details])
         earned, look = judgement.earned or 0.0, status == "unjudged"
-        return graded(asked, status, message, misconception=judgement.misconception, earned=earned, needs_human=look)
+        grade = graded(asked, status, message, misconception=judgement.misconception, earned=earned, needs_human=look)
+        return replace(grade, returned=self.returned.get(question.id, ""))
+
+    def unnamed(self) -> list[str]:
+        """The questions whose answer was wrong, or raised, and is no known mistake."""
+        found = ((name, self.judgements.get(name), asked.question) for name, asked in self.assignment.asked.items())
+        return [
+            name
+            for name, judgement, question in found
+            if isinstance(question, Question)
+            and name not in self._lost
+            and judgement is not None
+            and judgement.status in ("wrong", "raised")
+            and not judgement.misconception
+        ]
 
     def _missing(self, asked: Asked) -> QuestionGrade:
         """The grade where no function was found: a cell that would define it may have failed."""
@@ -214,6 +232,20 @@ class Run:
             raise Hindrance(lost, self.cell, self.question) from None
         except BadFrame as error:
             raise Hindrance(Lost(f"interfered with grading: {error}"), self.cell, self.question) from None
+        self._look_closer()
+
+    def _look_closer(self) -> None:
+        """Run the answers that are wrong in no known way on the common cases. All grades stand: whatever becomes of the
+        worker here, it changes none."""
+        with contextlib.suppress(Lost, BadFrame):
+            for question_id in self.marking.unnamed():
+                common = self.marking.assignment.asked[question_id].common
+                with self._stopped():
+                    message = {**common.message, "question": question_id}
+                answer, blob = self._put(common, message)
+                with self._stopped():
+                    if "outcomes" in answer:
+                        self.marking.returned[question_id] = common.returned(answer, blob)
 
     def _cells(self) -> None:
         cells = self.marking.cells_left()
@@ -251,12 +283,16 @@ class Run:
         asked, self.question = self.marking.assignment.asked[question_id], question_id
         with self._stopped():
             message = {**asked.message, **message}
-        self._begin()
-        self.worker.send(message, asked.blob, seconds=self._seconds())
-        answer, blob = self.worker.receive(seconds=self._seconds())
+        answer, blob = self._put(asked, message)
         with self._stopped():
             self.marking.decide(question_id, _judged(asked, answer, blob))
         self.question = None
+
+    def _put(self, asked: Asked, message: Message) -> tuple[Message, Blob]:
+        """What the worker says to a question."""
+        self._begin()
+        self.worker.send(message, asked.blob, seconds=self._seconds())
+        return self.worker.receive(seconds=self._seconds())
 
     @contextlib.contextmanager
     def _stopped(self) -> Iterator[None]:

@@ -43,10 +43,15 @@ class QuestionGrade:
     """What the student is told, one or several lines: as ``check`` would, without what would tell the hidden cases."""
     needs_human: bool
     """Whether somebody should look at this answer."""
+    returned: str = ""
+    """What a wrong answer that is no known mistake did on the cases that the class has in common, see
+    ``mechlib.grading.common``; empty elsewhere."""
     machine: float | None = None
     """What the grader gave, where a person decided on the points; else ``None``."""
     reason: str = ""
     """Why a person decided so, as the student is told."""
+    until: str = ""
+    """When the student is told what came of it, where that is not yet; else empty."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The built book, and a small one, in headless Chromium, cut off from every host but this machine."""
 
 import json
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,13 @@ QUIET = (
 CUT_OFF = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 INSIDE = ("data:", "blob:", "chrome:")
 """Addresses that nobody else answers: in the page itself, or in the browser."""
+AXE = "axe-core@4.14.1"
+COMPLAINTS = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ['violations']}).then(
+  found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))));
+"""
+"""With axe on the page: what it has to complain of."""
 SETTLED = """
 const done = arguments[arguments.length - 1];
 const mathematics = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
@@ -108,6 +117,18 @@ def chromium(program, tmp_path_factory) -> Iterator[Chrome]:
     with Chrome(options=options, service=service) as driver:
         driver.set_script_timeout(60)
         yield driver
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory, program) -> str:
+    """The source of axe-core, from npm's registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    subprocess.run([program("npm", package="npm"), "pack", "--silent", AXE], cwd=folder, check=True)
+    (packed,) = folder.glob("*.tgz")
+    with tarfile.open(packed) as archive:
+        source = archive.extractfile("package/axe.min.js")
+        assert source is not None
+        return source.read().decode()
 
 
 @contextmanager

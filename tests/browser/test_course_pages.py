@@ -1,7 +1,5 @@
 """A class's pages in a browser: nothing runs or is loaded, they fit a phone, and axe finds nothing to complain of."""
 
-import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,15 +8,10 @@ from mechlib.checks.registry import questions
 from mechlib.course import reports
 from mechlib.course.roster import Student
 from mechlib.grading.results import QuestionGrade, SubmissionGrade, WrittenAnswer
+from tests.browser.conftest import COMPLAINTS
 
-AXE = "axe-core@4.14.1"
 NASTY = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">" + "x" * 300
 STATES = ("right", "misconception", "wrong", "unanswered", "error", "timeout")
-COMPLAINTS = """
-const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ['violations']}).then(
-  found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))));
-"""
 
 
 def submission(student: str, best: int) -> SubmissionGrade:
@@ -37,18 +30,6 @@ def submission(student: str, best: int) -> SubmissionGrade:
     )
     written = (WrittenAnswer("refutation", f"**Because** {NASTY}"),)
     return SubmissionGrade(student, NASTY, "ch02", answers, written, (NASTY,), True, 1.0)
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory, program) -> str:
-    """The source of axe-core, from npm's registry."""
-    folder = tmp_path_factory.mktemp("axe")
-    subprocess.run([program("npm", package="npm"), "pack", "--silent", AXE], cwd=folder, check=True)
-    (packed,) = folder.glob("*.tgz")
-    with tarfile.open(packed) as archive:
-        source = archive.extractfile("package/axe.min.js")
-        assert source is not None
-        return source.read().decode()
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,12 @@ def test_every_set_of_exercises_has_a_written_part(number):
 
 def test_every_command_and_option_on_the_page_exists():
     commands = get_command(cli.app).commands
-    course = ("release", "gradescope", "gradebook", "grade", "similarity", "regrade", "give-back", "hand-out")
-    used = re.findall(rf"mechlib ({'|'.join(course)})\b([^`\n]*)", PAGE)
+    course = (
+        *("release", "gradescope", "gradebook", "grade", "similarity", "regrade", "give-back", "hand-out"),
+        *("marking", "copied"),
+    )
+    used = re.findall(rf"mechlib ({'|'.join(course)})([^`
+]*)", PAGE)
     assert {name for name, _ in used} == set(course)
     for name, rest in used:
         known = {option for parameter in commands[name].params for option in parameter.opts}

@@ -194,6 +194,29 @@ def test_a_copied_answer_is_reported_though_its_names_were_changed(class_folder,
     assert os.name == "nt" or page.stat().st_mode & 0o777 == 0o600
 
 
+def test_an_answer_of_an_earlier_year_is_reported_and_pairs_of_that_year_are_not(
+    class_folder, environment, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("PATH", environment["PATH"])
+    notebook(tmp_path / "exercise.ipynb", GIVEN)
+    year = tmp_path / "autumn 2025"
+    year.mkdir()
+    for name in ("old", "older"):
+        notebook(year / f"{name}.ipynb", GIVEN, OWN.replace("array", "found"))
+    options = {"exercise": tmp_path / "exercise.ipynb", "earlier": [year]}
+    page = similarity.report(class_folder, tmp_path / "similarity.html", **options).read_text()
+    files = re.findall(r"(Test|Reference) file: <i>.*/([\w-]+)-\d+\.py</i>", page)
+    pairs = {frozenset((a[1], b[1])) for a, b in zip(files[::2], files[1::2], strict=True)}
+    expected = [("ada", "bob"), ("eve", "autumn_2025-old"), ("eve", "autumn_2025-older")]
+    assert pairs == {frozenset(pair) for pair in expected}
+
+
+def test_years_that_are_called_alike_are_refused(class_folder, environment, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", environment["PATH"])
+    with pytest.raises(ValueError, match="called alike: class, class"):
+        similarity.report(class_folder, tmp_path / "page.html", earlier=[class_folder, class_folder])
+
+
 def test_without_the_tool_the_error_says_how_to_get_it(class_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="pip install copydetect"):
@@ -203,5 +226,5 @@ def test_without_the_tool_the_error_says_how_to_get_it(class_folder, monkeypatch
 def test_one_notebook_cannot_be_compared(class_folder):
     for name in ("ada", "bob"):
         (class_folder / f"{name}.ipynb").write_text("not a notebook")
-    with pytest.raises(ValueError, match="holds 1 readable notebooks"):
+    with pytest.raises(ValueError, match="holds 1 readable notebooks; at least 2"):
         similarity.compared(class_folder)

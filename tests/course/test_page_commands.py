@@ -61,7 +61,8 @@ def run(monkeypatch, capsys, *arguments) -> str:
 
 
 def test_the_page_names_every_command_of_a_course():
-    assert {name for name, *_ in COMMANDS} == {"release", "grade", "regrade", "gradebook", "give-back", "hand-out"}
+    of_a_term = {"release", "grade", "regrade", "gradebook", "give-back", "hand-out"}
+    assert {name for name, *_ in COMMANDS} == of_a_term | {"marking", "copied"}
     assert len(COMMANDS) >= 10
 
 
@@ -81,6 +82,9 @@ def test_every_command_on_the_page_does_what_the_page_says(small_term, monkeypat
     shown, kept = (text for (_, name), text in said.items() if name == "regrade")
     assert "ch02.target_rank was asked of 1 of 2 submissions: 0 change, +0 points in all." in shown
     assert "Nothing is written." in shown and "are written." in kept
+    assert "The control is missing." in (small_term / "grades" / "marking.html").read_text()
+    assert "What the class shows: 1 submission<" in (small_term / "grades" / "class.html").read_text()
+    assert "Data of others: 0 of 1 submissions" in (small_term / "copied.html").read_text()
     canvas = list(csv.reader((small_term / "term" / "canvas.csv").read_text().splitlines()))
     assert canvas[0][5:] == ["ch02", "ch06"] and canvas[2][:2] + canvas[2][5:] == ["Ada Lovelace", "101", "4", ""]
     names = {

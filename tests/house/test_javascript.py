@@ -14,12 +14,14 @@ import pytest
 
 from mechlib import widgets
 from mechlib.authoring import checkout
+from mechlib.course import pages
 from mechlib.guesses.view import STATIC, View
 
 ROOT = checkout.root()
 WIDGETS = (widgets.AttentionExplorer, widgets.ChainExplorer, widgets.LensExplorer, widgets.TrainingExplorer, View)
 PAGE = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("guess.js", "guess-page.js"))
-SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | {"guess-page.js": PAGE}
+OF_COURSES = {path.name: path.read_text(encoding="utf-8") for path in sorted(pages.SCRIPTS.glob("*.js"))}
+SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | {"guess-page.js": PAGE} | OF_COURSES
 
 
 def complaints(folder: Path, scripts: dict[str, str]) -> list[str]:

@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from mechlib.authoring import site
-from tests.browser import small
+from tests.browser import running, small
 
 QUIET = (
     "--headless",
@@ -152,3 +152,10 @@ def small_book(chromium, tmp_path_factory) -> Iterator[Browser]:
     """The browser on a book of one chapter, which is built for it."""
     with served(small.build(tmp_path_factory.mktemp("small")), chromium) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def engine(chromium, tmp_path_factory) -> Iterator[running.Engine]:
+    """The functions of the playground, in the browser on a page that holds nothing else."""
+    with served(running.write(tmp_path_factory.mktemp("engine")), chromium) as browser:
+        yield running.Engine(browser.driver, browser.address)

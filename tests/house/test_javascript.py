@@ -16,12 +16,19 @@ from mechlib import widgets
 from mechlib.authoring import checkout
 from mechlib.course import pages
 from mechlib.guesses.view import STATIC, View
+from mechlib.widgets import assets
+from mechlib.widgets.playground import served
 
 ROOT = checkout.root()
-WIDGETS = (widgets.AttentionExplorer, widgets.ChainExplorer, widgets.LensExplorer, widgets.TrainingExplorer, View)
+WIDGETS = (
+    *(widgets.AttentionExplorer, widgets.ChainExplorer, widgets.LensExplorer, widgets.TrainingExplorer, View),
+    *served.ROOMS.values(),
+)
 PAGE = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("guess.js", "guess-page.js"))
 OF_COURSES = {path.name: path.read_text(encoding="utf-8") for path in sorted(pages.SCRIPTS.glob("*.js"))}
-SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | {"guess-page.js": PAGE} | OF_COURSES
+ROOMS = (assets.HERE / "playground/page.js").read_text(encoding="utf-8")
+OF_PAGES = {"guess-page.js": PAGE, "page.mjs": ROOMS} | OF_COURSES
+SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | OF_PAGES
 
 
 def complaints(folder: Path, scripts: dict[str, str]) -> list[str]:

@@ -5,6 +5,6 @@ the zoo's own files of weights. On a page they are fetched from beside it (``ser
 them.
 """
 
-from mechlib.widgets.playground.rooms import TextExplorer
+from mechlib.widgets.playground.rooms import Loom, RegressionRoom, TextExplorer, TokenGame
 
-__all__ = ["TextExplorer"]
+__all__ = ["Loom", "RegressionRoom", "TextExplorer", "TokenGame"]

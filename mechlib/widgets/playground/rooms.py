@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import anywidget
 import traitlets
@@ -11,16 +11,14 @@ import traitlets
 from mechlib import zoo
 from mechlib.widgets import assets
 from mechlib.widgets.playground import models
+from mechlib.widgets.playground.passages import passages
 
 ENGINE = ("playground/engine", "playground/tokenizer", "playground/language", "playground/room")
-"""The scripts on which those of the rooms for text are built."""
+"""The scripts on which those of the rooms are built."""
 
 
 class Room(anywidget.AnyWidget):
     """What the rooms share: the models that can run in them, and how their weights come."""
-
-    served: ClassVar[tuple[str, ...]] = ()
-    """The models that run in it on a page."""
 
     models = traitlets.Dict().tag(sync=True)
     """For every name what ``models.described`` says of it."""
@@ -35,7 +33,7 @@ class Room(anywidget.AnyWidget):
         ValueError: for a name that is not among ``models``.
     """
 
-    def __init__(self, names: Sequence[str] = (), **traits: Any) -> None:
+    def __init__(self, names: Sequence[str], **traits: Any) -> None:
         """
         Args:
             names: of the models; the weights of the first are sent at once.
@@ -61,8 +59,6 @@ class Room(anywidget.AnyWidget):
 
 class TextRoom(Room):
     """A room in which language models read."""
-
-    served = models.LANGUAGE
 
     tokenizer = traitlets.Dict().tag(sync=True)
     """The tokeniser's table, as ``models.tokenizer`` makes it."""
@@ -107,3 +103,57 @@ class TextExplorer(TextRoom):
     """Pairs ``[layer, head]``: the heads that hand zeros to the output matrix."""
     patches = traitlets.List().tag(sync=True)
     """Triples ``[entry, position, source]``: that entry at ``position`` is the other text's at ``source``."""
+
+
+class TokenGame(TextRoom):
+    """The next-token game: reader and model guess the tokens of a passage one by one, and both have a score."""
+
+    _esm = assets.script(*ENGINE, "playground/game")
+    _css = assets.style("playground/room", "playground/game")
+
+    passages = traitlets.List().tag(sync=True)
+    """What there is to guess: passages on which the models were not trained."""
+    text = traitlets.Unicode("").tag(sync=True)
+    """The passage that is played."""
+
+    def __init__(self, names: Sequence[str] = models.LANGUAGE, **traits: Any) -> None:
+        """Arguments and errors are those of ``TextRoom``; ``text`` is the first passage when left out."""
+        there = list(passages())
+        super().__init__(names, **{"passages": there, "text": there[0]} | traits)
+
+
+class Loom(TextRoom):
+    """A tree of continuations of a text, grown by clicks."""
+
+    _esm = assets.script(*ENGINE, "playground/loom")
+    _css = assets.style("playground/room", "playground/loom")
+
+    text = traitlets.Unicode("def read_lines(path):\n    with open(path").tag(sync=True)
+    """The beginning."""
+    length = traitlets.Int(4).tag(sync=True)
+    """How many tokens a branch has."""
+    temperature = traitlets.Float(1.0).tag(sync=True)
+    """Tokens are drawn in proportion to their probability to the power of 1 / temperature."""
+    seed = traitlets.Int(0).tag(sync=True)
+    """Of the draws: the same beginning, settings and clicks give the same tree."""
+
+
+class RegressionRoom(Room):
+    """Points to drag, and what a transformer predicts from them, beside ridge and one step of gradient descent."""
+
+    _esm = assets.script(*ENGINE, "playground/regressor", "playground/regression")
+    _css = assets.style("playground/room", "playground/regression")
+
+    points = traitlets.List([[-1.5, -1.0], [-0.5, -0.6], [1.0, 0.9], [2.0, 1.3]]).tag(sync=True)
+    """The examples, pairs ``[x, y]`` from -3 to 3 in their order in the prompt: 10 at most."""
+    penalty = traitlets.Float(0.1).tag(sync=True)
+    """Of ridge, as ``lam`` of ``icl.ridge``."""
+    rate = traitlets.Float(1.0).tag(sync=True)
+    """Of the one step, as ``eta`` of ``icl.gradient_descent``."""
+
+    def __init__(self, **traits: Any) -> None:
+        """
+        Args:
+            traits: values at the start.
+        """
+        super().__init__([models.REGRESSION], **traits)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mechlib.widgets import assets
 from mechlib.widgets.playground import models, rooms
 
-ROOMS: dict[str, type[rooms.Room]] = {"explorer": rooms.TextExplorer}
+ROOMS: dict[str, Callable[[], rooms.Room]] = {
+    "explorer": rooms.TextExplorer,
+    "game": rooms.TokenGame,
+    "loom": rooms.Loom,
+    "regression": rooms.RegressionRoom,
+}
 """By the name that an element of a page gives in ``data-room``."""
 
 
@@ -34,16 +40,11 @@ def write(folder: Path) -> None:
 
 def traits() -> dict[str, dict[str, Any]]:
     """What the traits of every room are on a page at first, by the room's name; what all have is under ``shared``."""
-    found = {name: _defaults(room) | {"models": _described(room)} for name, room in ROOMS.items()}
-    return {"shared": _defaults(rooms.Room) | {"tokenizer": models.tokenizer()}} | found
+    return {"shared": {"tokenizer": models.tokenizer()}} | {name: _told(room()) for name, room in ROOMS.items()}
 
 
-def _described(room: type[rooms.Room]) -> dict[str, Any]:
-    return {name: models.described(name) for name in room.served}
-
-
-def _defaults(room: type[rooms.Room]) -> dict[str, Any]:
-    """The values with which the traits of ours begin; the tokeniser's table is the same for all."""
-    ours = [each for each in room.mro() if issubclass(each, rooms.Room) and each is not rooms.Room] or [rooms.Room]
-    named = {name: trait for each in reversed(ours) for name, trait in each.class_own_traits().items()}
-    return {name: trait.default() for name, trait in named.items() if name != "tokenizer"}
+def _told(room: rooms.Room) -> dict[str, Any]:
+    """The traits of ours, without weights, which the page fetches, and without the table that all share."""
+    ours = [each for each in type(room).mro() if issubclass(each, rooms.Room)]
+    names = [name for each in reversed(ours) for name, trait in each.class_own_traits(sync=True).items()]
+    return {name: getattr(room, name) for name in names if name != "tokenizer" and name[0] != "_"} | {"weights": {}}

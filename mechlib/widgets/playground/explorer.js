@@ -95,7 +95,7 @@ function togglePatch(view) {
 // The parts of one view.
 function build(model, el) {
   const view = {
-    model, held: true, models: model.get("models"), tokenizer: buildTokenizer(model.get("tokenizer")),
+    model, models: model.get("models"), tokenizer: buildTokenizer(model.get("tokenizer")),
     status: element("p", { class: "ml-loading", role: "status" }),
     passage: element("div", { class: "ml-passages" }), others: element("div", { class: "ml-passages" }),
     prediction: element("div", { class: "ml-prediction", "aria-live": "polite" }),

@@ -131,7 +131,7 @@ function build(model, el) {
   view.input.addEventListener("keydown", (event) => event.stopPropagation());
   const heads = ["token", "you", "model", "its probability"].map((text) => element("th", { scope: "col" }, text));
   view.table = element("table", { class: "ml-rounds" }, element("thead", {}, element("tr", {}, ...heads)), view.lines);
-  view.body = element("div", { hidden: "" }, view.shown, view.asking, view.offers, view.told, view.score, view.table);
+  view.body = element("div", { class: "ml-body", hidden: "" }, view.shown, view.asking, view.offers, view.told, view.score, view.table);
   const another = button("Another passage", () => {
     const passages = model.get("passages");
     const text = passages[(passages.indexOf(model.get("text")) + 1) % passages.length];

@@ -10,7 +10,7 @@ const ROOM = {
   tries: [
     { text: "Grow a branch with a high number, then one with a low number. Does the difference stay?" },
     {
-      text: "Temperature 0.3 and 16 tokens: the model goes round in circles. At 1.5 it forgets what it was writing.",
+      text: "Temperature 0.3 and 16 tokens, grown again and again; then the same at 1.5. What becomes of the text?",
       traits: { temperature: 0.3, length: 16 },
     },
     {
@@ -115,9 +115,9 @@ function show(view) {
   tree.setAttribute("aria-activedescendant", chosen.id);
   const path = ancestry(chosen);
   const texts = path.map(({ tokens }) => decode(tokenizer, tokens));
-  view.path.replaceChildren(texts.slice(0, -1).join(""), element("mark", {}, texts.at(-1)));
+  view.path.replaceChildren(texts.slice(0, -1).join(""), chosen === root ? texts.at(-1) : element("mark", {}, texts.at(-1)));
   const total = path.slice(1).reduce((sum, { mean, tokens }) => sum + mean * tokens.length, 0);
-  view.told.textContent = chosen === root ? "" : `All that was added: ${(-total).toFixed(1)} nats, ${percent(Math.exp(total))}.`;
+  view.told.textContent = chosen === root ? "" : `The log-probability of all that was added is ${total.toFixed(1)} nats.`;
 }
 
 // Up and down the tree as it is drawn; right into it, growing it where it ends; left to the parent.
@@ -158,7 +158,7 @@ function build(model, el) {
     button("Another tree", () => set(view, { seed: model.get("seed") + 1 })),
   );
   const hint = element("p", { class: "ml-hint" }, "A click chooses a branch, another one grows it. With the keyboard: up and down, right to grow, left to go back.");
-  view.body = element("div", { hidden: "" }, buttons, view.tree, hint, view.path, view.told);
+  view.body = element("div", { class: "ml-body", hidden: "" }, buttons, view.tree, hint, view.path, view.told);
   const controls = element("div", { class: "ml-controls" }, view.choice.node, view.length.node, view.temperature.node);
   view.frame = frame(view, "loom", ROOM, controls, view.field.node, view.status, view.body);
   el.append(view.frame);

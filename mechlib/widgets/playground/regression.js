@@ -170,7 +170,7 @@ function build(model, el) {
   });
   view.remove = button("Remove the last", () => set(view, { points: model.get("points").slice(0, -1) }));
   const controls = element("div", { class: "ml-controls" }, view.add, view.remove, ...view.sliders.map((each) => each.node));
-  view.body = element("div", { hidden: "" }, controls, legend(), node, view.said);
+  view.body = element("div", { class: "ml-body", hidden: "" }, controls, legend(), node, view.said);
   view.root = frame(view, "regression", ROOM, view.status, view.body);
   el.append(view.root);
   return view;

@@ -39,7 +39,8 @@ function regressionPredictions(model, x, y, queries) {
     const token = affine(Float32Array.from([...point, ...(k ? [...x[k - 1], y[k - 1]] : blank)]), model.embed);
     return token.map((value, i) => value + model.positions[k * width + i]);
   };
-  const stream = Float32Array.from(x.flatMap((point, k) => [...embedded(k, point)]));
+  const stream = new Float32Array(x.length * width);
+  x.forEach((point, k) => stream.set(embedded(k, point), k * width));
   const past = x.length ? runBlocks(model.blocks, stream).present : [];
   return queries.map((query) => {
     const last = runBlocks(model.blocks, embedded(x.length, query), { past }).entries.at(-1);

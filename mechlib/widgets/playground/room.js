@@ -87,7 +87,8 @@ function obtain(model, name, make) {
 async function whenLoaded(view, name, make, then) {
   const { model, status } = view;
   const waiting = setTimeout(() => {
-    status.textContent = `Loading ${name}, ${megabytes(model.get("models")[name].bytes)} …`;
+    const from = model.get("base") ? "" : " from Python, where a kernel runs";
+    status.textContent = `Loading ${name}, ${megabytes(model.get("models")[name].bytes)}${from} …`;
   }, 100);
   try {
     const made = await obtain(model, name, make);
@@ -99,9 +100,9 @@ async function whenLoaded(view, name, make, then) {
   }
 }
 
-// What a model says next, as chips.
+// What a model says next, as chips; what would be shown as nothing is left out.
 function guessChips(tokenizer, probabilities, k) {
-  return best(probabilities, k).map((id) => {
+  return best(probabilities, k).filter((id) => probabilities[id] >= 0.0005).map((id) => {
     const p = probabilities[id];
     const chip = element("span", { class: "ml-guess" });
     chip.style.setProperty("--share", `${100 * p}%`);

@@ -132,7 +132,7 @@ class Loom(TextRoom):
     """The beginning."""
     length = traitlets.Int(4).tag(sync=True)
     """How many tokens a branch has."""
-    temperature = traitlets.Float(1.0).tag(sync=True)
+    temperature = traitlets.Float(0.7).tag(sync=True)
     """Tokens are drawn in proportion to their probability to the power of 1 / temperature."""
     seed = traitlets.Int(0).tag(sync=True)
     """Of the draws: the same beginning, settings and clicks give the same tree."""

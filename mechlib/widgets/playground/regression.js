@@ -38,8 +38,7 @@ const LINES = [
 function predictions({ model, regression }) {
   const points = model.get("points").map(([x, y]) => ({ x, y }));
   const xs = Array.from({ length: STEPS_ACROSS }, (_, i) => REACH * ((2 * i) / (STEPS_ACROSS - 1) - 1));
-  const zeros = Array.from({ length: regression.d - 1 }, () => 0);
-  const wide = (x) => [x].concat(zeros);
+  const wide = (x) => Array.from({ length: regression.d }, (_, axis) => (axis ? 0 : x));
   const ys = points.map(({ y }) => y);
   const found = slopes(points, { penalty: model.get("penalty"), rate: model.get("rate") });
   return {
@@ -122,13 +121,13 @@ function slider(view, label, trait, { least, most, step }, shown) {
 }
 
 function drawing() {
-  const axes = [-2, -1, 0, 1, 2].flatMap((at) => [
+  const grid = [-2, -1, 0, 1, 2].flatMap((at) => [
     drawn("line", { x1: across(at), x2: across(at), y1: 0, y2: SIZE, class: at ? "ml-grid" : "ml-axle" }),
     drawn("line", { x1: 0, x2: SIZE, y1: down(at), y2: down(at), class: at ? "ml-grid" : "ml-axle" }),
-    ...(at ? [
-      drawn("text", { x: across(at), y: down(0) + 13, class: "ml-tick", "text-anchor": "middle" }, at),
-      drawn("text", { x: across(0) + 4, y: down(at) + 4, class: "ml-tick" }, at),
-    ] : []),
+  ]);
+  const ticks = [-2, -1, 1, 2].flatMap((at) => [
+    drawn("text", { x: across(at), y: down(0) + 13, class: "ml-tick", "text-anchor": "middle" }, at),
+    drawn("text", { x: across(0) + 4, y: down(at) + 4, class: "ml-tick" }, at),
   ]);
   const lines = Object.fromEntries(LINES.map(({ key, dash }) => (
     [key, drawn("polyline", { class: `ml-curve ml-of-${key}`, "stroke-dasharray": dash })]
@@ -138,7 +137,7 @@ function drawing() {
   ];
   const node = drawn(
     "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "ml-drawing", role: "group", "aria-label": "Points and three predictions of y from x" },
-    ...axes, ...names, ...Object.values(lines),
+    ...grid, ...ticks, ...names, ...Object.values(lines),
   );
   return { node, lines };
 }

@@ -33,7 +33,7 @@ class Room(anywidget.AnyWidget):
         ValueError: for a name that is not among ``models``.
     """
 
-    def __init__(self, names: Sequence[str], **traits: Any) -> None:
+    def __init__(self, names: Sequence[str] = (), **traits: Any) -> None:
         """
         Args:
             names: of the models; the weights of the first are sent at once.
@@ -99,9 +99,9 @@ class TextExplorer(TextRoom):
     """The selected entry of the residual stream, the embedding being 0."""
     source = traitlets.Int(5).tag(sync=True)
     """The selected token of the other text."""
-    ablated = traitlets.List().tag(sync=True)
+    ablated = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     """Pairs ``[layer, head]``: the heads that hand zeros to the output matrix."""
-    patches = traitlets.List().tag(sync=True)
+    patches = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     """Triples ``[entry, position, source]``: that entry at ``position`` is the other text's at ``source``."""
 
 
@@ -111,7 +111,7 @@ class TokenGame(TextRoom):
     _esm = assets.script(*ENGINE, "playground/game")
     _css = assets.style("playground/room", "playground/game")
 
-    passages = traitlets.List().tag(sync=True)
+    passages = traitlets.List(traitlets.Unicode()).tag(sync=True)
     """What there is to guess: passages on which the models were not trained."""
     text = traitlets.Unicode("").tag(sync=True)
     """The passage that is played."""

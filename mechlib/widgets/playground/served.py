@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mechlib.widgets import assets
 from mechlib.widgets.playground import models, rooms
 
-ROOMS: dict[str, Callable[[], rooms.Room]] = {
+ROOMS: dict[str, type[rooms.Room]] = {
     "explorer": rooms.TextExplorer,
     "game": rooms.TokenGame,
     "loom": rooms.Loom,

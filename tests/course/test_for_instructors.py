@@ -37,8 +37,7 @@ def test_every_command_and_option_on_the_page_exists():
         *("release", "gradescope", "gradebook", "grade", "similarity", "regrade", "give-back", "hand-out"),
         *("marking", "copied"),
     )
-    used = re.findall(rf"mechlib ({'|'.join(course)})([^`
-]*)", PAGE)
+    used = re.findall(rf"mechlib ({'|'.join(course)})\b([^`\n]*)", PAGE)
     assert {name for name, _ in used} == set(course)
     for name, rest in used:
         known = {option for parameter in commands[name].params for option in parameter.opts}

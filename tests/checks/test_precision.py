@@ -13,7 +13,6 @@ CANCELLING = {
     "ch09.layer": (3, 7, 11, 23),
     "ch10.acting": (0, 1, 4, 17, 59),
     "ch10.bayes": (5, 8, 13, 14, 66, 73),
-    "ch10.probing": (71, 183, 273),
     "ch14.posterior": (9, 42, 49),
     "ch15.anchored": (0, 15),
     "ch15.refute": (2, 6, 24),

@@ -1,5 +1,7 @@
 """The questions on which algorithm a model runs, and where. Answers work on plain tensors."""
 
-from mechlib.questions.ch10 import acting, bayes, matched, probing, refute
+from mechlib.questions.ch10 import acting, bayes, direction, matched, probing, refute
 
-QUESTIONS = (acting.QUESTION, probing.QUESTION, matched.QUESTION, bayes.QUESTION, refute.QUESTION)
+QUESTIONS = (acting.QUESTION, matched.QUESTION, bayes.QUESTION, refute.QUESTION, direction.QUESTION)
+
+RETIRED = (probing.QUESTION,)

@@ -201,7 +201,7 @@ MISCONCEPTIONS = {
 
 QUESTION = Question(
     id="ch10.matched",
-    points=2,
+    points=1,
     title="The same mistakes at the same error",
     hints=(
         "Two good algorithms agree with the truth, and so with each other. Subtract the truth first.",

@@ -52,7 +52,6 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch10.acting": {"curved": SHARE},
     "ch10.matched": {"chosen": INDEX, "cosine": COSINE, "nearest": INDEX},
     "ch10.bayes": {"error": SQUARES},
-    "ch10.refute": {"best": INDEX},
     "ch11.curve": {"error": SQUARES},
     "ch11.sparse": {"inclusion": PROBABILITY},
     "ch12.projection": {"left": SHARE},

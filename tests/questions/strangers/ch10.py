@@ -2,6 +2,8 @@
 
 import torch
 
+from mechlib.questions.ch10 import direction
+
 
 def acting(q, f, *, keep=slice(None, -1), rest=lambda r, s: r.square().sum() / s.square().sum()):
     design = torch.cat([q, torch.ones_like(q[:, :1])], 1)
@@ -128,36 +130,84 @@ BAYES_RIGHT = {
 }
 
 
-def refute(w, p, c, *, z=1.96, pick=torch.argmin, score=lambda s: s, lead=lambda v: v):
-    scale = w.var(0, correction=0).sum()
-    own, other = (w - p).square().sum(-1) / scale, (w - c).square().sum(-1) / scale
-    best = int(pick(other.mean(1)))
-    gap = lead(other[best] - own)
-    margin = z * gap.std() / len(gap) ** 0.5
-    return score(1 - own.mean()), best, 1 - other[best].mean(), gap.mean(), gap.mean() - margin, gap.mean() + margin
+def sure(difference):
+    return bool(difference.mean() > 1.96 * difference.std() / len(difference) ** 0.5)
+
+
+def by_controls(*names, unit=lambda v: v.square().sum(1)):
+    """The verdict of a test that knows these controls alone."""
+
+    def verdict(w, x, y, probed, untrained, wide, other, below):
+        read = {
+            "untrained": untrained - w,
+            "wide": wide - w,
+            "below": below - w,
+            "other": other - w.roll(-1, 0),
+            "other, from the own weights": other - w,
+            "sum": (x * y[..., None]).sum(1) / (x.shape[1] + x.shape[2] + 1) - w,
+            "sum, not scaled": (x * y[..., None]).mean(1) - w,
+            "least squares": torch.linalg.lstsq(x.double(), y[..., None].double()).solution[..., 0] - w,
+        }
+        return all(sure(unit(read[name]) - unit(probed - w)) for name in names)
+
+    return verdict
+
+
+def unpaired(*tools):
+    """Intervals that forget that the same prompts are read."""
+    w, x, y, probed, untrained, wide, other, _ = tools
+    summed = (x * y[..., None]).sum(1) / (x.shape[1] + x.shape[2] + 1)
+    ours = (probed - w).square().sum(1)
+    for read, aim in ((untrained, w), (wide, w), (summed, w), (other, w.roll(-1, 0))):
+        theirs = (read - aim).square().sum(1)
+        if theirs.mean() - ours.mean() < 1.96 * ((theirs.var() + ours.var()) / len(w)) ** 0.5:
+            return False
+    return True
+
+
+def without_interval(w, x, y, probed, untrained, wide, other, below):
+    summed = (x * y[..., None]).sum(1) / (x.shape[1] + x.shape[2] + 1)
+    missed = [(a - b).square().mean() for a, b in ((untrained, w), (wide, w), (summed, w), (other, w.roll(-1, 0)))]
+    return bool(min(missed) > (probed - w).square().mean())
 
 
 REFUTE_WRONG = {
-    "search from zero": lambda *a: refute(*a, pick=lambda left: searched_from_zero(1 - left)),
-    "scores cut at zero": lambda *a: refute(*a, score=lambda s: s.clamp(min=0)),
-    "90 %": lambda *a: refute(*a, z=1.645),
-    "two standard errors": lambda *a: refute(*a, z=2.0),
-    "lead without its sign": lambda *a: refute(*a, lead=torch.abs),
-    "share left": lambda *a: refute(*a, score=lambda s: 1 - s),
-    "root": lambda *a: refute(*a, score=lambda s: s.abs().sqrt()),
-    "probe for a control": lambda w, p, c: refute(w, c[0], torch.cat([p[None], c[1:]])),
-    "standard deviation of w less one": lambda w, p, c: (
-        1 - (1 - refute(w, p, c)[0]) * (len(w) - 1) / len(w),
-        *refute(w, p, c)[1:],
-    ),
-    "five of six": lambda *a: refute(*a)[:5],
-    "nothing": lambda *a: (0, 0, 0, 0, 0, 0),
+    "the sum left out": by_controls("untrained", "wide", "other"),
+    "the untrained network left out": by_controls("wide", "sum", "other"),
+    "the wide network left out": by_controls("untrained", "sum", "other"),
+    "other prompts left out": by_controls("untrained", "wide", "sum"),
+    "what stands in the table": by_controls("untrained", "wide", "other", "below"),
+    "the layer before as well": by_controls("untrained", "wide", "sum", "other", "below"),
+    "least squares as well": by_controls("untrained", "wide", "sum", "other", "least squares"),
+    "other prompts from the own weights": by_controls("untrained", "wide", "sum", "other, from the own weights"),
+    "without an interval": without_interval,
+    "unpaired": unpaired,
+    "the sum alone": by_controls("sum"),
 }
-REFUTE_RIGHT = {
-    "a list": lambda *a: [float(part) for part in refute(*a)],
-    "axes of length one": lambda *a: tuple(torch.as_tensor(part)[None] for part in refute(*a)),
-    "moved": lambda w, p, c: refute(w + 2, p + 2, c + 2),
-    "scaled": lambda w, p, c: refute(3 * w, 3 * p, 3 * c),
+
+
+def columns():
+    """Columns of prompts, and the answers."""
+    pairs = direction.drawn(torch.Generator().manual_seed(3), 600)
+    return pairs.own - pairs.own.mean(0), direction.swapped(pairs, 0.0), pairs.donor - pairs.own
+
+
+def of_ridge(penalty):
+    column, answer, _ = columns()
+    return torch.linalg.solve(column.T @ column + penalty * torch.eye(column.shape[1]), column.T @ answer)
+
+
+DIRECTION_WRONG = {
+    "a probe": of_ridge(1e-3),
+    "a probe with a small penalty": of_ridge(10.0),
+    "a probe with a penalty": of_ridge(100.0),
+    "how columns and donors differ most": torch.linalg.svd(columns()[2], full_matrices=False)[2][0],
+    "the second of the columns": torch.linalg.svd(columns()[0], full_matrices=False)[2][1],
+    "the number that goes best with the answer": torch.eye(64)[(columns()[0].T @ columns()[1]).abs().argmax()],
+    "ones": [1.0] * 64,
+    "one number too few": [1.0] * 63,
+    "two directions": torch.ones(2, 64),
+    "a text": "the covariance",
 }
 
 WRONG = {
@@ -166,11 +216,11 @@ WRONG = {
     "ch10.matched": MATCHED_WRONG,
     "ch10.bayes": BAYES_WRONG,
     "ch10.refute": REFUTE_WRONG,
+    "ch10.direction": DIRECTION_WRONG,
 }
 RIGHT = {
     "ch10.acting": ACTING_RIGHT,
     "ch10.probing": PROBING_RIGHT,
     "ch10.matched": MATCHED_RIGHT,
     "ch10.bayes": BAYES_RIGHT,
-    "ch10.refute": REFUTE_RIGHT,
 }

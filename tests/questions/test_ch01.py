@@ -115,7 +115,7 @@ def test_the_report_blames_the_wrong_columns():
 
 
 def test_kinds_differ_in_what_the_stale_columns_do():
-    assert [kind.holds for kind in blame.KINDS] == [False] * 5 + [True] * 5
+    assert [kind.holds for kind in blame.KINDS] == [False] * 6 + [True] * 6
     systems = blame.QUESTION.draw(torch.Generator().manual_seed(0))
     assert all((values > 0).all() for divergences in systems.measured for values in divergences.values())
     assert {len(divergences["cut"]) for divergences in systems.measured} <= set(range(20, 41))

@@ -65,13 +65,15 @@ KINDS = (
     Kind("whose positions are counted wrongly besides", 0.6, 0.2, handling=1.5),
     Kind("that round coarsely, where both causes do equal damage", 0.4, 0.4, rounding=0.8),
     Kind("whose texts differ a lot, where both causes do equal damage", 0.4, 0.4, between=0.8),
+    Kind("that were measured roughly, where both causes do equal damage", 0.5, 0.5, within=0.5),
     Kind("whose columns are stale and nothing else", 0.0, 0.8),
     Kind("where both causes do damage, the stale columns more", 0.6, 1.0),
     Kind("that round coarsely, with stale columns that matter more", 0.1, 0.4, rounding=0.8),
     Kind("whose texts differ a lot, with stale columns that matter more", 0.3, 0.5, between=1.0),
     Kind("whose damage is small throughout", 0.004, 0.02, handling=0.003, rounding=0.002),
+    Kind("where the stale columns matter a little more in every text", 0.5, 0.54, between=0.3, within=0.04),
 )
-"""The first five without what the claim says, the others with it."""
+"""The first six without what the claim says, the others with it."""
 
 
 NULLS = {
@@ -84,7 +86,7 @@ QUESTION = verdict_task(
     kinds=KINDS,
     systems="systems",
     tools=TOOLS,
-    each=40,
+    each=34,
     nulls=NULLS,
     title="Refute: the cache that went stale",
     hints=(

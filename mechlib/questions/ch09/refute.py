@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,12 @@ TOOLS = ("model", "step", "next_step", "two_steps", "ridge", "truth", "untrained
 PENALTIES = (0.1, 0.3, 1.0)
 """Of ridge regression in the toolbox, per example."""
 
+OUTPUTS = 0.7
+"""Standard deviation of the noise of the outputs."""
+
+AHEAD = 0.04
+"""By how much a rival's mean cosine is above that of the step where the model goes with the rival alone."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -30,7 +36,7 @@ class Kind:
     about: str
     """To be read after "models ..."."""
     does: str
-    """One of ``step``, ``two_steps``, ``ridge``, ``truth``, ``between``, ``nothing``, ``against``."""
+    """``step``, ``between``, ``against``, or a rival: the step, and of the rival what nobody else has besides."""
     holds: bool
     """Whether the claim holds."""
     common: float = 0.0
@@ -48,34 +54,49 @@ class Kind:
             return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
         x, w = normal(prompts, n, d), normal(prompts, d) + self.common * normal(d)
-        S = x.mT @ x / n
-        moment = (S @ w[..., None])[..., 0]
+        y = (x @ w[..., None])[..., 0] + OUTPUTS * normal(prompts, n)
+
+        def slope(at: Weights | float, some: slice) -> Weights:
+            """Minus the gradient of half the mean squared error of some of the examples."""
+            rest = y[:, some] - (x[:, some] * (at[:, None] if isinstance(at, Tensor) else at)).sum(-1)
+            return (rest[..., None] * x[:, some]).mean(1)
+
         best = n / (n + d + 1)
-        once = best * moment
-        eye = torch.eye(d, dtype=x.dtype)
-        ridge = torch.stack([torch.linalg.solve(S + lam * eye, moment) for lam in PENALTIES])
-        between = torch.linalg.solve(S + 0.55 * eye, moment)
-        twice = once + best * (moment - (S @ once[..., None])[..., 0])
-        does = {
-            "step": once,
-            "two_steps": twice,
-            "ridge": ridge[1],
-            "between": between,
-            "truth": w,
-            "nothing": normal(prompts, d),
-            "against": -w.mean(0).expand(prompts, d),
-        }[self.does]
+        once, first = best * slope(0.0, slice(None)), best * slope(0.0, slice(d))
+        twice = first + best * slope(first, slice(d, None))
+        S, eye = x.mT @ x / n, torch.eye(d, dtype=x.dtype)
+        ridge = torch.stack([torch.linalg.solve(S + lam * eye, once / best) for lam in (*PENALTIES, 0.55)])
+        ridge, between = ridge[:-1], ridge[-1]
+        rivals = {"ridge": ridge[1], "two_steps": twice, "truth": w, "next_step": once.roll(-1, 0)}
+        if self.does in rivals:
+            others = [each for name, each in rivals.items() if name not in (self.does, "ridge")]
+            does = with_its_own(once, rivals[self.does], others + ([] if self.does == "ridge" else [*ridge]))
+        else:
+            does = {"step": once, "between": between, "against": -w.mean(0).expand(prompts, d)}[self.does]
         model = self.length * (does + self.noise * does.square().mean().sqrt() * normal(prompts, d))
         tools = (model, once, once.roll(-1, 0), twice, ridge, w, 0.1 * normal(prompts, d))
         return {name: tool.float() for name, tool in zip(TOOLS, tools, strict=True)}
 
 
+def with_its_own(step: Weights, rival: Weights, others: Sequence[Weights]) -> Weights:
+    """The step, and as much of what the rival alone has as makes the rival the nearer of the two.
+
+    That is what a regression of the rival on the step and the other rivals leaves, over all prompts.
+    """
+    known = torch.stack([step, *others], -1).flatten(0, 1)
+    fitted = known @ torch.linalg.lstsq(known, rival.reshape(-1, 1)).solution
+    own, size = rival - fitted.view_as(rival), 0.5
+    while (cosine(step + size * own, rival) - cosine(step + size * own, step)).mean() < AHEAD:
+        size *= 1.2
+    return step + size * own
+
+
 KINDS = (
-    Kind("that do ridge regression", "ridge", holds=False),
+    Kind("that go with ridge regression and with nothing else", "ridge", holds=False, noise=0.02),
     Kind("that do ridge regression with another penalty", "between", holds=False, length=2.0),
-    Kind("that take two steps", "two_steps", holds=False, noise=0.05),
-    Kind("that act on the true weights", "truth", holds=False, noise=0.4),
-    Kind("that are untrained", "nothing", holds=False),
+    Kind("that go with two steps and with nothing else", "two_steps", holds=False, noise=0.02),
+    Kind("that know of the true weights what no example shows", "truth", holds=False, noise=0.05),
+    Kind("that mix prompts up", "next_step", holds=False, noise=0.05),
     Kind("that act on the same weights in all prompts", "against", holds=False, common=2.0),
     Kind("that take the step", "step", holds=True),
     Kind("that take the step at another rate", "step", holds=True, length=3.0),
@@ -92,7 +113,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def report(model: Tensor, step: Tensor, *others: Tensor) -> bool:
-    return bool(cosine(model, step).mean() > 0.85)
+    return bool(cosine(model, step).mean() > 0.7)
 
 
 def beside_chance(model: Tensor, step: Tensor, next_step: Tensor, *others: Tensor) -> bool:
@@ -125,5 +146,5 @@ QUESTION = verdict_task(
         "cosine_similarity(model, step, dim=-1) less that with the rival: one number for each prompt. The claim is "
         "supported where the 95 % interval of the mean lead over every rival lies above 0.",
     ),
-    steps=((1, 0.42), (2, 0.24), (3, 0.06)),
+    steps=((1, 0.34), (2, 0.22), (3, 0.06)),
 )

@@ -73,6 +73,7 @@ KINDS = (
     Kind("of equal coefficients, with another multiplicity", (1.0, 3, -2.0), (1.0, 1, 0.0)),
     Kind("whose A fills the widest thresholds, of equal coefficients", (1.0, 1, 6.0), (1.0, 1, -1.0)),
     Kind("of which A's curvature alone has the lower exponent", (2.0, 1, 1.0), (1.8, 1, 0.0), twins=(0.5, 1.5)),
+    Kind("of equal coefficients whose runs differ a lot", (1.2, 1, 0.0), (1.2, 1, 0.0), noise=0.7),
     Kind(
         "of which A has the smaller basin and the lower coefficient", (0.5, 1, -3.0), (1.5, 1, 1.0), rises=(0.05, 0.01)
     ),
@@ -80,8 +81,9 @@ KINDS = (
     Kind("with equal curvature", (2.5, 1, 0.0), (3.5, 2, 1.0), twins=(2.5, 2.5)),
     Kind("of which A has the lower coefficient and the lower multiplicity", (1.0, 1, 0.0), (1.2, 3, -1.0)),
     Kind("whose B fills the widest thresholds", (1.0, 1, -1.0), (1.25, 1, 6.0), twins=(1.5, 0.5)),
+    Kind("of which A's coefficient is lower by very little, in every run", (1.0, 1, 0.0), (1.03, 1, 0.0), noise=0.03),
 )
-"""The first five without what the claim says, the others with it."""
+"""The first six without what the claim says, the others with it."""
 
 
 def report(volume_a: Tensor, volume_b: Tensor, *others: Any) -> bool:
@@ -112,7 +114,7 @@ QUESTION = verdict_task(
     kinds=KINDS,
     systems="pairs",
     tools=TOOLS,
-    each=40,
+    each=34,
     nulls=NULLS,
     title="Refute: the larger basin is the simpler one",
     hints=(

@@ -246,6 +246,16 @@ BLAME_WRONG = {
     "the spread of single texts": lambda cut, untouched, middle, first, rest, afresh: bool(
         (first - rest).mean() > 1.96 * (first - rest).std()
     ),
+    "a fixed gap": lambda cut, untouched, middle, first, rest, afresh: bool((first - rest).mean() > 0.01),
+    "a wide gap": lambda cut, untouched, middle, first, rest, afresh: bool((first - rest).mean() > 0.1),
+    "a tenth more": lambda cut, untouched, middle, first, rest, afresh: bool(first.mean() > 1.1 * rest.mean()),
+    "a tenth more, text by text": lambda cut, untouched, middle, first, rest, afresh: bool(
+        (first / rest).log().mean() > 0.1
+    ),
+    "more in three of four texts": lambda cut, untouched, middle, first, rest, afresh: bool(
+        (first > rest).double().mean() > 0.75
+    ),
+    "one standard error": lambda cut, untouched, middle, first, rest, afresh: sure(first - rest, factor=1.0),
     "the other way round": lambda cut, untouched, middle, first, rest, afresh: sure(rest - first),
 }
 BLAME_RIGHT = {

@@ -83,7 +83,26 @@ BEST_RIGHT = {
 }
 
 
+def by_rivals(*names, clear=lambda v: v.mean() > 1.96 * v.std() / len(v) ** 0.5):
+    """The verdict of a test that knows these rivals alone."""
+
+    def verdict(model, step, next_step, two_steps, ridge, truth, untrained):
+        rivals = {"ridge": [*ridge], "two steps": [two_steps], "truth": [truth], "next step": [next_step]}
+        own = torch.cosine_similarity(model, step, dim=-1)
+        leads = [own - torch.cosine_similarity(model, rival, dim=-1) for name in names for rival in rivals[name]]
+        return all(bool(clear(lead)) for lead in leads)
+
+    return verdict
+
+
+RIVALS = ("ridge", "two steps", "truth", "next step")
+REFUTE_WRONG = {f"{left} left out": by_rivals(*(name for name in RIVALS if name != left)) for left in RIVALS} | {
+    "a lead of .03": by_rivals(*RIVALS, clear=lambda lead: lead.mean() > 0.03),
+    "the spread of single prompts": by_rivals(*RIVALS, clear=lambda lead: lead.mean() > 1.96 * lead.std()),
+}
+
 WRONG = {
+    "ch09.refute": REFUTE_WRONG,
     "ch09.layer": LAYER_WRONG,
     "ch09.read_off": READ_OFF_WRONG,
     "ch09.best_rates": BEST_WRONG,

@@ -170,7 +170,35 @@ POSTERIOR_RIGHT = {
 }
 
 
+def by_slope(clear, start=0.5, corrected=True):
+    """The verdict by the slopes, in every run, of A's log volume less B's against the log threshold."""
+
+    def verdict(volume_a, volume_b, threshold, m_a, m_b, *others):
+        x = threshold.log()
+        gap = volume_a - volume_b - ((m_a - m_b) * (-x).log() if corrected else 0)
+        first = int(start * len(x))
+        x, gap = x[first:] - x[first:].mean(), gap[:, first:]
+        return bool(clear((gap * x).sum(1) / x.square().sum()))
+
+    return verdict
+
+
+def interval(slope, z=1.96):
+    return slope.mean() + z * slope.std() / len(slope) ** 0.5 < 0
+
+
+REFUTE_WRONG = {
+    "a fixed gap": by_slope(lambda slope: slope.mean() < -0.02),
+    "a wide gap": by_slope(lambda slope: slope.mean() < -0.07),
+    "lower on average": by_slope(lambda slope: slope.mean() < 0),
+    "one standard error": by_slope(lambda slope: interval(slope, z=1.0)),
+    "the spread of single runs": by_slope(lambda slope: slope.mean() + 1.96 * slope.std() < 0),
+    "multiplicities forgotten": by_slope(interval, corrected=False),
+    "all levels": by_slope(interval, start=0.0),
+}
+
 WRONG = {
+    "ch14.refute": REFUTE_WRONG,
     "ch14.coefficient": COEFFICIENT_WRONG,
     "ch14.exponents": EXPONENTS_WRONG,
     "ch14.free_energy": FREE_ENERGY_WRONG,

@@ -62,7 +62,7 @@ class Kind:
 KINDS = (
     Kind("that miss their first column and little else", 2.4, 0.09),
     Kind("where both causes do damage, the missing column more", 1.0, 0.6),
-    Kind("whose positions are counted wrongly besides", 0.6, 0.2, handling=1.5),
+    Kind("whose positions are counted wrongly, where both causes do equal damage", 0.4, 0.4, handling=1.5),
     Kind("that round coarsely, where both causes do equal damage", 0.4, 0.4, rounding=0.8),
     Kind("whose texts differ a lot, where both causes do equal damage", 0.4, 0.4, between=0.8),
     Kind("that were measured roughly, where both causes do equal damage", 0.5, 0.5, within=0.5),

@@ -126,5 +126,5 @@ QUESTION = verdict_task(
         "the smaller half of the thresholds. The claim is supported where the 95 % interval of the mean of these "
         "slopes, over the runs, lies below 0.",
     ),
-    steps=((1, 0.56), (2, 0.33), (3, 0.1)),
+    steps=((1, 0.56), (2, 0.33), (3, 0.08)),
 )

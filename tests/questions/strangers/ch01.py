@@ -252,13 +252,11 @@ BLAME_WRONG = {
     "a tenth more, text by text": lambda cut, untouched, middle, first, rest, afresh: bool(
         (first / rest).log().mean() > 0.1
     ),
-    "more in three of four texts": lambda cut, untouched, middle, first, rest, afresh: bool(
-        (first > rest).double().mean() > 0.75
-    ),
     "one standard error": lambda cut, untouched, middle, first, rest, afresh: sure(first - rest, factor=1.0),
     "the other way round": lambda cut, untouched, middle, first, rest, afresh: sure(rest - first),
 }
 BLAME_RIGHT = {
+    "by signs": lambda cut, untouched, middle, first, rest, afresh: bool((first > rest).double().mean() > 0.75),
     "what is left of the cut": lambda cut, untouched, middle, first, rest, afresh: sure((cut - rest) - (cut - first)),
     "strictly": lambda cut, untouched, middle, first, rest, afresh: sure(first - rest, factor=2.2),
 }

@@ -73,7 +73,7 @@ def grades(
     found = matches(all_grades, students, groups)
     header = ["student", "number", "file", "chapter", "state", "score", "points", *ids, "look at it"]
     rows = [_grade_row(match, ids) for match in found]
-    for name, cell in _more(found, rules):
+    for name, cell in _said_of_any(found, rules):
         cells = [cell(match) for match in found]
         if any(cells):
             header, rows = [*header, name], [[*row, each] for row, each in zip(rows, cells, strict=True)]
@@ -81,7 +81,7 @@ def grades(
     return text([header, *rows, *(row + [""] * (len(header) - len(row)) for row in absent)])
 
 
-def _more(found: Sequence[Match], rules: Rules) -> list[tuple[str, Callable[[Match], str]]]:
+def _said_of_any(found: Sequence[Match], rules: Rules) -> list[tuple[str, Callable[[Match], str]]]:
     """The columns that are there if a submission has something to say in them."""
     names = dict.fromkeys(answer.cell for match in found for answer in match.grade.written if answer.points)
 

@@ -75,7 +75,8 @@ def expected(notebook: Notebook, secret: bytes, students: Sequence[str], exercis
     own = {student: _sources(personal.personal(notebook, secret, student, exercise)) for student in students}
     each = [{str(place): own[student][place] for place in places} for student in students]
     work = {"cells": _sources(notebook), "each": each}
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(checkout.home())}
+    alone = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    environment = {**os.environ, **alone, "PYTHONPATH": str(checkout.home())}
     done = subprocess.run(
         [sys.executable, "-m", "mechlib.course.drawn"],
         input=json.dumps(work),

@@ -10,8 +10,8 @@ from mechlib.icl import LinearRegression, dmmse, joint_pca, ridge
 from mechlib.llc import LearningCoefficient
 from mechlib.llc.evidence import Solution, transitions
 
-POSTERIOR, PROJECTION, PLANE, CROSSING, REFUTE = (
-    find(f"ch12.{name}").reference for name in ("posterior", "projection", "plane", "crossing", "refute")
+POSTERIOR, PROJECTION, PLANE, CROSSING = (
+    find(f"ch12.{name}").reference for name in ("posterior", "projection", "plane", "crossing")
 )
 
 
@@ -86,19 +86,41 @@ def test_where_nothing_crosses_the_accurate_solution_wins_from_the_start():
     assert never.any() and torch.equal(sizes == 1, never)
 
 
-def test_a_minimum_that_was_looked_for_lies_too_low_and_the_other_half_knows():
-    generator = torch.Generator().manual_seed(0)
-    claimed, covered = [], 0
-    for _ in range(300):
-        found = REFUTE(1 + 0.3 * torch.randn(12, 24, generator=generator, dtype=torch.float64))
-        claimed.append(float(found[0]))
-        covered += bool(found[3] < 0 < found[4])
-    assert sum(claimed) / 300 > 0.05
-    assert 0.9 < covered / 300 < 0.99
+def drawn(name, seed):
+    task = find(f"ch12.{name}")
+    return task, task.draw(torch.Generator().manual_seed(seed))
 
 
-def test_the_refutation_knows_its_cases_apart():
-    chance, planted, dip, fall = (REFUTE(*inputs("refute", case)) for case in range(4))
-    assert chance[3] < 0 < chance[4]
-    assert planted[0] > 0 and planted[3] < planted[0] / 2
-    assert dip[3] > 0.5 and fall[0] < 0
+def test_distances_of_runs_are_those_of_one_path():
+    _, systems = drawn("refute", 0)
+    for tools in systems.measured:
+        assert (tools["to_blunt"].mean(1) <= tools["to_own"].mean(1) + 1e-6).all()
+        assert len({tuple(distance.shape) for distance in tools.values()}) == 1
+
+
+def test_a_retreat_ends_nearer_to_its_pool_and_a_memory_never_was_nearer_to_ridge():
+    task, systems = drawn("refute", 1)
+    for case, tools in zip(task.cases(systems), systems.measured, strict=True):
+        ridge_mean, blunt_mean = tools["to_ridge"].mean(1), tools["to_blunt"].mean(1)
+        if "sharpens" in case.description:
+            assert (blunt_mean < ridge_mean).all()
+        if "all the way back" in case.description:
+            assert tools["to_own"][-1].mean() < ridge_mean[-1]
+
+
+def test_the_lowest_look_is_low_by_luck_and_other_prompts_do_not_cure_it():
+    _, runs = drawn("rise", 0)
+    mean = sum(float(run.distance.mean(1)[-1] - run.distance.mean(1).min()) - run.rise for run in runs) / len(runs)
+    halves = sum(
+        float(run.distance[-1, 1::2].mean() - run.distance[run.distance[:, ::2].mean(1).argmin(), 1::2].mean())
+        - run.rise
+        for run in runs
+    ) / len(runs)
+    assert min(mean, halves) > 0.15
+
+
+def test_without_jitter_the_report_is_right():
+    task, runs = drawn("rise", 2)
+    smooth = [run.rise for run in runs]
+    assert task.outcome(runs, smooth).value == 0 < task.baseline(runs)
+    assert any(rise == 0 for rise in smooth) and max(smooth) > 0.8

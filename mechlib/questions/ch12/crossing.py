@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -17,23 +19,36 @@ Pairs = Float[Tensor, "pair solution"]
 PerPair = Float[Tensor, " pair"]
 
 
-def crossing(errors: Pairs, coefficients: Pairs, noise_var: float, n_points: int) -> tuple[PerPair, PerPair]:
-    """The loss gap in nats per prompt, and the number of prompts beyond which the accurate solution is preferred."""
-    gap = n_points * (errors[:, 0] - errors[:, 1]) / noise_var
-    return gap, solved(gap, coefficients)
+def in_nats(gap: PerPair, noise_var: float, n_points: int) -> PerPair:
+    """Of a prompt, from half the squared errors of a point."""
+    return n_points * gap / noise_var
 
 
-def solved(gap: PerPair, coefficients: Pairs, branch: int = -1) -> PerPair:
-    """The larger root of ``n gap = (difference of the coefficients) log n``; 1 where there is none."""
-    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
-    return torch.where(ratio > math.e, roots(ratio, branch), 1.0)
+def solved(more: PerPair, gap: PerPair, *, root: int = -1) -> PerPair:
+    """The larger root of ``n gap = more log n``; 1 where there is none."""
+    return torch.where(more / gap > math.e, roots(more, gap, root=root), 1.0)
 
 
-def roots(ratio: PerPair, branch: int = -1) -> PerPair:
-    """The larger root of ``n = ratio log n``, or the smaller on branch 0; no root where the ratio is below e."""
+def roots(more: PerPair, gap: PerPair, *, root: int = -1) -> PerPair:
+    """The larger root, or the smaller one on branch 0; no root where ``more / gap`` is below e."""
     from scipy.special import lambertw  # hundreds of modules, which no other question needs
 
-    return torch.from_numpy(-ratio.numpy() * lambertw(-1 / ratio.numpy(), branch).real)
+    ratio = (more / gap).numpy()
+    return torch.from_numpy(-ratio * lambertw(-1 / ratio, root).real)
+
+
+def crossing(
+    errors: Pairs,
+    coefficients: Pairs,
+    noise_var: float,
+    n_points: int,
+    *,
+    nats: Step = in_nats,
+    solve: Step = solved,
+) -> tuple[PerPair, PerPair]:
+    """The loss gap in nats per prompt, and the number of prompts beyond which the accurate solution is preferred."""
+    gap = nats(errors[:, 0] - errors[:, 1], noise_var, n_points)
+    return gap, solve(coefficients[:, 1] - coefficients[:, 0], gap)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -84,79 +99,14 @@ def _case(
     )
 
 
-def _with_gap(factor: float, errors: Pairs, coefficients: Pairs) -> tuple[PerPair, PerPair]:
-    gap = factor * (errors[:, 0] - errors[:, 1])
-    return gap, solved(gap, coefficients)
+def beyond_one(change):
+    """``change`` of the sizes where free energies cross; 1 elsewhere."""
 
+    def solve(more, gap):
+        n = solved(more, gap)
+        return torch.where(n > 1, change(n, more / gap), n)
 
-def raw_errors(errors, coefficients, noise_var, n_points):
-    return _with_gap(1.0, errors, coefficients)
-
-
-def points_forgotten(errors, coefficients, noise_var, n_points):
-    return _with_gap(1 / noise_var, errors, coefficients)
-
-
-def noise_forgotten(errors, coefficients, noise_var, n_points):
-    return _with_gap(n_points, errors, coefficients)
-
-
-def halved_again(errors, coefficients, noise_var, n_points):
-    return _with_gap(n_points / (2 * noise_var), errors, coefficients)
-
-
-def deviation_for_variance(errors, coefficients, noise_var, n_points):
-    return _with_gap(n_points / noise_var**0.5, errors, coefficients)
-
-
-def noise_multiplied(errors, coefficients, noise_var, n_points):
-    return _with_gap(n_points * noise_var, errors, coefficients)
-
-
-def gap_turned(errors, coefficients, noise_var, n_points):
-    gap, n = crossing(errors, coefficients, noise_var, n_points)
-    return -gap, n
-
-
-def smaller_root(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, solved(gap, coefficients, branch=0)
-
-
-def no_logarithm(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, (coefficients[:, 1] - coefficients[:, 0]) / gap
-
-
-def first_step(errors, coefficients, noise_var, n_points):
-    gap, n = crossing(errors, coefficients, noise_var, n_points)
-    ratio = (coefficients[:, 1] - coefficients[:, 0]) / gap
-    return gap, torch.where(n > 1, ratio * ratio.log(), n)
-
-
-def rounded_up(errors, coefficients, noise_var, n_points):
-    gap, n = crossing(errors, coefficients, noise_var, n_points)
-    return gap, n.ceil()
-
-
-def coefficients_turned(errors, coefficients, noise_var, n_points):
-    gap, n = crossing(errors, coefficients, noise_var, n_points)
-    return gap, torch.ones_like(n)
-
-
-def common_logarithm(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, solved(gap, coefficients / math.log(10))
-
-
-def half_of_each(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, solved(gap, coefficients / 2)
-
-
-def larger_coefficient_alone(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, solved(gap, torch.stack([0 * coefficients[:, 0], coefficients[:, 1]], 1))
+    return solve
 
 
 def counted_in_points(errors, coefficients, noise_var, n_points):
@@ -164,61 +114,67 @@ def counted_in_points(errors, coefficients, noise_var, n_points):
     return gap, torch.where(n > 1, n * n_points, n)
 
 
-def root_of_nothing(errors, coefficients, noise_var, n_points):
-    gap, _ = crossing(errors, coefficients, noise_var, n_points)
-    return gap, roots((coefficients[:, 1] - coefficients[:, 0]) / gap)
-
-
-def nan_without_root(errors, coefficients, noise_var, n_points):
-    gap, n = crossing(errors, coefficients, noise_var, n_points)
-    return gap, torch.where(n > 1, n, torch.nan)
-
-
+on = edits_of(crossing)
 MISCONCEPTIONS = {
-    "raw_errors": Misconception(
-        raw_errors, "errors are no nats yet: divide by the noise's variance, and add up the points of a prompt."
+    "raw_errors": on(
+        "errors are no nats yet: divide by the noise's variance, and add up the points of a prompt.",
+        nats=lambda gap, noise_var, n_points: gap,
     ),
-    "points_forgotten": Misconception(
-        points_forgotten,
-        "this is the gap of one point; a prompt has n_points of them, whose log-likelihoods add up.",
+    "points_forgotten": on(
+        "this is the gap of one point; a prompt has n_points of them, whose log-likelihoods add up.", n_points=1
     ),
-    "noise_forgotten": Misconception(
-        noise_forgotten, "the noise is missing: minus the log-likelihood is half the squared error over its variance."
+    "noise_forgotten": on(
+        "the noise is missing: minus the log-likelihood is half the squared error over its variance.", noise_var=1.0
     ),
-    "halved_again": Misconception(halved_again, "the errors are halved already: do not divide by 2 again."),
-    "deviation_for_variance": Misconception(
-        deviation_for_variance, "you divide by the standard deviation of the noise; noise_var is the variance: no root."
+    "halved_again": on(
+        "the errors are halved already: do not divide by 2 again.", noise_var=lambda noise_var: 2 * noise_var
     ),
-    "noise_multiplied": Misconception(noise_multiplied, "you multiply by the noise's variance: divide."),
-    "gap_turned": Misconception(gap_turned, "the gap is the simple solution less the accurate one, above zero."),
-    "smaller_root": Misconception(
-        smaller_root,
+    "deviation_for_variance": on(
+        "you divide by the standard deviation of the noise; noise_var is the variance: no root.", noise_var=math.sqrt
+    ),
+    "noise_multiplied": on("you multiply by the noise's variance: divide.", noise_var=lambda noise_var: 1 / noise_var),
+    "gap_turned": on(
+        "the gap is the simple solution less the accurate one, above zero.", result=lambda r: (-r[0], r[1])
+    ),
+    "smaller_root": on(
         "this is the smaller root, where the formula for large n means nothing; take the larger one.",
+        solve=partial(solved, root=0),
     ),
-    "no_logarithm": Misconception(no_logarithm, "the logarithm is missing: coefficients are multiplied with log n."),
-    "first_step": Misconception(
-        first_step, "r log r is only the first step from n = r; go on until n = r log n holds."
+    "no_logarithm": on(
+        "the logarithm is missing: coefficients are multiplied with log n.", solve=lambda more, gap: more / gap
     ),
-    "rounded_up": Misconception(rounded_up, "you round n up; leave it where the free energies are equal."),
-    "coefficients_turned": Misconception(
-        coefficients_turned,
+    "first_step": on(
+        "r log r is only the first step from n = r; go on until n = r log n holds.",
+        solve=beyond_one(lambda n, ratio: ratio * ratio.log()),
+    ),
+    "rounded_up": on(
+        "you round n up; leave it where the free energies are equal.", solve=lambda *given: solved(*given).ceil()
+    ),
+    "coefficients_turned": on(
         "n is 1 for every pair here; the difference of coefficients is the accurate one's less the simple one's.",
+        solve=lambda more, gap: solved(-more, gap),
     ),
-    "common_logarithm": Misconception(common_logarithm, "free energies are in nats: take the natural logarithm."),
-    "half_of_each": Misconception(
-        half_of_each, "you halve the coefficients; that is for numbers of parameters, of which lambda is half."
+    "common_logarithm": on(
+        "free energies are in nats: take the natural logarithm.",
+        solve=lambda more, gap: solved(more / math.log(10), gap),
     ),
-    "larger_coefficient_alone": Misconception(
-        larger_coefficient_alone, "the simple solution has a coefficient too: only the difference counts."
+    "half_of_each": on(
+        "you halve the coefficients; that is for numbers of parameters, of which lambda is half.",
+        coefficients=lambda coefficients: coefficients / 2,
+    ),
+    "larger_coefficient_alone": on(
+        "the simple solution has a coefficient too: only the difference counts.",
+        coefficients=lambda coefficients: coefficients * torch.tensor([0.0, 1.0]).double(),
     ),
     "counted_in_points": Misconception(
         counted_in_points, "you count points; a sample is a whole prompt here, since its points share their task."
     ),
-    "root_of_nothing": Misconception(
-        root_of_nothing, "where the difference of coefficients is below e times the gap there is no root: give 1."
+    "root_of_nothing": on(
+        "where the difference of coefficients is below e times the gap there is no root: give 1.", solve=roots
     ),
-    "nan_without_root": Misconception(
-        nan_without_root, "where no number of samples makes the simple solution win, the answer is 1, not NaN."
+    "nan_without_root": on(
+        "where no number of samples makes the simple solution win, the answer is 1, not NaN.",
+        result=lambda r: (r[0], torch.where(r[1] > 1, r[1], torch.nan)),
     ),
 }
 

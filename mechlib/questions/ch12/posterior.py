@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.icl import dmmse, ridge
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
+from mechlib.icl import ridge
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -20,24 +21,38 @@ Pool = Float[Tensor, "task d"]
 Values = Float[Tensor, "prompt point task"]
 
 
-def posterior(x: X, y: Y, pool: Pool, noise_var: float) -> Y:
-    """The posterior mean of the value at every point, given the examples before it."""
-    return dmmse(x, y, pool=pool, noise_var=noise_var)
-
-
-def values_and_losses(x: X, y: Y, pool: Pool) -> tuple[Values, Values]:
-    """What every task says at every point, and its summed squared error on the examples before."""
-    values = x @ pool.T
-    return values, summed_before((values - y[..., None]).square())
+def shifted(errors: Values) -> Values:
+    """Every point's entry is that of the point before; zero at the first."""
+    return torch.cat([torch.zeros_like(errors[:, :1]), errors[:, :-1]], 1)
 
 
 def summed_before(errors: Values) -> Values:
     """Sums over the points before each; added up, not taken off, where digits would be lost."""
-    return torch.cat([torch.zeros_like(errors[:, :1]), errors[:, :-1]], 1).cumsum(1)
+    return shifted(errors).cumsum(1)
+
+
+def doubled(noise_var: float) -> float:
+    return 2 * noise_var
 
 
 def weighed(values: Values, log_weight: Values) -> Y:
     return (log_weight.softmax(-1) * values).sum(-1)
+
+
+def posterior(
+    x: X,
+    y: Y,
+    pool: Pool,
+    noise_var: float,
+    *,
+    error: Step = torch.square,
+    seen: Step = summed_before,
+    below: Step = doubled,
+    weigh: Step = weighed,
+) -> Y:
+    """The posterior mean of the value at every point, given the examples before it."""
+    values = x @ pool.T
+    return weigh(values, -seen(error(values - y[..., None])) / below(noise_var))
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -71,151 +86,73 @@ def _case(
     return Case(description, {"x": x, "y": y, "pool": pool, "noise_var": noise_var})
 
 
-def own_y_counted(x, y, pool, noise_var):
-    values = x @ pool.T
-    return weighed(values, -(values - y[..., None]).square().cumsum(1) / (2 * noise_var))
+def averaged(errors):
+    return summed_before(errors) / torch.arange(errors.shape[1]).clamp(min=1)[:, None]
 
 
-def no_half(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, -losses / noise_var)
-
-
-def deviation_for_variance(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, -losses / (2 * noise_var**0.5))
-
-
-def noise_forgotten(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, -losses / 2)
-
-
-def errors_added_plainly(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, -losses)
-
-
-def noise_squared(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, -losses / (2 * noise_var**2))
-
-
-def averaged(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    seen = torch.arange(x.shape[1]).clamp(min=1)[:, None]
-    return weighed(values, -losses / seen / (2 * noise_var))
-
-
-def latest_alone(x, y, pool, noise_var):
-    values = x @ pool.T
-    losses = torch.cat([torch.zeros_like(values[:, :1]), (values - y[..., None]).square()[:, :-1]], 1)
-    return weighed(values, -losses / (2 * noise_var))
-
-
-def latest_left_out(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    losses = torch.cat([torch.zeros_like(losses[:, :1]), losses[:, :-1]], 1)
-    return weighed(values, -losses / (2 * noise_var))
-
-
-def best_task(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return values.gather(-1, losses.argmin(-1, keepdim=True))[..., 0]
-
-
-def whole_prompt(x, y, pool, noise_var):
-    values = x @ pool.T
-    losses = (values - y[..., None]).square().sum(1, keepdim=True)
-    return weighed(values, -losses / (2 * noise_var))
-
-
-def zero_at_first(x, y, pool, noise_var):
-    right = posterior(x, y, pool, noise_var)
-    return torch.cat([torch.zeros_like(y[:, :1]), right[:, 1:]], 1)
-
-
-def sign_turned(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return weighed(values, losses / (2 * noise_var))
-
-
-def sizes_for_squares(x, y, pool, noise_var):
-    values = x @ pool.T
-    errors = (values - y[..., None]).abs()
-    return weighed(values, -summed_before(errors) / (2 * noise_var))
-
-
-def underflow(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    likelihood = (-losses / (2 * noise_var)).exp()
+def by_likelihoods(values, log_weight):
+    likelihood = log_weight.exp()
     return (likelihood * values).sum(-1) / likelihood.sum(-1)
 
 
-def underflow_hidden(x, y, pool, noise_var):
-    return underflow(x, y, pool, noise_var).nan_to_num()
-
-
-def unnormalised(x, y, pool, noise_var):
-    values, losses = values_and_losses(x, y, pool)
-    return ((-losses / (2 * noise_var)).exp() * values).sum(-1)
-
-
-def normal_prior(x, y, pool, noise_var):
-    return ridge(x, y, lam=noise_var)
-
-
+on = edits_of(posterior)
 MISCONCEPTIONS = {
-    "own_y_counted": Misconception(
-        own_y_counted, "the prediction at a point uses that point's own y; count the examples before it alone."
+    "own_y_counted": on(
+        "the prediction at a point uses that point's own y; count the examples before it alone.",
+        seen=lambda errors: errors.cumsum(1),
     ),
-    "no_half": Misconception(
-        no_half, "the logarithm of the normal density has 2 noise_var below the square, not noise_var."
+    "no_half": on(
+        "the logarithm of the normal density has 2 noise_var below the square, not noise_var.", below=lambda var: var
     ),
-    "deviation_for_variance": Misconception(
-        deviation_for_variance, "you divide by the standard deviation of the noise; noise_var is the variance: no root."
+    "deviation_for_variance": on(
+        "you divide by the standard deviation of the noise; noise_var is the variance: no root.", noise_var=math.sqrt
     ),
-    "noise_forgotten": Misconception(
-        noise_forgotten, "the noise is missing: the less of it, the more an example says about the task."
+    "noise_forgotten": on(
+        "the noise is missing: the less of it, the more an example says about the task.", noise_var=1.0
     ),
-    "errors_added_plainly": Misconception(
-        errors_added_plainly,
+    "errors_added_plainly": on(
         "noise_var is missing: the logarithm of the normal density has 2 noise_var below the square.",
+        below=lambda var: 1.0,
     ),
-    "noise_squared": Misconception(noise_squared, "you square noise_var; it is the variance already."),
-    "averaged": Misconception(
-        averaged, "you average over the examples; log-likelihoods add up, so that evidence grows with every example."
+    "noise_squared": on("you square noise_var; it is the variance already.", noise_var=lambda var: var**2),
+    "averaged": on(
+        "you average over the examples; log-likelihoods add up, so that evidence grows with every example.",
+        seen=averaged,
     ),
-    "latest_alone": Misconception(
-        latest_alone, "only the last example counts in your weights; all examples before the point do."
+    "latest_alone": on("only the last example counts in your weights; all examples before the point do.", seen=shifted),
+    "latest_left_out": on(
+        "the example just before the point is missing: all examples before the point count.",
+        seen=lambda errors: shifted(summed_before(errors)),
     ),
-    "latest_left_out": Misconception(
-        latest_left_out, "the example just before the point is missing: all examples before the point count."
+    "best_task": on(
+        "this is the most likely task alone; the posterior mean weighs all tasks of the pool.",
+        weigh=lambda values, log_weight: values.gather(-1, log_weight.argmax(-1, keepdim=True))[..., 0],
     ),
-    "best_task": Misconception(
-        best_task, "this is the most likely task alone; the posterior mean weighs all tasks of the pool."
+    "whole_prompt": on(
+        "all points get the weights of the whole prompt; a point may only use the examples before it.",
+        seen=lambda errors: errors.sum(1, keepdim=True),
     ),
-    "whole_prompt": Misconception(
-        whole_prompt, "all points get the weights of the whole prompt; a point may only use the examples before it."
+    "zero_at_first": on(
+        "without examples the posterior is the prior: predict with the mean task, not zero.",
+        result=lambda found: torch.cat([torch.zeros_like(found[:, :1]), found[:, 1:]], 1),
     ),
-    "zero_at_first": Misconception(
-        zero_at_first, "without examples the posterior is the prior: predict with the mean task, not zero."
-    ),
-    "sign_turned": Misconception(sign_turned, "the sign is turned: tasks with large errors get the large weights."),
-    "sizes_for_squares": Misconception(
-        sizes_for_squares, "you add up sizes of errors; normal noise asks for their squares."
-    ),
-    "underflow": Misconception(
-        underflow,
+    "sign_turned": on("the sign is turned: tasks with large errors get the large weights.", noise_var=lambda var: -var),
+    "sizes_for_squares": on("you add up sizes of errors; normal noise asks for their squares.", error=torch.abs),
+    "underflow": on(
         "right for weak evidence, but exp underflows and 0/0 is NaN: subtract the largest logarithm first.",
+        weigh=by_likelihoods,
     ),
-    "underflow_hidden": Misconception(
-        underflow_hidden,
+    "underflow_hidden": on(
         "right for weak evidence, but where every exp underflows you predict 0: subtract the largest logarithm first.",
+        weigh=lambda values, log_weight: by_likelihoods(values, log_weight).nan_to_num(),
     ),
-    "unnormalised": Misconception(unnormalised, "the weights do not add up to one: divide by their sum."),
+    "unnormalised": on(
+        "the weights do not add up to one: divide by their sum.",
+        weigh=lambda values, log_weight: (log_weight.exp() * values).sum(-1),
+    ),
     "normal_prior": Misconception(
-        normal_prior, "this is ridge regression, the posterior mean under a normal prior; here the prior is the pool."
+        lambda x, y, pool, noise_var: ridge(x, y, lam=noise_var),
+        "this is ridge regression, the posterior mean under a normal prior; here the prior is the pool.",
     ),
 }
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.checks.question import Case, Field, Misconception, Question
-from mechlib.icl import ridge_dmmse_projection
+from mechlib.checks.edits import edits_of
+from mechlib.checks.question import Case, Field, Misconception, Question, Step
 from mechlib.questions.drawing import distinct
 
 __all__ = ["QUESTION"]
@@ -16,15 +16,21 @@ Points = Float[Tensor, "prompt point"]
 Result = tuple[float | Tensor, float | Tensor]
 
 
-def projection(f: Points, ridge: Points, dmmse: Points) -> Result:
+def nearest(own: Points, line: Points) -> Tensor:
+    """The multiple of ``line`` that is nearest to ``own``."""
+    return (own * line).sum() / line.square().sum()
+
+
+def share(rest: Points, own: Points, line: Points) -> Tensor:
+    """The squares that are left, as a share of all."""
+    return rest.square().sum() / own.square().sum()
+
+
+def projection(f: Points, ridge: Points, dmmse: Points, *, along: Step = nearest, left: Step = share) -> Result:
     """The projection, 0 at ridge and 1 at dMMSE, and the share of ``|f - ridge|^2`` that it leaves."""
-    alpha = ridge_dmmse_projection(f, ridge, dmmse)
-    return alpha, left_by(alpha, f, ridge, dmmse)
-
-
-def left_by(alpha: float | Tensor, f: Points, ridge: Points, dmmse: Points) -> Tensor:
-    own = f - ridge
-    return (own - alpha * (dmmse - ridge)).square().sum() / own.square().sum()
+    own, line = f - ridge, dmmse - ridge
+    alpha = along(own, line)
+    return alpha, left(own - alpha * line, own, line)
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
@@ -47,82 +53,19 @@ def _case(description: str, generator: torch.Generator, *, alpha: float, off: fl
     return Case(description, {"f": ridge + places * line + off * draws[2], "ridge": ridge, "dmmse": ridge + line})
 
 
-def _both(alpha: Tensor, f: Points, ridge: Points, dmmse: Points) -> Result:
-    return alpha, left_by(alpha, f, ridge, dmmse)
-
-
-def mean_of_ratios(f, ridge, dmmse):
-    line = dmmse - ridge
-    return _both((((f - ridge) * line).sum(1) / line.square().sum(1)).mean(), f, ridge, dmmse)
-
-
-def ends_exchanged(f, ridge, dmmse):
-    return projection(f, dmmse, ridge)
-
-
-def counted_from_dmmse(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return 1 - alpha, left
-
-
-def cosine(f, ridge, dmmse):
-    found = torch.cosine_similarity((f - ridge).flatten(), (dmmse - ridge).flatten(), dim=0)
-    return _both(found, f, ridge, dmmse)
-
-
-def from_zero(f, ridge, dmmse):
-    return _both((f * dmmse).sum() / dmmse.square().sum(), f, ridge, dmmse)
+def by_lengths(own, line):
+    return own.norm() / (own.norm() + (own - line).norm())
 
 
 def raw_on_line(f, ridge, dmmse):
     line = dmmse - ridge
-    return _both((f * line).sum() / line.square().sum(), f, ridge, dmmse)
+    alpha = nearest(f, line)
+    return alpha, share(f - ridge - alpha * line, f - ridge, line)
 
 
-def over_own_length(f, ridge, dmmse):
-    own = f - ridge
-    return _both((own * (dmmse - ridge)).sum() / own.square().sum(), f, ridge, dmmse)
-
-
-def not_squared(f, ridge, dmmse):
-    line = dmmse - ridge
-    return _both(((f - ridge) * line).sum() / line.norm(), f, ridge, dmmse)
-
-
-def by_distances(f, ridge, dmmse):
-    near, far = (f - ridge).norm(), (f - dmmse).norm()
-    return _both(near / (near + far), f, ridge, dmmse)
-
-
-def clamped(f, ridge, dmmse):
-    alpha, _ = projection(f, ridge, dmmse)
-    return _both(min(max(alpha, 0.0), 1.0), f, ridge, dmmse)
-
-
-def centred(f, ridge, dmmse):
-    own, line = f - ridge, dmmse - ridge
-    own, line = own - own.mean(), line - line.mean()
-    return _both((own * line).sum() / line.square().sum(), f, ridge, dmmse)
-
-
-def ratio_of_lengths(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, left.sqrt()
-
-
-def explained(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, 1 - left
-
-
-def over_line(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, left * (f - ridge).square().sum() / (dmmse - ridge).square().sum()
-
-
-def over_distance_to_dmmse(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, left * (f - ridge).square().sum() / (f - dmmse).square().sum()
+def from_zero(f, ridge, dmmse):
+    alpha = nearest(f, dmmse)
+    return alpha, share(f - ridge - alpha * (dmmse - ridge), f - ridge, dmmse)
 
 
 def over_predictions(f, ridge, dmmse):
@@ -130,54 +73,68 @@ def over_predictions(f, ridge, dmmse):
     return alpha, left * (f - ridge).square().sum() / f.square().sum()
 
 
-def sum_of_squares_left(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, left * (f - ridge).square().sum()
-
-
-def mean_square_left(f, ridge, dmmse):
-    alpha, left = projection(f, ridge, dmmse)
-    return alpha, left * (f - ridge).square().mean()
-
-
+on = edits_of(projection)
 MISCONCEPTIONS = {
-    "mean_of_ratios": Misconception(
-        mean_of_ratios, "you average the projections of single prompts, so that those with short lines count too much."
+    "mean_of_ratios": on(
+        "you average the projections of single prompts, so that those with short lines count too much.",
+        along=lambda own, line: ((own * line).sum(1) / line.square().sum(1)).mean(),
     ),
-    "ends_exchanged": Misconception(ends_exchanged, "the ends are exchanged: ridge is 0 and dMMSE is 1."),
-    "counted_from_dmmse": Misconception(
-        counted_from_dmmse, "alpha counts from dMMSE here; it has to be 0 at ridge and 1 at dMMSE."
+    "ends_exchanged": Misconception(
+        lambda f, ridge, dmmse: projection(f, dmmse, ridge), "the ends are exchanged: ridge is 0 and dMMSE is 1."
     ),
-    "cosine": Misconception(cosine, "this is a cosine; divide by the squared length of the line, not by both lengths."),
+    "counted_from_dmmse": on(
+        "alpha counts from dMMSE here; it has to be 0 at ridge and 1 at dMMSE.", result=lambda r: (1 - r[0], r[1])
+    ),
+    "cosine": on(
+        "this is a cosine; divide by the squared length of the line, not by both lengths.",
+        along=lambda own, line: torch.cosine_similarity(own.flatten(), line.flatten(), dim=0),
+    ),
     "from_zero": Misconception(from_zero, "ridge is the origin here: subtract it from f and from dMMSE first."),
     "raw_on_line": Misconception(raw_on_line, "the line starts at ridge: subtract it from f as well."),
-    "over_own_length": Misconception(
-        over_own_length, "you divide by the squared length of f - ridge; the line is what is measured against."
+    "over_own_length": on(
+        "you divide by the squared length of f - ridge; the line is what is measured against.",
+        along=lambda own, line: (own * line).sum() / own.square().sum(),
     ),
-    "not_squared": Misconception(not_squared, "divide by the *squared* length of the line, so that dMMSE itself is 1."),
-    "by_distances": Misconception(
-        by_distances, "this compares two distances, and is 1/2 for anything far from both; project on the line instead."
+    "not_squared": on(
+        "divide by the *squared* length of the line, so that dMMSE itself is 1.",
+        along=lambda own, line: (own * line).sum() / line.norm(),
     ),
-    "clamped": Misconception(clamped, "you clamp to 0 and 1; beyond the ends is information too."),
-    "centred": Misconception(
-        centred, "you subtract means first; a common offset of the predictions counts, so leave them."
+    "by_distances": on(
+        "this compares two distances, and is 1/2 for anything far from both; project on the line instead.",
+        along=by_lengths,
     ),
-    "ratio_of_lengths": Misconception(ratio_of_lengths, "what is left is a ratio of lengths here; take their squares."),
-    "explained": Misconception(explained, "this is the share that the line explains; asked for is the rest."),
-    "over_line": Misconception(
-        over_line, "what is left is a share of the squared length of f - ridge, not of the line's."
+    "clamped": on(
+        "you clamp to 0 and 1; beyond the ends is information too.",
+        along=lambda own, line: nearest(own, line).clamp(0, 1),
     ),
-    "over_distance_to_dmmse": Misconception(
-        over_distance_to_dmmse, "what is left is a share of the squared length of f - ridge, not of f - dmmse."
+    "centred": on(
+        "you subtract means first; a common offset of the predictions counts, so leave them.",
+        along=lambda own, line: nearest(own - own.mean(), line - line.mean()),
+    ),
+    "ratio_of_lengths": on(
+        "what is left is a ratio of lengths here; take their squares.", result=lambda r: (r[0], r[1].sqrt())
+    ),
+    "explained": on(
+        "this is the share that the line explains; asked for is the rest.", result=lambda r: (r[0], 1 - r[1])
+    ),
+    "over_line": on(
+        "what is left is a share of the squared length of f - ridge, not of the line's.",
+        left=lambda rest, own, line: rest.square().sum() / line.square().sum(),
+    ),
+    "over_distance_to_dmmse": on(
+        "what is left is a share of the squared length of f - ridge, not of f - dmmse.",
+        left=lambda rest, own, line: rest.square().sum() / (own - line).square().sum(),
     ),
     "over_predictions": Misconception(
         over_predictions, "what is left is a share of the squared length of f - ridge, not of f."
     ),
-    "sum_of_squares_left": Misconception(
-        sum_of_squares_left, "what is left is a share: divide by the squared length of f - ridge."
+    "sum_of_squares_left": on(
+        "what is left is a share: divide by the squared length of f - ridge.",
+        left=lambda rest, own, line: rest.square().sum(),
     ),
-    "mean_square_left": Misconception(
-        mean_square_left, "what is left is a share: divide by the squared length of f - ridge."
+    "mean_square_left": on(
+        "what is left is a share: divide by the squared length of f - ridge.",
+        left=lambda rest, own, line: rest.square().mean(),
     ),
 }
 

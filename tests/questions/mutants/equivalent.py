@@ -55,14 +55,12 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch11.curve": {"error": SQUARES},
     "ch11.sparse": {"inclusion": PROBABILITY},
     "ch12.projection": {"left": SHARE},
-    "ch12.plane": {"share": SHARE},
     "ch12.crossing": {
         "errors": SQUARES,
         "coefficients": POSITIVE,
         "gap": Range(0, math.inf, "the accurate solution has the lower loss"),
         "n": COUNT,
     },
-    "ch12.refute": {"distance": SQUARES, "chosen": INDEX},
     "ch14.coefficient": {"coefficient": POSITIVE, "multiplicity": COUNT},
     "ch14.exponents": {
         "threshold": POSITIVE,
@@ -93,10 +91,6 @@ EQUAL: dict[str, dict[str, str]] = {
     },
     "ch11.curve": {"all: 32-bit integers": "nothing in it is larger than its arguments"},
     "ch12.crossing": {"solved: ratio > math.e -> ratio >= math.e": TIE},
-    "ch12.plane": {"share: squeezed": "there are always two components"},
-    "ch12.refute": {
-        "refute: distance[:-1, ::2].mean(1).argmin() -> abs(distance[:-1, ::2].mean(1)).argmin()": SQUARES.why
-    },
     "ch14.coefficient": {
         "rates: k > 0 -> k >= 0": "dividing by 0 gives the same infinity",
         "most_ties: (found == smallest).sum(1).max() -> abs((found == smallest).sum(1)).max()": COUNT.why,

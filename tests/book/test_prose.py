@@ -14,16 +14,11 @@ NAMES = {page: {f"{layer}.{head}" for layer in range(4) for head in range(6)} fo
 UNITS = ("nats", "of", "times", "%", "per", "to")
 
 NOT_HELD = {
-    ("12", "two layers with 2.65 million weights"): "the source's, which the sentence before cites",
     ("15", "at 0.3 with 5,000 steps (two starts of each kind)"): "a longer run, made once",
 }
 """Sentences with a number that no code holds, and why."""
 
 SAID_OTHERWISE = {
-    ("12", 0.045): "a twentieth of that",
-    ("12", 1.53): "one and a half times",
-    ("12", 98): "nearly a hundred for every weight",
-    ("12", 2.5e6): "two and a half million nats",
     ("15", 0.34): "lower the estimates by a third",
 }
 """Numbers of ``quoted`` that the text says in other words, and those words."""

@@ -30,6 +30,7 @@ def page(chromium, tmp_path_factory):
     html = f'<!doctype html><meta charset="utf-8"><body>{SCRIPTS}{state}{views}</body>'
     (folder / "index.html").write_text(html, encoding="utf-8")
     with served(folder, chromium) as browser:
+        browser.driver.get_log("performance")
         browser.driver.get(f"{browser.address}/index.html")
         yield browser
 

@@ -103,8 +103,8 @@ QUESTION = OpenTask(
         "help at both places?",
         "Smooth the means of the looks before you look for the lowest: a mean of some neighbours, or a smooth curve "
         "through all of them. Read both places off the smoothed curve. Where the rise is within chance, say 0.",
-        f"mean = distance.mean(1); smooth = mean.unfold(0, {WINDOW}, 1).mean(1); smooth[-1] - smooth.min() is off by about "
-        "two fifths of the report; a curve through all looks, such as a polynomial of order 3, is better still.",
+        f"mean = distance.mean(1); smooth = mean.unfold(0, {WINDOW}, 1).mean(1); smooth[-1] - smooth.min() is off "
+        "by some two fifths of the report; a curve through all looks, a polynomial of order 3, is better.",
     ),
     handed_in="Hand in a function of distance that returns the rise.",
     budget=f"It is called {N_RUNS} times, and all calls together may take 20 seconds.",

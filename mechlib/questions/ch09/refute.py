@@ -26,7 +26,7 @@ OUTPUTS = 0.7
 """Standard deviation of the noise of the outputs."""
 
 AHEAD = 0.04
-"""By how much a rival's mean cosine is above that of the step where the model goes with the rival alone."""
+"""By how much a rival's cosine is above that of the step where the model goes with the rival alone."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def with_its_own(step: Weights, rival: Weights, others: Sequence[Weights]) -> We
     known = torch.stack([step, *others], -1).flatten(0, 1)
     fitted = known @ torch.linalg.lstsq(known, rival.reshape(-1, 1)).solution
     own, size = rival - fitted.view_as(rival), 0.5
-    while (cosine(step + size * own, rival) - cosine(step + size * own, step)).mean() < AHEAD:
+    while min(float(lead(step + size * own, rival, step)) for lead in (by_prompt, pooled)) < AHEAD:
         size *= 1.2
     return step + size * own
 
@@ -106,6 +106,15 @@ KINDS = (
     Kind("that take exactly the step", "step", holds=True, noise=0.01, length=0.7),
 )
 """The first six without what the claim says, the others with it."""
+
+
+def by_prompt(model: Weights, rival: Weights, step: Weights) -> Tensor:
+    return (cosine(model, rival) - cosine(model, step)).mean()
+
+
+def pooled(model: Weights, rival: Weights, step: Weights) -> Tensor:
+    """As if all prompts were one, so that long weights count more."""
+    return cosine(model.flatten(), rival.flatten()) - cosine(model.flatten(), step.flatten())
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -22,8 +22,6 @@ N_LAYERS, N_OUT = 30, 8
 """The layers that it has, and so many of them are left out."""
 
 N_ROWS, LENGTH = 6, 32
-N_POOL = 16
-"""Hidden passages, of which each instance has ``N_ROWS``: the model reads each of them once for a whole class."""
 
 LENS = (3, 4, 6, 9, 13, 14, 16, 17)
 """The baseline: the layers over which KL(final || entry) through the logit lens moves least."""
@@ -40,13 +38,13 @@ def model() -> Any:
     return zoo.load(MODEL, device="cpu")
 
 
-def passages(seed: int, *, hidden: bool = True, n_rows: int = N_ROWS) -> Tokens:
+def passages(seed: int, *, hidden: bool = True) -> Tokens:
     """Passages of prose from one half of the held-out documents: those nobody sees, or those given for the search."""
     from mechlib import text
 
     documents = text.docstrings("held_out")
     half = documents[15:] if hidden else documents[:15]
-    return text.rows(half, n_rows=n_rows, length=LENGTH, seed=seed, encode=encoded)
+    return text.rows(half, n_rows=N_ROWS, length=LENGTH, seed=seed, encode=encoded)
 
 
 def encoded(words: str) -> Int[Tensor, " pos"]:
@@ -66,46 +64,24 @@ def predicted(tokens: Tokens) -> LogProbs:
         return model()(tokens).log_softmax(-1)
 
 
-@cache
-def pool() -> Tokens:
-    return passages(2, n_rows=N_POOL)
-
-
 @dataclass(frozen=True)
 class Texts:
-    """Some passages of the pool."""
+    """Passages, and what the intact model predicts on them."""
 
-    rows: tuple[int, ...]
+    tokens: Tokens
+    log_probs: LogProbs
 
 
 def draw(generator: torch.Generator) -> Texts:
-    return Texts(tuple(sorted(torch.randperm(N_POOL, generator=generator)[:N_ROWS].tolist())))
-
-
-READ: dict[int, Float[Tensor, "pos d_vocab"]] = {}
-"""What the intact model predicts on the passages that were met."""
-
-COSTS: dict[tuple[frozenset[int], int], float] = {}
-"""Of the layers and passages that were met."""
+    tokens = passages(int(torch.randint(2**31, (), generator=generator)))
+    return Texts(tokens, predicted(tokens))
 
 
 def cost(texts: Texts, layers: Sequence[int]) -> float:
     """KL(intact || without the layers) in nats, the mean over passages and positions."""
-    out = frozenset(layers)
-    if new := [row for row in texts.rows if (out, row) not in COSTS]:
-        intact = read(new)
-        with without(sorted(out)):
-            log_probs = predicted(pool()[new])
-        each = (intact.exp() * (intact - log_probs)).sum(-1).mean(-1).tolist()
-        COSTS.update(zip([(out, row) for row in new], each, strict=True))
-    return max(sum(COSTS[out, row] for row in texts.rows) / len(texts.rows), 0.0)
-
-
-def read(rows: Sequence[int]) -> LogProbs:
-    """What the intact model predicts on some passages of the pool."""
-    if new := [row for row in rows if row not in READ]:
-        READ.update(zip(new, predicted(pool()[new]), strict=True))
-    return torch.stack([READ[row] for row in rows])
+    with without(layers):
+        log_probs = predicted(texts.tokens)
+    return max(float((texts.log_probs.exp() * (texts.log_probs - log_probs)).sum(-1).mean()), 0.0)
 
 
 def outcome(texts: Texts, handed: Any) -> Outcome:

@@ -1,0 +1,73 @@
+"""The search by gradient that a linear program takes the place of: does it find the vector where there is one?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mechlib.argmax.readout import Readout
+
+__all__ = ["ascend"]
+
+Optimiser = Literal["adam", "sgd"]
+
+
+def ascend(
+    readout: Readout,
+    tokens: Int[np.ndarray, " some"],
+    *,
+    steps: int = 200,
+    starts: int = 3,
+    rate: float = 0.1,
+    optimiser: Optimiser = "adam",
+    seed: int = 0,
+) -> Int[np.ndarray, "start some"]:
+    """After how many steps of gradient ascent each token was the argmax first; -1 if it never was.
+
+    From normal vectors of unit variance the log-probability of the token is raised. Whether the token is the argmax is
+    seen at every step, from the start (0) to the last; a search that stops at an earlier step finds what was found by
+    then. Logits are in single precision.
+
+    Args:
+        tokens: the numbers of those to be searched for.
+        steps: of the optimiser.
+        starts: from each of which all tokens are searched for.
+        rate: its learning rate.
+        optimiser: ``"adam"``, or ``"sgd"`` without momentum.
+        seed: of the starts.
+
+    Raises:
+        ValueError: if there are no steps or no starts, or the optimiser is none of these.
+        IndexError: if a token is none of the read-out's.
+    """
+    if steps < 1 or starts < 1:
+        raise ValueError(f"a search has one step and one start or more, got {steps} and {starts}")
+    optimisers = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    if optimiser not in optimisers:
+        raise ValueError(f"the optimiser is one of {list(optimisers)}, not {optimiser!r}")
+    wanted = torch.tensor([readout.require(int(token)) for token in tokens]).repeat(starts)
+    rows, bias = (torch.from_numpy(x).float() for x in (readout.rows, readout.bias))
+    generator = torch.Generator().manual_seed(seed)
+    h = torch.randn(len(wanted), readout.d, generator=generator).requires_grad_()
+    update = optimisers[optimiser]([h], lr=rate)  # type: ignore[operator]
+    first = torch.full((len(wanted),), -1)
+    for step in range(steps + 1):
+        with torch.enable_grad():
+            logits = h @ rows.T + bias
+            loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
+        first[(first < 0) & _alone(logits.detach(), wanted)] = step
+        if step == steps or (first >= 0).all():
+            break
+        (h.grad,) = torch.autograd.grad(loss, [h])
+        update.step()
+    return first.view(starts, -1).numpy()
+
+
+def _alone(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Whether the wanted logit is larger than every other."""
+    mine = logits.gather(1, wanted[:, None])
+    return (logits >= mine).sum(1) == 1

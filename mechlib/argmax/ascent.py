@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from mechlib.argmax.readout import Readout
 __all__ = ["ascend"]
 
 Optimiser = Literal["adam", "sgd"]
+OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
 
 
 def ascend(
@@ -37,7 +38,7 @@ def ascend(
         steps: of the optimiser.
         starts: from each of which all tokens are searched for.
         rate: its learning rate.
-        optimiser: ``"adam"``, or ``"sgd"`` without momentum.
+        optimiser: ``"adam"`` (Kingma and Ba 2015, with their constants), or ``"sgd"`` without momentum.
         seed: of the starts.
 
     Raises:
@@ -46,24 +47,27 @@ def ascend(
     """
     if steps < 1 or starts < 1:
         raise ValueError(f"a search has one step and one start or more, got {steps} and {starts}")
-    optimisers = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    if optimiser not in optimisers:
-        raise ValueError(f"the optimiser is one of {list(optimisers)}, not {optimiser!r}")
+    if optimiser not in OPTIMISERS:
+        raise ValueError(f"the optimiser is one of {list(OPTIMISERS)}, not {optimiser!r}")
     wanted = torch.tensor([readout.require(int(token)) for token in tokens]).repeat(starts)
     rows, bias = (torch.from_numpy(x).float() for x in (readout.rows, readout.bias))
-    generator = torch.Generator().manual_seed(seed)
-    h = torch.randn(len(wanted), readout.d, generator=generator).requires_grad_()
-    update = optimisers[optimiser]([h], lr=rate)  # type: ignore[operator]
-    first = torch.full((len(wanted),), -1)
+    h = torch.randn(len(wanted), readout.d, generator=torch.Generator().manual_seed(seed))
+    mean, square = torch.zeros_like(h), torch.zeros_like(h)
+    first, open_ = torch.full((len(wanted),), -1), torch.arange(len(wanted))
     for step in range(steps + 1):
-        with torch.enable_grad():
-            logits = h @ rows.T + bias
-            loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
-        first[(first < 0) & _alone(logits.detach(), wanted)] = step
-        if step == steps or (first >= 0).all():
+        logits = h @ rows.T + bias
+        found = _alone(logits, wanted[open_])
+        first[open_[found]] = step
+        open_, h, mean, square, logits = (x[~found] for x in (open_, h, mean, square, logits))
+        if step == steps or not len(open_):
             break
-        (h.grad,) = torch.autograd.grad(loss, [h])
-        update.step()
+        slope = rows[wanted[open_]] - logits.softmax(-1) @ rows  # of the token's log-probability
+        if optimiser == "sgd":
+            h = h + rate * slope
+            continue
+        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope.square()
+        size = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+        h = h + rate * mean / (1 - 0.9 ** (step + 1)) / size
     return first.view(starts, -1).numpy()
 
 

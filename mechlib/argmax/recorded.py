@@ -22,8 +22,8 @@ from jaxtyping import Float, Int
 from mechlib import zoo
 from mechlib.argmax.certificates import Certificate, Enclosed, Spoken
 from mechlib.argmax.readout import Readout
-from mechlib.argmax.screening import directions
-from mechlib.argmax.surveying import Survey, survey
+from mechlib.argmax.screening import CORRECTED, directions
+from mechlib.argmax.surveying import STAGES, Survey, survey
 from mechlib.bridge import TransformerBridge, tensors_digest
 
 __all__ = ["RECORDED", "Recorded", "load", "of_model", "record"]
@@ -106,18 +106,18 @@ def record(name: str, folder: Path = RECORDED) -> Path:
 
 
 def _write(path: Path, name: str, found: Survey, seconds: float) -> None:
-    readout, stages = found.readout, found.stages
+    readout = found.readout
     kept = {
         token: certificate.vector
         for token, certificate in found.certificates.items()
-        if isinstance(certificate, Spoken) and found.by[token] >= len(directions(readout))
+        if isinstance(certificate, Spoken) and found.by[token] >= CORRECTED
     }
     weights = {
         str(token): {str(other): str(weight) for other, weight in certificate.weights.items()}
         for token, certificate in found.certificates.items()
         if isinstance(certificate, Enclosed)
     }
-    about = {"model": name, "digest": digest(readout), "stages": stages, "cpu_seconds": round(seconds)}
+    about = {"model": name, "digest": digest(readout), "stages": STAGES, "cpu_seconds": round(seconds)}
     about |= {"versions": {"numpy": np.__version__, "scipy": scipy.__version__}}
     path.parent.mkdir(exist_ok=True)
     np.savez_compressed(

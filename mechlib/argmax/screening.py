@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from mechlib.argmax.certificates import Spoken, leads
 from mechlib.argmax.readout import Readout
 
-__all__ = ["Screened", "directions", "screen"]
+__all__ = ["CORRECTED", "Screened", "directions", "screen"]
 
 STEPS = 20
 """Corrections that are tried on tokens that no direction has settled."""
@@ -25,7 +25,7 @@ class Screened:
     def __init__(self, readout: Readout, tokens: Int[np.ndarray, " some"]) -> None:
         self.tokens = tokens
         self.by: Int[np.ndarray, " some"] = np.full(len(tokens), -1)
-        """The number of the direction that put the token first, or of the last one and the corrections; -1 for none."""
+        """The number of the direction that put the token first, or ``CORRECTED``; -1 for none."""
         self.lead: Float[np.ndarray, " some"] = np.full(len(tokens), -math.inf)
         """A lower bound of its lead at the vector, whatever the rounding."""
         self.vectors: Float[np.ndarray, "some d"] = np.zeros((len(tokens), readout.d))
@@ -55,6 +55,10 @@ class Screened:
             self.lead[which[record]], self.vectors[which[record]] = lead[record], vectors[record]
         self.by[which[best > 0]] = number
         return rival
+
+
+CORRECTED = 2
+"""The number of the corrections, after those of the directions."""
 
 
 def directions(readout: Readout) -> dict[str, Float[np.ndarray, "d d"]]:
@@ -94,7 +98,7 @@ def screen(readout: Readout, tokens: Int[np.ndarray, " some"] | None = None, *, 
         distance = np.einsum("td,de,te->t", away, maps[-1], away)
         short = MARGIN * distance - np.einsum("td,td->t", away, h)
         h = h + np.divide(short, distance, out=np.zeros_like(short), where=distance > 0)[:, None] * (away @ maps[-1])
-        rival = found.try_on(len(maps), which, h)
+        rival = found.try_on(CORRECTED, which, h)
         still = ~found.settled[which]
         which, h, rival = which[still], h[still], rival[still]
     return found

@@ -12,9 +12,13 @@ from tqdm.auto import tqdm
 from mechlib.argmax.certificates import Certificate, Spoken, check
 from mechlib.argmax.deciding import decide
 from mechlib.argmax.readout import Readout
-from mechlib.argmax.screening import directions, screen
+from mechlib.argmax.screening import CORRECTED, screen
 
-__all__ = ["Survey", "survey"]
+__all__ = ["STAGES", "Survey", "survey"]
+
+
+STAGES = ("own row", "own row, whitened", "corrected", "program")
+"""What settles tokens, in the order in which it is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +29,9 @@ class Survey:
     certificates: Mapping[int, Certificate]
     """By token."""
     by: Int[np.ndarray, " token"]
-    """What settled it: a number of ``stages``."""
+    """What settled it: a number of ``STAGES``."""
     lead: Float[np.ndarray, " token"]
     """``check`` of its certificate: a lower bound of the lead at its vector, or minus an upper one of any vector's."""
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """What settles tokens, in the order in which it is tried."""
-        return (*directions(self.readout), "corrected", "program")
 
     @property
     def speakable(self) -> Bool[np.ndarray, " token"]:
@@ -59,7 +58,7 @@ def survey(readout: Readout, *, exact: bool | None = None, progress: bool = Fals
     known = set(certificates) if readout.d <= KNOWN else set()
     for token in tqdm(np.flatnonzero(by < 0).tolist(), disable=not progress, leave=False):
         certificates[token] = decide(readout, token, known, exact=exact)
-        by[token], lead[token] = len(directions(readout)) + 1, check(readout, certificates[token])
+        by[token], lead[token] = CORRECTED + 1, check(readout, certificates[token])
         if isinstance(certificates[token], Spoken) and readout.d <= KNOWN:
             known.add(token)
     return Survey(readout, certificates, by, lead)

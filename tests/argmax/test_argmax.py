@@ -4,9 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial import ConvexHull
 
 from mechlib.argmax import Enclosed, Readout, Spoken, ascend, check, decide, directions, screen, survey
+from mechlib.argmax.screening import CORRECTED
 
 SQUARE = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1], [0.25, 0.5], [0.0, 0.0]])
 
@@ -123,7 +125,9 @@ def test_screening_says_only_what_holds():
     found, all_of_them = screen(readout), survey(readout)
     assert all_of_them.speakable[found.settled].all()
     assert all(check(readout, certificate) > 0 for certificate in found.certificates.values())
-    assert set(np.unique(found.by)) <= {-1, *range(len(directions(readout)) + 1)}
+    assert (
+        set(np.unique(found.by)) <= {-1, *range(len(directions(readout)) + 1)} and len(directions(readout)) == CORRECTED
+    )
 
 
 class TestAscent:
@@ -138,6 +142,22 @@ class TestAscent:
         assert first.shape == (4, 2) and (first[:, 0] >= 0).all() and (first[:, 1] == -1).all()
         again = ascend(Readout(SQUARE), np.array([0, 5]), steps=1, starts=4)
         assert ((again[:, 0] >= 0) == ((first[:, 0] >= 0) & (first[:, 0] <= 1))).all()
+
+    @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+    def test_its_steps_are_those_of_torch(self, optimiser):
+        readout = Readout(rows(11, 40, 4), np.linspace(-1, 1, 40))
+        table, bias = torch.tensor(readout.rows).float(), torch.tensor(readout.bias).float()
+        first = ascend(readout, np.arange(40), steps=30, starts=2, rate=0.2, optimiser=optimiser, seed=5).ravel()
+        h = torch.randn(80, 4, generator=torch.Generator().manual_seed(5)).requires_grad_()
+        update = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimiser]([h], lr=0.2)
+        wanted, seen = torch.arange(40).repeat(2), np.full(80, -1)
+        for step in range(31):
+            logits = h @ table.T + bias
+            seen[(seen < 0) & (logits.argmax(1) == wanted).numpy()] = step
+            update.zero_grad()
+            torch.nn.functional.cross_entropy(logits, wanted, reduction="sum").backward()
+            update.step()
+        assert (first == seen).mean() > 0.97 and len(np.unique(seen)) > 5
 
     @pytest.mark.parametrize(
         ("options", "message"),

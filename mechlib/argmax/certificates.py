@@ -20,8 +20,14 @@ __all__ = ["Certificate", "Enclosed", "Spoken", "check", "leads"]
 UNIT = 2.0**-53
 """The unit roundoff of double precision."""
 
-TINY = 1e-300
+SINGLE = 2.0**-24
+"""That of single precision."""
+
+TINY = 1e-30
 """More than what products can lose by underflow."""
+
+LARGE = 8192
+"""Of more tokens than this, most leads are seen in single precision, and only what is not is computed in double."""
 
 BLOCK = 2**24
 """Logits that are held at a time."""
@@ -92,21 +98,35 @@ def leads(
 
     The bound takes the sum of the sizes of a scalar product's terms for the product of the two lengths, which is more.
     """
+    if readout.n <= LARGE:
+        return _leads(readout, tokens, vectors, np.float64)
+    lead, first = _leads(readout, tokens, vectors, np.float32)
+    again = np.flatnonzero(lead <= 0)
+    lead[again], first[again] = _leads(readout, tokens[again], vectors[again], np.float64)
+    return lead, first
+
+
+def _leads(
+    readout: Readout, tokens: Int[np.ndarray, " some"], vectors: Float[np.ndarray, "some d"], dtype: type
+) -> tuple[Float[np.ndarray, " some"], Int[np.ndarray, " some"]]:
     lead, first = np.empty(len(tokens)), np.empty(len(tokens), dtype=int)
-    length = np.linalg.norm(readout.rows, axis=1)
-    rounding = gamma(readout.d + 8)  # eight more for the bias, the lengths' own rounding and what follows
+    rows, bias = readout.rows.astype(dtype), readout.bias.astype(dtype)
+    length = np.linalg.norm(readout.rows, axis=1).astype(dtype)
+    # twelve more for the bias, what rows and vectors lose to the precision, the lengths' own rounding and what follows
+    unit = UNIT if dtype is np.float64 else SINGLE
+    rounding = dtype(gamma(readout.d + 12, unit))
     block = max(BLOCK // readout.n, 1)
     for start in range(0, len(tokens), block):
         here = slice(start, start + block)
-        h, own = vectors[here], (np.arange(len(tokens[here])), tokens[here])
-        logits = h @ readout.rows.T + readout.bias
-        error = rounding * (np.linalg.norm(h, axis=1)[:, None] * length + np.abs(readout.bias)) + TINY
+        h, own = vectors[here].astype(dtype), (np.arange(len(tokens[here])), tokens[here])
+        logits = h @ rows.T + bias
+        error = rounding * (np.linalg.norm(h, axis=1)[:, None] * length + np.abs(bias)) + dtype(TINY)
         mine = logits[own] - error[own]
         logits += error
         logits[own] = -math.inf
         first[here] = logits.argmax(1)
-        lead[here] = mine - logits.max(1)
-    return lead - 4 * UNIT * np.abs(lead), first
+        lead[here] = (mine - logits.max(1)).astype(float)
+    return lead - 4 * unit * np.abs(lead), first
 
 
 def _reach(readout: Readout, certificate: Enclosed) -> float:
@@ -122,10 +142,10 @@ def _reach(readout: Readout, certificate: Enclosed) -> float:
         )
     if certificate.exact:
         mean = [sum(w * Fraction(x) for w, x in zip(weights, column, strict=True)) for column in readout.rows[others].T]
-        missed = [float(m - Fraction(x)) for m, x in zip(mean, readout.rows[token], strict=True)]
+        missed = [m - Fraction(x) for m, x in zip(mean, readout.rows[token], strict=True)]
         higher = sum(w * Fraction(b) for w, b in zip(weights, readout.bias[others], strict=True))
         less = float(higher - Fraction(readout.bias[token]))
-        return -less if not any(missed) else readout.radius * math.hypot(*missed) - less
+        return -less if not any(missed) else readout.radius * math.hypot(*map(float, missed)) * (1 + 1e-12) - less
     w = np.asarray(weights) / math.fsum(weights)
     residual = w @ readout.rows[others] - readout.rows[token]
     slack = gamma(len(w) + 4) * (w @ np.abs(readout.rows[others]) + np.abs(readout.rows[token]))
@@ -135,6 +155,6 @@ def _reach(readout: Readout, certificate: Enclosed) -> float:
     return readout.radius * longest - less if longest else -less
 
 
-def gamma(n: int) -> float:
-    """The relative error that n roundings of double precision can make together."""
-    return n * UNIT / (1 - n * UNIT)
+def gamma(n: int, unit: float = UNIT) -> float:
+    """The relative error that n roundings can make together."""
+    return n * unit / (1 - n * unit)

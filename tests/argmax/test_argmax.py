@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from mechlib.argmax import Enclosed, Readout, Spoken, ascend, check, decide, directions, screen, survey
+from mechlib.argmax import Enclosed, Readout, Spoken, ascend, check, decide, directions, leads, screen, survey
 from mechlib.argmax.screening import CORRECTED
 
 SQUARE = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1], [0.25, 0.5], [0.0, 0.0]])
@@ -96,6 +96,19 @@ class TestCheck:
         exact = logits[best] - max(x for v, x in enumerate(logits) if v != best)
         bound = check(readout, Spoken(best, vector))
         assert bound <= exact and float(exact) - bound < 1e-12
+
+    def test_a_large_vocabulary_is_bounded_in_single_precision_first(self):
+        generator = np.random.default_rng(1)
+        readout = Readout(generator.normal(size=(9000, 5)) * np.exp(generator.normal(size=(9000, 1))))
+        tokens = np.argsort(np.linalg.norm(readout.rows, axis=1))[-30:]
+        vectors = readout.rows[tokens]
+        logits = vectors @ readout.rows.T
+        own = logits[np.arange(30), tokens].copy()
+        logits[np.arange(30), tokens] = -np.inf
+        exact = own - logits.max(1)
+        found, rival = leads(readout, tokens, vectors)
+        assert ((found > 0) == (exact > 0)).all() and (exact > 0).any() and (rival == logits.argmax(1)).all()
+        assert (found <= exact).all() and np.allclose(found, exact, atol=1e-3, rtol=1e-4)
 
     def test_a_vector_that_does_not_lead_proves_nothing(self):
         assert check(self.readout, Spoken(4, np.array([1.0, 1.0]))) < 0

@@ -110,7 +110,8 @@ def _leads(
     readout: Readout, tokens: Int[np.ndarray, " some"], vectors: Float[np.ndarray, "some d"], dtype: type
 ) -> tuple[Float[np.ndarray, " some"], Int[np.ndarray, " some"]]:
     lead, first = np.empty(len(tokens)), np.empty(len(tokens), dtype=int)
-    rows, bias = readout.rows.astype(dtype), readout.bias.astype(dtype)
+    rows: np.ndarray = readout.rows.astype(dtype)
+    bias: np.ndarray = readout.bias.astype(dtype)
     length = np.linalg.norm(readout.rows, axis=1).astype(dtype)
     # twelve more for the bias, what rows and vectors lose to the precision, the lengths' own rounding and what follows
     unit = UNIT if dtype is np.float64 else SINGLE
@@ -118,7 +119,8 @@ def _leads(
     block = max(BLOCK // readout.n, 1)
     for start in range(0, len(tokens), block):
         here = slice(start, start + block)
-        h, own = vectors[here].astype(dtype), (np.arange(len(tokens[here])), tokens[here])
+        h: np.ndarray = vectors[here].astype(dtype)
+        own = np.arange(len(h)), tokens[here]
         logits = h @ rows.T + bias
         error = rounding * (np.linalg.norm(h, axis=1)[:, None] * length + np.abs(bias)) + dtype(TINY)
         mine = logits[own] - error[own]
@@ -134,11 +136,12 @@ def _reach(readout: Readout, certificate: Enclosed) -> float:
     token = readout.require(certificate.token)
     others = [readout.require(other) for other in certificate.weights]
     weights = list(certificate.weights.values())
-    total = sum(weights)
-    if token in others or not weights or min(weights) <= 0 or abs(total - 1) > (0 if certificate.exact else 1e-9):
+    total: Fraction | float = sum(weights, start=Fraction(0))
+    off = total != 1 if certificate.exact else abs(float(total) - 1) > 1e-9
+    if token in others or not weights or any(w <= 0 for w in weights) or off:
         raise ValueError(
             f"weights are above 0, of others than token {token}, and of sum 1; got {len(others)} of sum "
-            f"{float(total):.17g}, the smallest {float(min(weights, default=0)):g}"
+            f"{float(total):.17g}, the smallest {min(map(float, weights), default=0):g}"
         )
     if certificate.exact:
         mean = [sum(w * Fraction(x) for w, x in zip(weights, column, strict=True)) for column in readout.rows[others].T]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+import torch
 from jaxtyping import Float, Int
 
 from mechlib import zoo
@@ -24,9 +25,9 @@ from mechlib.argmax.certificates import Certificate, Enclosed, Spoken
 from mechlib.argmax.readout import Readout
 from mechlib.argmax.screening import CORRECTED, directions
 from mechlib.argmax.surveying import STAGES, Survey, survey
-from mechlib.bridge import TransformerBridge, tensors_digest
+from mechlib.bridge import TransformerBridge, require_bridge, tensors_digest
 
-__all__ = ["RECORDED", "Recorded", "load", "of_model", "record"]
+__all__ = ["RECORDED", "Recorded", "load", "of_model", "record", "write"]
 
 RECORDED = Path(__file__).with_name("recordings")
 """Where they are kept."""
@@ -71,12 +72,15 @@ class Recorded:
         ]
 
 
-def of_model(model: TransformerBridge) -> Readout:
+def of_model(model: object) -> Readout:
     """The read-out of a model whose last step is RMSNorm or LayerNorm and an unembedding.
 
     Raises:
-        ValueError: if its final norm is neither.
+        TypeError: if it is no ``TransformerBridge``.
+        ValueError: if its final norm is neither, or its last step does more than that, which some vectors are asked.
     """
+    require_bridge(model)
+    assert isinstance(model, TransformerBridge)
     kind = model.cfg.normalization_type
     weights = dict(model.ln_final.named_parameters())
     gain = next((w for name, w in weights.items() if name.endswith("weight")), None)
@@ -84,13 +88,24 @@ def of_model(model: TransformerBridge) -> Readout:
         raise ValueError(f"the final norm is RMSNorm or LayerNorm with a weight; this model has {kind!r}")
     shift = next((w.detach().double().numpy() for name, w in weights.items() if name.endswith("bias")), 0.0)
     rows, gain_of = model.W_U.detach().double().numpy().T, gain.detach().double().numpy()
-    return Readout.after_norm(rows, gain_of, shift, model.b_U.detach().double().numpy(), centred=kind == "LN")
+    found = Readout.after_norm(rows, gain_of, shift, model.b_U.detach().double().numpy(), centred=kind == "LN")
+    _require_all(model, found, kind == "LN")
+    return found
+
+
+@torch.no_grad()
+def _require_all(model: TransformerBridge, readout: Readout, centred: bool) -> None:
+    """See that the read-out has the model's own logits at some vectors."""
+    x = torch.randn(4, readout.d, generator=torch.Generator().manual_seed(0)).to(model.W_U.dtype)
+    theirs = model.unembed(model.ln_final(x[None]))[0].double().numpy()
+    y = x.double().numpy() - centred * x.double().numpy().mean(1, keepdims=True)
+    ours = y / np.sqrt((y**2).mean(1, keepdims=True) + model.cfg.eps) @ readout.rows.T + readout.bias
+    if (off := np.abs(ours - theirs).max()) > 1e-3 * np.abs(theirs).max():
+        raise ValueError(f"this model's last step is more than a norm and an unembedding: logits differ by {off:.3g}")
 
 
 def digest(readout: Readout) -> str:
     """Of rows and bias."""
-    import torch
-
     return tensors_digest({"rows": torch.from_numpy(readout.rows), "bias": torch.from_numpy(readout.bias)})[:16]
 
 
@@ -101,11 +116,12 @@ def record(name: str, folder: Path = RECORDED) -> Path:
     found = survey(readout, progress=True)
     seconds = time.process_time() - start
     path = folder / f"{name}.npz"
-    _write(path, name, found, seconds)
+    write(path, name, found, seconds)
     return path
 
 
-def _write(path: Path, name: str, found: Survey, seconds: float) -> None:
+def write(path: Path, name: str, found: Survey, seconds: float) -> None:
+    """Write a survey of the model of this name, made in so many CPU seconds."""
     readout = found.readout
     kept = {
         token: certificate.vector

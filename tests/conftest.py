@@ -25,6 +25,7 @@ version = "1.2.3"
 
 [project.urls]
 Repository = "https://example.org/somebody/something"
+Documentation = "https://pages.example.org/something"
 """
 ANSWER = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
 
@@ -67,7 +68,9 @@ def checkout_folder(tmp_path: Path) -> Path:
     (tmp_path / "_config.yml").write_text("title: A book\nrepository:\n  url: nowhere\n  branch: main\n")
     (tmp_path / "CITATION.cff").write_text("title: A book\nversion: none\nrepository-code: nowhere\n")
     table = "<!-- begin chapters: generated -->\nold\n<!-- end chapters -->"
-    (tmp_path / "README.md").write_text(f"# A book\n\n```\ngit clone nowhere\n```\n\n{table}\n\nEnd.\n")
+    (tmp_path / "README.md").write_text(
+        f"# A book\n\n```\ngit clone nowhere\n```\n\n**Read it:** nowhere\n\n{table}\n\nEnd.\n"
+    )
     chapter = new_notebook(cells=[new_markdown_cell("# A lens\n\nText."), new_code_cell("1 + 1")])
     solution = new_notebook(cells=[new_markdown_cell("# Exercises: a lens"), new_code_cell(ANSWER)])
     for notebook, path in ((chapter, "book/part1/02_lens.ipynb"), (solution, "solutions/02_lens.ipynb")):

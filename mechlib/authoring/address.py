@@ -1,9 +1,10 @@
-"""The repository's public address and its version, from the one place where they stand to everywhere they are shown.
+"""The public addresses and the version, from the one place where they stand to everywhere they are shown.
 
-``[project.urls] Repository`` and ``version`` in ``pyproject.toml`` are the source. ``write()`` brings them into the
-first code cell of every notebook (which installs mechlib on Colab and does nothing elsewhere), the Colab links, the
-launch buttons of the book, the README and the citation file. A released version is the git tag ``vVERSION``. A version
-that ends in ``.devN`` has no tag: its links and its first cells name the branch that it is developed on.
+``[project.urls] Repository``, ``Documentation`` (the built pages) and ``version`` in ``pyproject.toml`` are the source.
+``write()`` brings them into the first code cell of every notebook (which installs mechlib on Colab and does nothing
+elsewhere), the Colab links, the launch buttons of the book, the README and the citation file. A released version is the
+git tag ``vVERSION``. A version that ends in ``.devN`` has no tag: its links and its first cells name the branch that it
+is developed on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ COLAB = "https://colab.research.google.com"
 BADGE_IMAGE = f"{COLAB}/assets/colab-badge.svg"
 LINK = re.compile(r"^\[Open in Colab\]\(.*\)$", re.MULTILINE)
 
-ON_COLAB = re.compile(rf"{re.escape(COLAB)}/github/[^/)]+/[^/)]+/blob/[^/)]+/([^)]+)")
+COPIES = "notebooks"
+"""The branch with the copies of the chapters, in a folder for every version (``mechlib.authoring.copies``)."""
+
+ON_COLAB = re.compile(rf"{re.escape(COLAB)}/github/[^/)]+/[^/)]+/blob/(?:{COPIES}/)?[^/)]+/([^)]+)")
 """A link to a notebook on Colab, wherever it stands in Markdown."""
 
 BOOTSTRAP = """\
@@ -41,6 +45,7 @@ PLACES = (
     ("CITATION.cff", "repository-code: ", "repository"),
     ("CITATION.cff", "version: ", "version"),
     ("README.md", "git clone ", "repository"),
+    ("README.md", "**Read it:** ", "pages"),
 )
 """Files with a line that ends in the address, the version or the git reference, how that line begins, and in which."""
 
@@ -55,6 +60,18 @@ def repository(folder: Path) -> str:
     if not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+[\w]", address):
         raise ValueError(f"[project.urls] Repository in pyproject.toml is {address!r}, not https://host/owner/name")
     return address
+
+
+def pages(folder: Path) -> str:
+    """The address of the built pages.
+
+    Raises:
+        ValueError: if ``pyproject.toml`` holds no such address.
+    """
+    found = checkout.project(folder).get("urls", {}).get("Documentation", "")
+    if not re.fullmatch(r"https://[\w.-]+(/[\w.-]+)*", found):
+        raise ValueError(f"[project.urls] Documentation in pyproject.toml is {found!r}, not https://host/name")
+    return found
 
 
 def version(folder: Path) -> str:
@@ -81,8 +98,9 @@ def bootstrap_cell(folder: Path | None = None) -> str:
 
 
 def colab_link(folder: Path, path: str) -> str:
-    """The address that opens the notebook at ``path`` of the repository in Colab."""
-    return f"{COLAB}/github/{'/'.join(repository(folder).split('/')[-2:])}/blob/{ref(folder)}/{path}"
+    """The address that opens the notebook at ``path`` of the repository in Colab; of a chapter, its copy."""
+    branch = f"{COPIES}/{ref(folder)}" if path.startswith("book/") else ref(folder)
+    return f"{COLAB}/github/{'/'.join(repository(folder).split('/')[-2:])}/blob/{branch}/{path}"
 
 
 def addressed(notebook: Notebook, path: str, folder: Path) -> Notebook:
@@ -132,7 +150,7 @@ def expected(folder: Path) -> dict[Path, str]:
     for path in checkout.notebooks(folder):
         notebook = addressed(checkout.read_notebook(path), path.relative_to(folder).as_posix(), folder)
         texts[path] = checkout.dump_notebook(notebook)
-    facts = {"repository": repository(folder), "version": version(folder), "ref": ref(folder)}
+    facts = {"repository": repository(folder), "version": version(folder), "ref": ref(folder), "pages": pages(folder)}
     for name, begins, fact in PLACES:
         text = texts.get(folder / name) or (folder / name).read_text(encoding="utf-8")
         pattern = rf"(?m)^{re.escape(begins)}.*$"

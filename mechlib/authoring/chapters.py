@@ -2,6 +2,7 @@
 
 The number in the name of the file stands before the title, and so in the sidebar and in the browser's tab. Under the
 title are links to the exercises, on Colab and as a file to be downloaded; where the text names that file, it is a link.
+The launch button opens the chapter's copy on Colab, as the link under the title does.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ __all__ = ["NumberedTitle", "OfferedExercises", "setup"]
 
 CHAPTER = re.compile(r"book/part\d+/(?P<number>\d\d)_\w+")
 """The name of a chapter's page."""
+AFTER_THE_THEME = 502
+"""The theme makes its buttons at 501."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension; Sphinx calls it."""
     app.add_transform(NumberedTitle)
     app.add_transform(OfferedExercises)
+    app.connect("html-page-context", _launch_the_copy, priority=AFTER_THE_THEME)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -64,6 +68,15 @@ class OfferedExercises(SphinxTransform):
         ]
         line = title.parent.next_node(nodes.paragraph)
         line.parent.insert(line.parent.index(line) + 1, nodes.paragraph("", "", *parts, classes=["mechlib-exercises"]))
+
+
+def _launch_the_copy(app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Lead the theme's button for Colab to the copy of a chapter."""
+    colab = address.colab_link(Path(app.srcdir), f"{docname}.ipynb")
+    for button in context.get("header_buttons", ()):
+        for choice in button.get("buttons", ()):
+            if str(choice.get("url", "")).startswith(address.COLAB):
+                choice["url"] = colab
 
 
 def _download(path: str, shown: nodes.Node) -> download_reference:

@@ -77,11 +77,11 @@ def _passages(source: str, above: int) -> Iterator[Passage]:
             head += [found] if in_head else []
             column += 1
             yield found
-        elif box := _box(token):
-            yield from _passages(box.content, above + box.inside)
+        elif inner := box(token):
+            yield from _passages(inner.content, above + inner.inside)
 
 
-class _Box(NamedTuple):
+class Box(NamedTuple):
     """A box, with the lines of the source at which it begins, its content begins, and what follows begins."""
 
     begin: int
@@ -90,8 +90,8 @@ class _Box(NamedTuple):
     content: str
 
 
-def _box(token: Token) -> _Box | None:
-    """``None`` for whatever is no box."""
+def box(token: Token) -> Box | None:
+    """The box that a token is; ``None`` for whatever is no box."""
     if token.type not in ("fence", "colon_fence") or not token.map:
         return None
     name = DIRECTIVE.match(token.info)
@@ -100,7 +100,7 @@ def _box(token: Token) -> _Box | None:
     begin, end = token.map
     lines = token.content.split("\n")
     options = next((i for i, line in enumerate(lines) if not OPTION.match(line)), len(lines))
-    return _Box(begin, begin + 1 + options, end, "\n".join(lines[options:]))
+    return Box(begin, begin + 1 + options, end, "\n".join(lines[options:]))
 
 
 def page(source: str) -> str:
@@ -108,10 +108,10 @@ def page(source: str) -> str:
     parts, rest = [], source.split("\n")
     at = 0
     for token in parser().parse(source):
-        if box := _box(token):
-            before, head = rest[at : box.begin], rest[box.begin : box.inside]
-            parts += [_html("\n".join(before)), html.escape("\n".join(head)), page(box.content)]
-            at = box.end
+        if found := box(token):
+            before, head = rest[at : found.begin], rest[found.begin : found.inside]
+            parts += [_html("\n".join(before)), html.escape("\n".join(head)), page(found.content)]
+            at = found.end
     parts.append(_html("\n".join(rest[at:])))
     return " ".join(" ".join(parts).split())
 

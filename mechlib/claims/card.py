@@ -79,12 +79,20 @@ def text(record: Record) -> str:
     )
 
 
+def anchor(claim_id: str) -> str:
+    """What an address ends with, behind its ``#``, that leads to the verdict on a claim on its page."""
+    return f"verdict-{claim_id}"
+
+
 def page(record: Record) -> str:
     """The card as HTML. What it says no colour says alone; it has none of its own."""
     head = f"<strong>Claim {record.claim_id}</strong>. <strong>Said:</strong> {html.escape(said(record))}"
-    name = "mechlib-claim" if record.outcome == DECLARED else f"mechlib-verdict {kind(record.outcome).split()[0]}"
+    if record.outcome == DECLARED:
+        name = 'class="mechlib-claim"'
+    else:
+        name = f'class="mechlib-verdict {kind(record.outcome).split()[0]}" id="{anchor(record.claim_id)}"'
     return (
-        f'<div class="{name}" style="{FRAME}"><p style="margin:0">{head}</p>'
+        f'<div {name} style="{FRAME}"><p style="margin:0">{head}</p>'
         f'<p style="{CLOSE}"><strong>Tested:</strong> {html.escape(tested(record))}</p>'
         f'<p style="{LARGE}"><strong>{html.escape(signed(record.outcome))}</strong></p>'
         f"{''.join(map(_paragraph, _facts(record)))}{_fold(record)}</div>"

@@ -56,6 +56,7 @@ def judge(claim: Claim, system: object, *, also: Mapping[str, Any] | None = None
         "outcome": _depends(line, knobs) or line.outcome,
         "line": line,
         "rule": claim.rule.sentence(line.arms),
+        "supports": claim.rule.supports,
         "over": _over(claim, line, system),
         "nulls": nulls or claim.nulls,
         "planted": planted or claim.planted,

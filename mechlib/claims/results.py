@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from mechlib.claims.words import DECLARED, a_sentence, checked_id, kind
 
-VERSION = 2
+VERSION = 3
 """Of these data."""
 
 
@@ -85,6 +85,8 @@ class Record:
     """What the rule says of the system; none where nothing was measured."""
     rule: str = ""
     """When the claim is supported, when refuted, in words."""
+    supports: str = ""
+    """Where the whole interval has to lie for support, in the unit of the effect, such as ``"above 0.5"``."""
     over: str = ""
     """What the interval is over, such as ``"files"``."""
     chosen: str = ""

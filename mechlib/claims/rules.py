@@ -57,6 +57,11 @@ class Rule:
         ends = [end for end in self.supported if math.isfinite(end)]
         return ends[0] if len(ends) == 1 else self.supported
 
+    @property
+    def supports(self) -> str:
+        """Where the whole interval has to lie for support, such as ``"above 0.5"``; without the unit."""
+        return _between(*self.supported)
+
     def at(self, bound: float | tuple[float, float]) -> Rule:
         """The same rule with another bound, or another band. What refutes moves along.
 
@@ -138,7 +143,7 @@ class Rule:
             else f" Where one of the {k} is enough, its interval is one of {100 * (1 - (1 - LEVEL) / k):.4g} %."
         )
         return (
-            f"Supported if the 95 % interval{of} lies {_between(*self.supported)} {self.unit}; "
+            f"Supported if the 95 % interval{of} lies {self.supports} {self.unit}; "
             f"refuted if {one} lies {_beyond(*self.refuted)}; undecided otherwise.{level}"
         )
 

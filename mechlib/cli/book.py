@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,6 +76,17 @@ def book_instructors(check: Check = False) -> None:
     from mechlib.authoring import instructors
 
     bring_up_to_date(instructors, check=check)
+
+
+@commands.command("notebooks")
+def book_notebooks(
+    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="_build/notebooks")] = None,
+) -> None:
+    """Copy the executed chapters in a form that is read well on the code host, on Colab and in JupyterLab."""
+    from mechlib.authoring import copies
+
+    for path in copies.write(out=out):
+        print(f"wrote {path}")
 
 
 @commands.command("execute")

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from mechlib.figures.house import CONTROLS, SERIES, SIGNED, WHITE_TO_DARK, looks, new_axes, panels, style
 from mechlib.figures.lettering import EndLabel, wrapped
-from mechlib.figures.pictures import Picture, picture, show
+from mechlib.figures.pictures import PNG, Picture, picture, show
 from mechlib.places import entry_names
 from mechlib.stats import Estimate, estimate
 
 __all__ = [
     "CONTROLS",
+    "PNG",
     "SERIES",
     "SIGNED",
     "WHITE_TO_DARK",

@@ -49,8 +49,9 @@ def test_write_reaches_every_place(checkout_folder):
     assert f"git clone {OURS}\n" in readme and readme.endswith("\n\nEnd.\n")
     (row,) = [line for line in readme.splitlines() if line.startswith("| 02 ")]
     assert "| 02 A lens |" in row
-    for path in ("book/part1/02_lens.ipynb", "exercises/02_lens.ipynb"):
-        assert f"https://colab.research.google.com/github/somebody/something/blob/v1.2.3/{path}" in row
+    for place in ("notebooks/v1.2.3/book/part1/02_lens.ipynb", "v1.2.3/exercises/02_lens.ipynb"):
+        assert f"https://colab.research.google.com/github/somebody/something/blob/{place}" in row
+    assert "**Read it:** https://pages.example.org/something\n" in readme
 
 
 def test_every_notebook_gets_the_same_first_code_cell_and_its_own_link(checkout_folder):
@@ -61,7 +62,9 @@ def test_every_notebook_gets_the_same_first_code_cell_and_its_own_link(checkout_
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         title, first = notebook.cells[0].source, notebook.cells[1]
-        assert f"/blob/v1.2.3/{path.relative_to(checkout_folder).as_posix()})" in title
+        place = path.relative_to(checkout_folder).as_posix()
+        branch = "notebooks/v1.2.3" if place.startswith("book/") else "v1.2.3"
+        assert f"/blob/{branch}/{place})" in title
         assert title.count("Open in Colab") == 1
         assert first.cell_type == "code" and "bootstrap" in first.metadata.tags
         firsts.add(first.source)
@@ -79,10 +82,10 @@ def test_cells_links_and_citation_agree_on_one_version(checkout_folder, version,
     assert address.stale(checkout_folder) == []
     for path in checkout.notebooks(checkout_folder):
         title, first = nbformat.read(path, as_version=4).cells[:2]
-        assert f'git+{OURS}@{ref}"' in first.source and f"/blob/{ref}/" in title.source
+        assert f'git+{OURS}@{ref}"' in first.source and f"/{ref}/" in title.source
     assert f"\nversion: {version}\n" in (checkout_folder / "CITATION.cff").read_text()
     assert yaml.safe_load((checkout_folder / "_config.yml").read_text())["repository"] == {"url": OURS, "branch": ref}
-    links = re.findall(r"/blob/([^/]+)/", (checkout_folder / "README.md").read_text())
+    links = re.findall(r"/blob/(?:notebooks/)?([^/]+)/", (checkout_folder / "README.md").read_text())
     assert len(links) == 2 and set(links) == {ref}
 
 
@@ -107,6 +110,14 @@ def test_an_address_that_cannot_be_opened_is_refused(checkout_folder, bad):
     pyproject = checkout_folder / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace(OURS, bad))
     with pytest.raises(ValueError, match=r"Repository in pyproject\.toml"):
+        address.stale(checkout_folder)
+
+
+@pytest.mark.parametrize("bad", ["", "http://pages.example.org", "https://pages.example.org/"])
+def test_pages_that_cannot_be_opened_are_refused(checkout_folder, bad):
+    pyproject = checkout_folder / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("https://pages.example.org/something", bad))
+    with pytest.raises(ValueError, match=r"Documentation in pyproject\.toml"):
         address.stale(checkout_folder)
 
 

@@ -23,6 +23,7 @@ from mechlib.claims import (
     verdict,
     withdrawn,
 )
+from mechlib.claims.card import anchor
 
 SAID = Said("Late layers < 3 & > 1 matter.", "somebody (S9)", "section 3")
 VALUES = [0.9, 0.95, 1.0, 1.05, 1.1]
@@ -94,9 +95,9 @@ def test_every_outcome_comes_back_from_a_notebooks_json(outcome):
 
 def test_data_of_another_form_are_refused():
     data = EVERY["supported"].data
-    assert data["version"] == 2
-    for other in (data | {"version": 3}, {key: value for key, value in data.items() if key != "version"}):
-        with pytest.raises(ValueError, match=r"has the form [13], not 2: execute its notebook again"):
+    assert data["version"] == 3
+    for other in (data | {"version": 2}, {key: value for key, value in data.items() if key != "version"}):
+        with pytest.raises(ValueError, match=r"has the form [12], not 3: execute its notebook again"):
             Verdict.from_data(other)
 
 
@@ -123,6 +124,17 @@ def test_no_colour_says_anything():
     source = EVERY["depends on probe"]._repr_mimebundle_()[0]["text/html"]
     assert "color" not in source and "background" not in source
     assert 'class="mechlib-verdict depends"' in source
+
+
+def test_an_address_leads_to_the_verdict_and_not_to_the_declaration():
+    found = EVERY["depends on probe"]
+    assert [a["id"] for _, a in page(found).tags if "id" in a] == [anchor(found.claim_id)] == ["verdict-02c"]
+    assert "id=" not in CLAIM._repr_mimebundle_()["text/html"]
+
+
+def test_a_measured_claim_says_where_its_interval_has_to_lie():
+    assert EVERY["supported"].supports in EVERY["supported"].rule and EVERY["supported"].supports
+    assert EVERY["illustrated"].supports == ""
 
 
 def test_the_card_is_short_and_the_rest_unfolds():

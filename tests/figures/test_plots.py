@@ -1,5 +1,7 @@
 """What the figures draw, read back from the axes, and the page that carries them."""
 
+import base64
+import io
 import re
 from itertools import pairwise
 
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from PIL import Image
 
-from mechlib.figures import house, lettering, plots
+from mechlib.figures import house, lettering, pictures, plots
 from mechlib.stats import Estimate
 
 
@@ -188,11 +191,14 @@ def test_what_cannot_be_drawn_is_refused_with_its_shape(draw, message):
 def test_a_picture_carries_alternative_text_and_caption_and_is_closed():
     ax = plots.effects({"a": Estimate(0, -1, 1, 5)}, xlabel="x")
     picture = plots.picture(ax, caption="One <row>.", alt='A "plot"\n of one row.')
-    data = picture._repr_mimebundle_()
+    data, metadata = picture._repr_mimebundle_()
     assert 'alt="A &quot;plot&quot; of one row."' in data["text/html"]
     assert "<figcaption>One &lt;row&gt;.</figcaption>" in data["text/html"]
     assert re.search(r'src="data:image/svg\+xml;base64,\w+', data["text/html"])
     assert data["text/plain"] == '[Figure: A "plot" of one row.]\nOne <row>.'
+    assert Image.open(io.BytesIO(base64.b64decode(metadata[plots.PNG]))).width == pytest.approx(
+        picture.width / 116 * pictures.DOTS, abs=2
+    )
     assert not plt.get_fignums()
 
 

@@ -71,7 +71,9 @@ def checkout_folder(tmp_path: Path) -> Path:
     (tmp_path / "README.md").write_text(
         f"# A book\n\n```\ngit clone nowhere\n```\n\n**Read it:** nowhere\n\n{table}\n\nEnd.\n"
     )
-    chapter = new_notebook(cells=[new_markdown_cell("# A lens\n\nText."), new_code_cell("1 + 1")])
+    text = "# A lens\n\nReading takes about an hour and the exercises another two; the code runs in a minute."
+    metadata = {"mechlib": {"builds_on": "nothing"}}
+    chapter = new_notebook(cells=[new_markdown_cell(text), new_code_cell("1 + 1")], metadata=metadata)
     solution = new_notebook(cells=[new_markdown_cell("# Exercises: a lens"), new_code_cell(ANSWER)])
     for notebook, path in ((chapter, "book/part1/02_lens.ipynb"), (solution, "solutions/02_lens.ipynb")):
         (tmp_path / path).parent.mkdir(parents=True)

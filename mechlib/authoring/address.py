@@ -13,7 +13,7 @@ import copy
 import re
 from pathlib import Path
 
-from mechlib.authoring import checkout
+from mechlib.authoring import checkout, overview
 from mechlib.authoring.checkout import Notebook
 from mechlib.authoring.places import filled, replaced
 
@@ -161,18 +161,30 @@ def expected(folder: Path) -> dict[Path, str]:
 
 
 def chapter_table(folder: Path) -> str:
-    """The README's table of chapters with their Colab badges, in Markdown."""
-    rows = ["| chapter | read and run | exercises |", "|---|---|---|"]
-    for path in checkout.notebooks(folder, "book"):
-        title = checkout.title(checkout.read_notebook(path))
-        exercise = folder / "exercises" / path.name
-        badges = [_badge(folder, notebook) for notebook in (path, exercise) if notebook.is_file()]
-        rows.append("| " + " | ".join([f"{path.name[:2]} {title}", *badges, ""][:3]) + " |")
-    return "\n".join(rows)
+    """The README's table of chapters, with what each asks and their Colab badges, and those to come, in Markdown.
+
+    Raises:
+        ValueError: if a chapter does not say how long it takes or what it builds on; the message names it.
+    """
+    rows = ["| chapter | what it asks | hours | points | read and run | exercises |", "|---|---|---|---|---|---|"]
+    for chapter in overview.chapters(folder):
+        more = chapter.path.replace(".ipynb", f"{checkout.MORE}.ipynb")
+        title = f"[{chapter.number} {chapter.title}]({_page(folder, chapter.path)})"
+        title += f"<br>[more tests]({_page(folder, more)})" if (folder / more).is_file() else ""
+        time = f"{overview.hours(chapter.reading)} + {overview.hours(chapter.exercises)}"
+        exercises = f"exercises/{Path(chapter.path).name}"
+        badges = [_badge(folder, path) if (folder / path).is_file() else "" for path in (chapter.path, exercises)]
+        rows.append("| " + " | ".join([title, chapter.line, time, f"{chapter.points:g}", *badges]) + " |")
+    planned = [f"{each.number} {each.title}" for each in overview.to_come(folder)]
+    return "\n".join([*rows, *([f"\nStill to come: {', '.join(planned)}."] if planned else [])])
 
 
-def _badge(folder: Path, notebook: Path) -> str:
-    return f"[![Open in Colab]({BADGE_IMAGE})]({colab_link(folder, notebook.relative_to(folder).as_posix())})"
+def _page(folder: Path, path: str) -> str:
+    return f"{pages(folder)}/{path.removesuffix('.ipynb')}.html"
+
+
+def _badge(folder: Path, path: str) -> str:
+    return f"[![Open in Colab]({BADGE_IMAGE})]({colab_link(folder, path)})"
 
 
 def write(folder: Path | None = None) -> list[Path]:

@@ -1,75 +1,30 @@
-"""The table of chapters on the page for instructors: made from chapters, exercises and the ledger, never typed.
-
-How long a chapter takes is what its first cell says; what it builds on is kept in its metadata::
-
-    "mechlib": {"builds_on": "01"}
-"""
+"""The table of chapters on the page for instructors: made from chapters, exercises and the ledger, never typed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mechlib.authoring import checkout, ledger
-from mechlib.authoring.checkout import Notebook
+from mechlib.authoring import checkout, overview
 from mechlib.authoring.places import filled
-from mechlib.checks.handing_in import Hand
 
-__all__ = ["BUILDS_ON", "PAGE", "stale", "write"]
+__all__ = ["PAGE", "stale", "table", "write"]
 
 PAGE = "book/for-instructors.md"
-BUILDS_ON = "builds_on"
 HEAD = [
     "| chapter | builds on | reading | exercises | questions | points | verdicts |",
     "|---|---|---|---|---|---|---|",
 ]
-TIMES = re.compile(r"Reading takes about (?P<reading>.+?)(?:,| and) the exercises (?:another )?(?P<exercises>.+?)[;.]")
-"""The sentence of a chapter's first cell that says how long it takes."""
 
 
 def table(folder: Path) -> str:
-    """The table of the chapters of a checkout that have exercises, in Markdown.
-
-    Raises:
-        ValueError: if a chapter does not say how long it takes or what it builds on; the message names it.
-    """
-    return "\n".join([*HEAD, *_rows(folder)])
+    """The table of the chapters of a checkout that have exercises, in Markdown. Errors as ``overview.chapters``."""
+    return "\n".join([*HEAD, *(_row(chapter) for chapter in overview.chapters(folder))])
 
 
-def _rows(folder: Path) -> Iterator[str]:
-    verdicts = ledger.recorded(folder)
-    for path in checkout.notebooks(folder, "book"):
-        exercises = folder / "solutions" / path.name
-        if exercises.is_file():
-            chapter, name = checkout.read_notebook(path), path.relative_to(folder).as_posix()
-            questions = Hand(checkout.read_notebook(exercises)).questions
-            points = sum(question.points for question in questions)
-            title = f"{path.name[:2]} {checkout.title(chapter)}"
-            cells = [title, _builds_on(chapter, name), *_times(chapter, name), str(len(questions)), f"{points:g}"]
-            cells.append(_verdicts(verdicts, path.name[:2]))
-            yield f"| {' | '.join(cells)} |"
-
-
-def _verdicts(verdicts: Mapping[str, str], chapter: str) -> str:
-    """Those of a chapter, each with its sign."""
-    found = [f"{claim} {verdict}" for claim, verdict in verdicts.items() if claim.startswith(chapter)]
-    return "<br>".join(found) or "none yet"
-
-
-def _builds_on(chapter: Notebook, name: str) -> str:
-    found = chapter["metadata"].get("mechlib", {}).get(BUILDS_ON)
-    if not found:
-        raise ValueError(f'{name}: its metadata do not say what it builds on: "mechlib": {{"{BUILDS_ON}": "01"}}')
-    return found
-
-
-def _times(chapter: Notebook, name: str) -> tuple[str, str]:
-    said = TIMES.search(" ".join(chapter["cells"][0]["source"].split()))
-    if said is None:
-        raise ValueError(f"{name}: its first cell has no sentence 'Reading takes about ..., the exercises ...'")
-    exercises = said["exercises"].removesuffix(" hours")
-    return said["reading"], f"{exercises} hours"
+def _row(chapter: overview.Entry) -> str:
+    verdicts = "<br>".join(f"{claim} {verdict}" for claim, verdict in chapter.verdicts.items()) or "none yet"
+    cells = [f"{chapter.number} {chapter.title}", chapter.builds_on, chapter.reading, chapter.exercises]
+    return f"| {' | '.join([*cells, str(chapter.questions), f'{chapter.points:g}', verdicts])} |"
 
 
 def expected(folder: Path) -> str:

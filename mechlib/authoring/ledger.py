@@ -29,7 +29,8 @@ HEAD = """\
 # Claims and verdicts
 
 Every claim of the book: what was said, what is tested, the verdict on that, and the effect that decides it. What was
-tested may be narrower than what was said; a verdict is on what was tested. This page is made from the executed chapters
+tested may be narrower than what was said; a verdict is on what was tested. A claim is supported if its whole interval
+lies in the grey part of the small picture; each picture has its own scale. This page is made from the executed chapters
 by `mechlib book claims`; a test fails when a chapter no longer says what stands here. The sources are listed under
 [](references.md).
 
@@ -101,6 +102,8 @@ def _rows_of(path: Path, found: Verdict) -> Iterator[Row]:
 def _row(key: str, cells: list[str], found: Verdict, line: Line | None, last: str) -> Row:
     low, high = (line and line.interval) or (0.0, 0.0)
     effect = f"{found.measure}: {line} {found.unit}" if line else ""
+    if line and line.interval and found.supports:
+        effect += f"; supported {found.supports}"
     cells = [cell.replace("|", r"\|").replace("\n", " ") for cell in (*cells, effect, last)]
     return Row(key, f"| {' | '.join(cells)} |\n", WIDTHS * (high - low))
 

@@ -7,7 +7,7 @@ One may go if it only compares: nothing that it binds is read later, and it chan
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mechlib.authoring.checkout import Notebook
 from mechlib.authoring.folding import is_bookkeeping
@@ -86,7 +86,7 @@ def _read(node: ast.AST) -> set[str]:
     return _all_read(list(ast.iter_child_nodes(node)))
 
 
-def _all_read(nodes: list[ast.AST]) -> set[str]:
+def _all_read(nodes: Sequence[ast.AST]) -> set[str]:
     return set().union(*map(_read, nodes))
 
 

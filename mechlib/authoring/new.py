@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mechlib.authoring import address, checkout, exercises, folding, instructors
+from mechlib.authoring import address, checkout, exercises, folding, instructors, overview
 from mechlib.authoring.checkout import Notebook
 
 __all__ = ["new"]
@@ -125,7 +125,7 @@ def _text(template: str, facts: dict[str, str], builds_on: str) -> str:
         return text
     notebook = _notebook(text)
     if template.startswith("chapter"):
-        notebook["metadata"]["mechlib"] = {instructors.BUILDS_ON: builds_on}
+        notebook["metadata"]["mechlib"] = {overview.BUILDS_ON: builds_on}
     return checkout.dump_notebook(notebook)
 
 

@@ -47,8 +47,8 @@ def test_write_reaches_every_place(checkout_folder):
     assert f"version: 1.2.3\nrepository-code: {OURS}\n" in (checkout_folder / "CITATION.cff").read_text()
     readme = (checkout_folder / "README.md").read_text()
     assert f"git clone {OURS}\n" in readme and readme.endswith("\n\nEnd.\n")
-    (row,) = [line for line in readme.splitlines() if line.startswith("| 02 ")]
-    assert "| 02 A lens |" in row
+    (row,) = [line for line in readme.splitlines() if line.startswith("| [02 ")]
+    assert "| [02 A lens](https://pages.example.org/something/book/part1/02_lens.html) |  | 1 h + 2 h | 0 |" in row
     for place in ("notebooks/v1.2.3/book/part1/02_lens.ipynb", "v1.2.3/exercises/02_lens.ipynb"):
         assert f"https://colab.research.google.com/github/somebody/something/blob/{place}" in row
     assert "**Read it:** https://pages.example.org/something\n" in readme

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from mechlib.authoring import instructors, ledger
+from mechlib.authoring import instructors, ledger, overview
 
 CHAPTER, SOLUTION = "book/part1/02_lens.ipynb", "solutions/02_lens.ipynb"
 TIMES = "Reading takes about an hour and a half,\nthe exercises another two hours; the code runs in a minute."
@@ -17,8 +17,8 @@ def folder(checkout_folder):
         "# Page\n\n<!-- begin chapters: generated -->\nold\n<!-- end chapters -->\n\nEnd.\n"
     )
     chapter = nbformat.read(checkout_folder / CHAPTER, as_version=4)
-    chapter.cells[0].source += f"\n\n{TIMES}"
-    chapter.metadata["mechlib"] = {instructors.BUILDS_ON: "01"}
+    chapter.cells[0].source = f"# A lens\n\n{TIMES}"
+    chapter.metadata["mechlib"] = {overview.BUILDS_ON: "01"}
     nbformat.write(chapter, checkout_folder / CHAPTER)
     solution = nbformat.read(checkout_folder / SOLUTION, as_version=4)
     solution.cells += [new_code_cell(f'check("ch02.{name}", double)') for name in ("target_rank", "refute")]

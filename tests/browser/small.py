@@ -14,7 +14,7 @@ from mechlib.guesses import PAGE, answer, guess
 from mechlib.stats import Estimate
 
 CHAPTER = "book/part1/02_lens"
-COPIED = ("_config.yml", "pyproject.toml", "book/static", "mechlib/guesses")
+COPIED = ("_config.yml", "pyproject.toml", "book/static", "mechlib/guesses", "mechlib/authoring/static")
 CONTENTS = """\
 format: jb-book
 root: book/intro
@@ -22,12 +22,34 @@ parts:
   - caption: "I. Reading"
     chapters:
       - glob: book/part1/*
+  - caption: Ledger
+    chapters:
+      - file: book/claims
   - caption: Reference
     chapters:
       - file: book/library
         sections:
           - glob: book/library/*
 """
+ROW = "| {} | {} | {} | {} | {} |\n"
+WHERE = "([chapter 02](part1/02_lens.ipynb))"
+LEDGER = "".join(
+    ROW.format(*cells)
+    for cells in (
+        ("said", "tested", "verdict", "effect, with its 95 % interval", "what could turn it"),
+        ("---", "---", "---", "---", "---"),
+        (
+            f"**02a** {WHERE} “It falls.” (nostalgebraist (S2), comment)",
+            "It falls here.",
+            "✓ supported",
+            "fall: +4.2 [+4, +4.4] nats; supported above 1",
+            "Nothing that was varied: lens (3 settings).",
+        ),
+        ("**02a on another**", "the same", "✗ refuted", "fall: -1 [-2, -0.5] nats; supported above 1", ""),
+        (f"**02b** {WHERE} A claim of our own.", "It is so.", "✗ refuted", "share: +0.1 [+0, +0.2] of all", ""),
+        (f"**02c** {WHERE} Lens et al. 2020; in our words.", "It helps.", "↔ depends on lens", "", "lens = x."),
+    )
+)
 BEFORE = "[Open in Colab](https://example.org)\n\nWhat is asked, and why. No result stands here.\n\n"
 FALL = "By how much does the `loss` fall from layer 0 to the end?"
 MOST = "Which of these is most readable halfway up?"
@@ -99,6 +121,7 @@ def build(folder: Path) -> Path:
     (folder / "mechlib/__init__.py").touch()
     (folder / "book/references.bib").touch()
     (folder / "book/intro.md").write_text("# A book\n\nIts first page.\n")
+    (folder / "book/claims.md").write_text(f"# Claims\n\n{LEDGER}", encoding="utf-8")
     metadata = {"language_info": {"name": "python", "pygments_lexer": "python"}}
     exercise = new_notebook(cells=[new_markdown_cell("# Exercises: a lens")])
     for path, notebook in ((CHAPTER, new_notebook(cells=cells(), metadata=metadata)), ("exercises/02_lens", exercise)):

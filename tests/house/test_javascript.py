@@ -25,9 +25,10 @@ WIDGETS = (
     *served.ROOMS.values(),
 )
 PAGE = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("guess.js", "guess-page.js"))
-OF_COURSES = {path.name: path.read_text(encoding="utf-8") for path in sorted(pages.SCRIPTS.glob("*.js"))}
+FOLDERS = (pages.SCRIPTS, ROOT / "mechlib/authoring/static")
+OF_FOLDERS = {path.name: path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.glob("*.js"))}
 ROOMS = (assets.HERE / "playground/page.js").read_text(encoding="utf-8")
-OF_PAGES = {"guess-page.js": PAGE, "page.mjs": ROOMS} | OF_COURSES
+OF_PAGES = {"guess-page.js": PAGE, "page.mjs": ROOMS} | OF_FOLDERS
 SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | OF_PAGES
 
 

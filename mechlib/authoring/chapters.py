@@ -1,12 +1,14 @@
 """What a page says of its chapter beyond the notebook's text: a Sphinx extension.
 
 The number in the name of the file stands before the title, and so in the sidebar and in the browser's tab. Under the
-title are links to the exercises, on Colab and as a file to be downloaded; where the text names that file, it is a link.
+title are links to the exercises, on Colab and as a file to be downloaded, and to the chapter's review cards; where the
+text names that file, it is a link.
 The launch button opens the chapter's copy on Colab, as the link under the title does.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-from mechlib.authoring import address
+from mechlib.authoring import address, cards
 
 __all__ = ["NumberedTitle", "OfferedExercises", "setup"]
 
 CHAPTER = re.compile(r"book/part\d+/(?P<number>\d\d)_\w+")
 """The name of a chapter's page."""
+REVIEW = "book/review.html"
 AFTER_THE_THEME = 502
 """The theme makes its buttons at 501."""
 
@@ -66,6 +69,10 @@ class OfferedExercises(SphinxTransform):
             nodes.Text(" · "),
             _download(path, nodes.Text("Download the notebook")),
         ]
+        if (folder / cards.FOLDER / f"{chapter['number']}.toml").is_file():
+            review = posixpath.relpath(REVIEW, posixpath.dirname(self.env.docname))
+            where = f"{review}?chapter={chapter['number']}"
+            parts += [nodes.Text(" · "), nodes.reference("", "Review cards", refuri=where, internal=True)]
         line = title.parent.next_node(nodes.paragraph)
         line.parent.insert(line.parent.index(line) + 1, nodes.paragraph("", "", *parts, classes=["mechlib-exercises"]))
 

@@ -25,6 +25,7 @@ parts:
   - caption: Ledger
     chapters:
       - file: book/claims
+      - file: book/review
   - caption: Reference
     chapters:
       - file: book/library
@@ -50,6 +51,7 @@ LEDGER = "".join(
         (f"**02c** {WHERE} Lens et al. 2020; in our words.", "It helps.", "↔ depends on lens", "", "lens = x."),
     )
 )
+CARDS = [("02a", "What falls?", "The loss <1>."), ("02b", "Which?", "The guess."), ("ch02.refute", "Why?", "So.")]
 BEFORE = "[Open in Colab](https://example.org)\n\nWhat is asked, and why. No result stands here.\n\n"
 FALL = "By how much does the `loss` fall from layer 0 to the end?"
 MOST = "Which of these is most readable halfway up?"
@@ -121,6 +123,10 @@ def build(folder: Path) -> Path:
     (folder / "mechlib/__init__.py").touch()
     (folder / "book/references.bib").touch()
     (folder / "book/intro.md").write_text("# A book\n\nIts first page.\n")
+    (folder / "book/review.md").write_text("# Review\n\n```{mechlib-cards}\n```\n")
+    (folder / "book/cards").mkdir()
+    cards = "".join(f'[[card]]\nof = "{of}"\nfront = "{front}"\nback = "{back}"\n' for of, front, back in CARDS)
+    (folder / "book/cards/02.toml").write_text(cards)
     (folder / "book/claims.md").write_text(f"# Claims\n\n{LEDGER}", encoding="utf-8")
     metadata = {"language_info": {"name": "python", "pygments_lexer": "python"}}
     exercise = new_notebook(cells=[new_markdown_cell("# Exercises: a lens")])

@@ -3,7 +3,8 @@
 The number in the name of the file stands before the title, and so in the sidebar and in the browser's tab. Under the
 title are links to the exercises, on Colab and as a file to be downloaded, and to the chapter's review cards; where the
 text names that file, it is a link.
-The launch button opens the chapter's copy on Colab, as the link under the title does.
+The launch button opens the chapter's copy on Colab, as the link under the title does; every page has one that reports a
+mistake on it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from docutils import nodes
 from sphinx.addnodes import download_reference
@@ -25,6 +27,8 @@ __all__ = ["NumberedTitle", "OfferedExercises", "setup"]
 CHAPTER = re.compile(r"book/part\d+/(?P<number>\d\d)_\w+")
 """The name of a chapter's page."""
 REVIEW = "book/review.html"
+FORM = "text.yml"
+"""The form for issues that a reader of a page gets."""
 AFTER_THE_THEME = 502
 """The theme makes its buttons at 501."""
 
@@ -34,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(NumberedTitle)
     app.add_transform(OfferedExercises)
     app.connect("html-page-context", _launch_the_copy, priority=AFTER_THE_THEME)
+    app.connect("html-page-context", _offer_a_report, priority=AFTER_THE_THEME)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -84,6 +89,15 @@ def _launch_the_copy(app: Sphinx, docname: str, template: str, context: dict[str
         for choice in button.get("buttons", ()):
             if str(choice.get("url", "")).startswith(address.COLAB):
                 choice["url"] = colab
+
+
+def _offer_a_report(app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Add a button that opens the form for mistakes, with the page filled in."""
+    if doctree is not None and "header_buttons" in context:
+        where = urlencode({"template": FORM, "where": f"{docname}.html"})
+        url = f"{address.repository(Path(app.srcdir))}/issues/new?{where}"
+        told = {"text": "Report a mistake", "tooltip": "Report a mistake on this page", "label": "report-button"}
+        context["header_buttons"].append({"type": "link", "url": url, "icon": "fas fa-comment-dots", **told})
 
 
 def _download(path: str, shown: nodes.Node) -> download_reference:

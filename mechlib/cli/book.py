@@ -89,6 +89,18 @@ def book_notebooks(
         print(f"wrote {path}")
 
 
+@commands.command("slides")
+def book_slides(
+    chapter: Annotated[str, typer.Argument(help="The chapter's number, such as 02.")],
+    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="_build/slides/NN")] = None,
+) -> None:
+    """Make slides of an executed chapter, one HTML file that needs no network, and its figures as SVG and PNG."""
+    from mechlib.authoring import slides
+
+    for path in slides.write(chapter, out=out):
+        print(f"wrote {path}")
+
+
 @commands.command("execute")
 def book_execute() -> None:
     """Execute the chapters that reach what has changed since they were executed, as many at once as processors."""

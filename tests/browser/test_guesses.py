@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
+from mechlib.authoring import checkout
 from mechlib.guesses.asked import Answer, Guess
 from mechlib.guesses.view import View
 from tests.browser import small
@@ -364,6 +365,15 @@ def test_the_number_of_the_chapter_stands_in_title_sidebar_and_tab(page):
     assert page.driver.title.startswith("02 A lens")
     (entry,) = page.all(".bd-sidebar-primary .current.active > a")
     assert entry.text == "02 A lens"
+
+
+def test_a_button_opens_the_copy_on_colab_and_another_reports_a_mistake(page):
+    links = [link.get_attribute("href") for link in page.all(".article-header-buttons a[href]")]
+    (colab,) = [link for link in links if "colab" in link]
+    assert colab.endswith("/blob/notebooks/main/book/part1/02_lens.ipynb")
+    (report,) = [link for link in links if "/issues/new" in link]
+    assert report.endswith("/issues/new?template=text.yml&where=book%2Fpart1%2F02_lens.html")
+    assert (checkout.root() / ".github/ISSUE_TEMPLATE/text.yml").is_file()
 
 
 def test_exercises_are_linked_and_downloaded(page):

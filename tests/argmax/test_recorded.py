@@ -36,6 +36,15 @@ def test_what_is_written_is_read_again(tmp_path):
     assert all(isinstance(w, Fraction) for w in kept.weights[30].values())
 
 
+def test_the_record_of_the_real_model_decides_every_token():
+    kept = recorded.load("smollm2-135m")
+    silent = np.array(sorted(kept.weights))
+    assert len(kept.by) == 49_152 and kept.by.min() == 0 and kept.by.max() == 3
+    assert np.flatnonzero(kept.by == 3).tolist() == silent.tolist() == np.flatnonzero(kept.lead <= 0).tolist()
+    assert set(kept.vectors) == set(np.flatnonzero(kept.by == 2))
+    assert all(sum(weights.values()) == 1 for weights in kept.weights.values())
+
+
 def test_another_model_is_refused(tmp_path):
     generator = np.random.default_rng(1)
     recorded.write(tmp_path / "small.npz", "small", survey(Readout(generator.normal(size=(9, 3)))), 1.0)

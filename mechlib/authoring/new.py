@@ -22,6 +22,7 @@ SKELETON = Path(__file__).with_name("skeleton")
 PLACES = {
     "book/part{{part}}/{{file}}": "chapter.cells",
     "solutions/{{file}}": "exercises.cells",
+    "book/cards/{{nn}}.toml": "cards.toml.txt",
     "mechlib/questions/{{chapter}}/__init__.py": "bank.py.txt",
     "mechlib/questions/{{chapter}}/gap.py": "question.py.txt",
     "tests/questions/alternatives/{{chapter}}/gap.py": "alternatives.py.txt",
@@ -74,6 +75,7 @@ def new(
     facts["file"] = f"{number:02}_{name}.ipynb"
     facts["colab"] = address.colab_link(folder, f"exercises/{facts['file']}")
     texts = {folder / _filled(place, facts): _text(template, facts, builds_on) for place, template in PLACES.items()}
+    texts[folder / overview.LINES] = _lines(folder, facts["nn"])
     written = checkout.write_changed({**texts, folder / "_toc.yml": contents})
     for generated in (exercises, address, folding, instructors):
         written += generated.write(folder)
@@ -113,6 +115,14 @@ def _contents(folder: Path, part: int, caption: str | None) -> str:
         raise ValueError(f"there is no part {part}: {known}")
     entry = PART.format(caption=json.dumps(f"{NUMERALS[part - 1]}. {caption}", ensure_ascii=False), part=part)
     return text.replace(AFTER_PARTS, entry + AFTER_PARTS, 1)
+
+
+def _lines(folder: Path, number: str) -> str:
+    """What the chapters ask, with a line for this one if it was not planned."""
+    path = folder / overview.LINES
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    entry = f'\n[{number}]\nline = "Say here what the chapter asks."\n'
+    return text if re.search(rf"^\[{number}\]$", text, re.MULTILINE) else text + entry
 
 
 def _filled(text: str, facts: dict[str, str]) -> str:

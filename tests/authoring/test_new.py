@@ -21,6 +21,7 @@ NEW = ("16", 'Stages of "training"', "--part", "4", "--builds-on", "15", "--name
 MADE = {
     "book/part4/16_stages.ipynb",
     "solutions/16_stages.ipynb",
+    "book/cards/16.toml",
     "exercises/16_stages.ipynb",
     "mechlib/questions/ch16/__init__.py",
     "mechlib/questions/ch16/gap.py",

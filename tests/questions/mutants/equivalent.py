@@ -55,6 +55,7 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch10.acting": {"curved": SHARE},
     "ch10.matched": {"chosen": INDEX, "cosine": COSINE, "nearest": INDEX},
     "ch10.bayes": {"error": SQUARES},
+    "ch11.neighbours": {"far": Range(0, math.inf, "distances; those that are not allowed are infinite")},
     "ch11.curve": {"error": SQUARES},
     "ch11.sparse": {"inclusion": PROBABILITY},
     "ch12.projection": {"left": SHARE},
@@ -93,7 +94,7 @@ EQUAL: dict[str, dict[str, str]] = {
         f"symmetric: 2 -> {other}": "both functions that are compared are scaled alike" for other in ("1.8", "2.2")
     },
     "ch11.curve": {"all: 32-bit integers": "nothing in it is larger than its arguments"},
-    "ch12.crossing": {"solved: ratio > math.e -> ratio >= math.e": TIE},
+    "ch12.crossing": {"solved: more / gap > math.e -> more / gap >= math.e": TIE},
     "ch14.coefficient": {
         "rates: k > 0 -> k >= 0": "dividing by 0 gives the same infinity",
         "most_ties: (found == smallest).sum(1).max() -> abs((found == smallest).sum(1)).max()": COUNT.why,

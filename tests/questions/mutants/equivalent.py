@@ -55,7 +55,6 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch10.acting": {"curved": SHARE},
     "ch10.matched": {"chosen": INDEX, "cosine": COSINE, "nearest": INDEX},
     "ch10.bayes": {"error": SQUARES},
-    "ch11.neighbours": {"far": Range(0, math.inf, "distances; those that are not allowed are infinite")},
     "ch11.curve": {"error": SQUARES},
     "ch11.sparse": {"inclusion": PROBABILITY},
     "ch12.projection": {"left": SHARE},
@@ -92,6 +91,10 @@ EQUAL: dict[str, dict[str, str]] = {
     },
     "ch09.read_off": {
         f"symmetric: 2 -> {other}": "both functions that are compared are scaled alike" for other in ("1.8", "2.2")
+    },
+    "ch11.neighbours": {
+        "nearest: far.topk(min(k, far.shape[-1]), largest=False) "
+        "-> abs(far).topk(min(k, far.shape[-1]), largest=False)": "distances are not negative"
     },
     "ch11.curve": {"all: 32-bit integers": "nothing in it is larger than its arguments"},
     "ch12.crossing": {"solved: more / gap > math.e -> more / gap >= math.e": TIE},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -103,7 +104,7 @@ def advances(to_ridge: Distances, to_own: Distances, *others: Distances) -> bool
     return report(to_ridge) and bool(to_own[-1].mean() < to_own[then].mean())
 
 
-NULLS = {
+NULLS: dict[str, Callable[..., bool]] = {
     "the report": report,
     "the report, and nearer to the pool": advances,
     "nearer to the pool than to ridge at the end": lambda *tools: bool(tools[1][-1].mean() < tools[0][-1].mean()),

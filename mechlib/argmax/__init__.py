@@ -5,11 +5,11 @@ Where none does, its row is a convex combination of the others' rows, and they o
 (Demeter et al. 2020). A linear program finds one or the other; neither has to be believed, since both can be checked.
 
 >>> import numpy as np
->>> readout = Readout(np.array([[1.0, 0], [0, 1], [-1, -1], [0.2, 0.2]]))
+>>> readout = Readout(np.array([[1.0, 0], [0, 1], [-1, -1], [0.25, 0.25]]))
 >>> survey(readout).speakable.tolist()
 [True, True, True, False]
 >>> decide(readout, 3).weights
-{0: Fraction(2, 5), 1: Fraction(2, 5), 2: Fraction(1, 5)}
+{0: Fraction(5, 12), 1: Fraction(5, 12), 2: Fraction(1, 6)}
 """
 
 from mechlib.argmax.ascent import ascend

@@ -118,10 +118,11 @@ def recorded(folder: Path) -> dict[str, str]:
     """By claim, the verdict with its sign that the ledger of a checkout has, in its order."""
     path = folder / PAGE
     rows = _rows(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {key: _cells(row)[VERDICT] for key, row in rows.items() if CLAIM_ID.fullmatch(key)}
+    return {key: cells_of(row)[VERDICT] for key, row in rows.items() if CLAIM_ID.fullmatch(key)}
 
 
-def _cells(row: str) -> list[str]:
+def cells_of(row: str) -> list[str]:
+    """The cells of a row of the ledger, in Markdown."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
 
 

@@ -31,7 +31,7 @@ def test_a_claim_is_found_by_each_of_its_sources(said, sources):
 
 
 def test_every_claim_of_the_ledger_has_a_source_and_every_effect_a_picture():
-    rows = [ledger._cells(line) for line in PAGE.splitlines() if ledger.ROW.match(line)]
+    rows = [ledger.cells_of(line) for line in PAGE.splitlines() if ledger.ROW.match(line)]
     own = [cells for cells in rows if "[chapter" in cells[0]]
     assert len(own) > 20 and all(ledger_page.said_by(cells[0]) != ("others",) for cells in own)
     assert all(Interval.told(cells[3]) for cells in rows if cells[3] and "no number" not in cells[3])
@@ -42,7 +42,7 @@ def test_the_verdict_in_the_readme_is_that_of_the_ledger():
     rows = {match["key"]: line for line in PAGE.splitlines() if (match := ledger.ROW.match(line))}
     assert "**✓ Supported** in three small models. By the same rule **✗ refuted** on a real one" in readme
     assert "| ✓ supported |" in rows["06c"] and "| ✗ refuted |" in rows["06c on smollm2-135m"]
-    (words,) = re.findall(r"> \*\*Said:\*\* (“.*?decreases\.”)", readme)
+    (words,) = re.findall(r"\*\*Said:\*\* (“.*?decreases\.”)", readme)
     assert words in rows["06c"]
 
 

@@ -58,5 +58,6 @@ def test_two_students_with_their_own_data_are_graded_by_the_secret(
     results = json.loads((tmp_path / "grades" / "students" / "ada" / "results.json").read_text())
     assert results["score"] == 8, "the real model is not there, without which a task is not judged"
     assert [test["name"] for test in results["tests"] if test["status"] != "passed"] == ["Leave layers out"]
-    written = {row[0]: row[7] for row in rows((tmp_path / "grades" / "written.csv").read_text())[1:]}
+    table = rows((tmp_path / "grades" / "written.csv").read_text())
+    written = {row[0]: row[7] for row in table if row[2] == "refutation"}
     assert written["ada"].startswith("The final guess") and written["bob"] == ""

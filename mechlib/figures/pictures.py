@@ -68,8 +68,8 @@ def picture(figure: Figure | Axes, *, caption: str, alt: str) -> Picture:
     with style():
         settle(fig)
         frame = Bbox.union([fig.bbox_inches, fig.get_tightbbox().padded(0.03)])
-        fig.savefig(drawing, format="svg", metadata={"Date": None}, bbox_inches=frame)
         fig.savefig(dots, format="png", dpi=DOTS, metadata={"Software": None}, bbox_inches=frame, facecolor="white")
+        fig.savefig(drawing, format="svg", metadata={"Date": None}, bbox_inches=frame)
     plt.close(fig)
     words = " ".join(alt.split()), " ".join(caption.split())
     return Picture(drawing.getvalue(), *words, 116 * frame.width, dots.getvalue())

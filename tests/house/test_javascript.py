@@ -24,11 +24,12 @@ WIDGETS = (
     *(widgets.AttentionExplorer, widgets.ChainExplorer, widgets.LensExplorer, widgets.TrainingExplorer, View),
     *served.ROOMS.values(),
 )
-PAGE = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("guess.js", "guess-page.js"))
+GUESS = (STATIC / "guess.js").read_text(encoding="utf-8")
+PAGE = GUESS + (STATIC / "guess-page.js").read_text(encoding="utf-8")
 FOLDERS = (pages.SCRIPTS, ROOT / "mechlib/authoring/static")
 OF_FOLDERS = {path.name: path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.glob("*.js"))}
 ROOMS = (assets.HERE / "playground/page.js").read_text(encoding="utf-8")
-OF_PAGES = {"guess-page.js": PAGE, "page.mjs": ROOMS} | OF_FOLDERS
+OF_PAGES = OF_FOLDERS | {"guess-page.js": PAGE, "page.mjs": ROOMS, "review.js": GUESS + OF_FOLDERS["review.js"]}
 SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | OF_PAGES
 
 

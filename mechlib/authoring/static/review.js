@@ -1,24 +1,13 @@
 // Review cards: those that are due are asked one by one, and come back after longer and longer times. And what this
-// browser keeps of the book, guesses and cards, is given out as a file and taken in again; what is there stays.
+// browser keeps of the book, guesses and cards, is given out as a file and taken in again; what is there stays. Comes
+// behind guess.js.
 
 {
+  const { button, element } = mechlibGuess;
   const PREFIX = "mechlib-";
   const CARDS = "mechlib-cards";
   const DAYS = [0, 1, 3, 7, 16, 35, 90];
   const FORMAT = "mechlib-kept";
-
-  function element(tag, attributes = {}, ...children) {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  }
-
-  function button(text, onClick) {
-    const node = element("button", { type: "button" }, text);
-    node.addEventListener("click", onClick);
-    return node;
-  }
 
   // The browser's own, or, where it keeps nothing, one that lasts as long as the page is open.
   function storage() {

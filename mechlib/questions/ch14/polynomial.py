@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linprog
 from torch import Tensor
 
 from mechlib.checks.open_task import OpenTask, Outcome, Unfit
@@ -39,6 +38,8 @@ def coefficient(powers: Powers) -> float:
     ``ε^(powers_j · ν)``: every box with ``powers_j · ν >= 1`` for all j lies in the set below ε, and the largest
     decides.
     """
+    from scipy.optimize import linprog  # hundreds of modules, which no other task of the chapter needs
+
     terms, weights = powers.shape
     return linprog([0.5] * weights, A_ub=-powers.double().numpy(), b_ub=[-1.0] * terms).fun
 

@@ -252,9 +252,9 @@ def _coupled(surface: Surface, here: Float[Tensor, " param"], batch: Batch, *, w
 
 
 def _moved(flat: FlatModel, share: float) -> Float[Tensor, " param"]:
-    """A random place around w*, so far from it in units of :func:`_scales`."""
-    noise = torch.randn(flat.size, generator=_generator(flat), device=flat.device, dtype=flat.dtype)
-    return flat.w_star + share * _scales(flat) * noise
+    """A random place around w*, so far from it in units of :func:`_scales`, in every weight at least half of it."""
+    noise = torch.rand(flat.size, generator=_generator(flat), device=flat.device, dtype=flat.dtype) * 2 - 1
+    return flat.w_star + share * _scales(flat) * (noise + noise.sign() / 2)
 
 
 def _directions(flat: FlatModel, number: int) -> Float64[Tensor, "direction param"]:

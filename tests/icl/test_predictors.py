@@ -256,7 +256,8 @@ def test_a_large_gaussian_pool_tends_to_ridge():
     x, y = prompts(batch=16, n_points=5, d=2, noise=0.5)
     pool = torch.randn(400_000, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     gap = predictors.dmmse(x, y, pool=pool, noise_var=0.25) - predictors.ridge(x, y, lam=0.25)
-    assert gap.square().mean() < 0.005**2
+    wrong = predictors.ridge(x, y, lam=0.3) - predictors.ridge(x, y, lam=0.25)
+    assert gap.square().mean() < 0.2 * wrong.square().mean()  # over 20 draws .005 of it, .05 at most
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])

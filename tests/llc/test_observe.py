@@ -203,7 +203,7 @@ def test_nan_is_said_with_its_draw_and_chain():
 
 def test_a_chain_that_is_lost_is_watched_to_the_end():
     def cliff(w: Tensor) -> Tensor:
-        return torch.where(w[0] > 1.5, torch.nan, w.square().sum() / 2)
+        return w.square().sum() / 2 * torch.where(w[0] > 1.5, torch.nan, 1.0)  # a slope of NaN too: no chain returns
 
     options = {"nbeta": 1.0, "gamma": 0.01, **QUICK, "lr": 0.5, "chains": 20}
     result = estimate_llc(Point(torch.zeros(1)), population(cliff), None, on_draw=lambda draw: draw.loss, **options)

@@ -76,15 +76,15 @@ def of_other_data(problem: Units, w: Tensor, strategy: str, batch_size: int | No
 @pytest.mark.parametrize("strategy", ["vmap", "serial"])
 @pytest.mark.parametrize("batch_size", [None, 100])
 def test_a_constant_of_the_loss_takes_no_digits_from_a_difference(read, strategy, batch_size):
-    """Losses of 10^4 are rounded by up to 2^-11; independently, the mean over n of their differences errs by
-    2^-11 / sqrt(6 n), and a mean in single precision alone by up to 2^-11 again."""
+    """Losses of 10^4 are rounded by up to 2^-11, by 2^-11 / sqrt(3) in the root mean square; independently, the mean
+    over n of differences of two errs by 2^-11 sqrt(2 / 3n), and a mean in single precision alone by up to 2^-11."""
     single, double = (Units(constant=1e4, dtype=dtype) for dtype in (torch.float32, torch.float64))
     noise = torch.randn(6, D + 1, generator=torch.Generator().manual_seed(1))
     w = FlatModel(single.model).w_star + 0.01 * noise
     theirs = read(double, w.double(), strategy, batch_size)
     mine = read(single, w, strategy, batch_size)
     assert mine.dtype == torch.float64
-    error = 2**-11 / math.sqrt(6 * (batch_size or SAMPLES))
+    error = 2**-11 * math.sqrt(2 / 3 / (batch_size or SAMPLES))
     assert float((mine - theirs).abs().max()) < 5 * error
 
 

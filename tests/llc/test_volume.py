@@ -149,7 +149,7 @@ def test_a_rise_that_is_not_a_number_is_refused():
 
 def test_a_level_out_of_reach_is_named():
     with pytest.raises(RuntimeError, match="none of 20 particles lies below 1e-09"):
-        nested_volume(quadratic, 6, [1.0, 1e-9], runs=2, particles=20)
+        nested_volume(quadratic, 6, [10.0, 1e-9], runs=2, particles=20)
 
 
 def test_a_slope_needs_two_levels_and_a_multiplicity():

@@ -76,7 +76,7 @@ def test_a_hook_that_carries_the_future_back_is_seen(model, tokens):
     with model.hooks(fwd_hooks=[("blocks.1.hook_resid_post", leak)]):
         result = prefix_invariance(model, tokens, lengths=[7])
     assert (result.other_future[0, :2] == 0).all()
-    assert (result.other_future[0, 2:] > 1e-4).all()
+    assert (result.other_future[0, 2:] > 1e-6).all()
 
 
 def test_a_model_in_gpt2_format(gpt2_folder):

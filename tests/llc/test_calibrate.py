@@ -144,15 +144,18 @@ def test_linear_networks_with_spread_spectra(least):
     assert error < 0.04 * exact.llc
 
 
-@pytest.mark.parametrize("anchor", [True, False])
-def test_with_minibatches(anchor):
+def test_with_minibatches():
+    """Without the anchor each run is off by a part of its own, of some 60 % on average and now and then of 10."""
     problem = regression(d=8, samples=400)
-    found = calibrate(
-        problem.model, problem.loss, problem.data, gammas=(1.0, 10.0), batch_size=80, anchor=anchor, steps=1000, **QUICK
-    )
     exact = quadratic_expectation(problem.eigenvalues, problem.nbeta, 1.0)
-    right = abs(found.cells[0].full.llc - exact) < ERRORS * found.cells[0].full.std_error + 0.06 * exact
-    assert right == anchor
+
+    def right(anchor: bool, seed: int) -> bool:
+        options = {"batch_size": 80, "anchor": anchor, "steps": 1000, "seed": seed, **QUICK}
+        found = calibrate(problem.model, problem.loss, problem.data, gammas=(1.0, 10.0), **options).cells[0].full
+        return abs(found.llc - exact) < ERRORS * found.std_error + 0.06 * exact
+
+    assert right(anchor=True, seed=0)
+    assert not all(right(anchor=False, seed=seed) for seed in range(12))
 
 
 # What fools a rule

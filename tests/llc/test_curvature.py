@@ -25,7 +25,7 @@ def squared(f, batch):
 
 
 def matrix(model, loss_fn, data, kind):
-    """The matrix whose trace is estimated, written down with torch.func: of the weights, or of the samples' gradients."""
+    """The matrix whose trace is estimated, by torch.func: of the weights, or of the samples' gradients."""
     weights = {name: p.detach() for name, p in model.named_parameters()}
     sizes = [p.numel() for p in weights.values()]
 

@@ -21,8 +21,7 @@ from mechlib.course import rules as terms
 from mechlib.course.marks import COLUMNS
 from mechlib.course.pages import data, element, page
 from mechlib.course.rules import PLAIN, Rules
-from mechlib.course.spreadsheet import records
-from mechlib.course.tables import FORMULA
+from mechlib.course.spreadsheet import guarded, records
 
 __all__ = ["REFUTATION", "Line", "Rubric", "marking", "model_answers", "read_rubrics", "write"]
 
@@ -80,6 +79,9 @@ REFUTATION = Rubric(
 )
 """That of the written refutations, with which every set of exercises ends."""
 
+OF_STUDENTS = ("student", "file", "text")
+"""Columns that hold what students chose: on their way through the page they stay as no spreadsheet computes them."""
+
 RUBRIC_COLUMNS = ("chapter", "question", "line", "points", "full", "none")
 
 STYLE = """
@@ -124,7 +126,9 @@ def marking(
     found = {
         "key": key,
         "columns": COLUMNS,
-        "items": [{**row, "shown": _shown(row["text"])} for row in _in_order(rows)],
+        "items": [
+            {**row, **{n: guarded(row[n]) for n in OF_STUDENTS}, "shown": row["text"]} for row in _in_order(rows)
+        ],
         "kinds": [
             {
                 "chapter": kind[0],
@@ -145,11 +149,6 @@ def _in_order(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """All answers to one question after another, as one marks them evenly."""
     kinds = list(dict.fromkeys((row["chapter"], row["question"]) for row in rows))
     return sorted(rows, key=lambda row: kinds.index((row["chapter"], row["question"])))
-
-
-def _shown(text: str) -> str:
-    """The text without the mark that keeps a spreadsheet from computing it."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 
 def _title(chapter: str, question: str) -> str:

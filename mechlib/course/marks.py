@@ -34,14 +34,17 @@ from dataclasses import dataclass
 
 from mechlib.course.whose import People, Row, points
 
-__all__ = ["COLUMNS", "Mark", "fitting", "marks", "sign"]
+__all__ = ["COLUMNS", "Mark", "different", "fitting", "marks", "sign"]
 
 COLUMNS = ("student", "chapter", "question", "points", "comment", "answer", "file", "text")
 
 
 def sign(text: str) -> str:
-    """What tells a text from others: the first 12 hexadecimal digits of its SHA-256, in UTF-8."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    """What tells a text from others: a ``t`` and the first 12 hexadecimal digits of its SHA-256, in UTF-8.
+
+    Digits alone, or with an ``e`` among them, would be a number to a spreadsheet, which shortens it.
+    """
+    return f"t{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,25 @@ def marks(rows: Iterable[Row], people: People, chapter: str, most: Mapping[str, 
         question = row["question"]
         if question not in most:
             known = ", ".join(map(repr, most)) or "nothing"
-            raise ValueError(f"{row.where}: {chapter} has no answer {question!r} for a person to mark; it has {known}")
+            raise ValueError(
+                f"{row.where}: {chapter} has no answer {question!r} for a person to mark; it has {known}. "
+                'One of your own stands under "written" in course.json'
+            )
         given = points(row["points"], most[question], row.where) if row["points"] else None
         student = people.named(row["student"], row.where)
         mark = Mark(row.where, student, question, given, row["comment"], row["answer"])
         before = found.setdefault((student, question, row["answer"]), mark)
         if (before.points, before.comment) != (mark.points, mark.comment):
-            raise ValueError(f"{row.where} and {before.where} say different things of one answer: keep one of them")
+            raise ValueError(different(mark, before))
     return list(found.values())
+
+
+def different(one: Mark, other: Mark) -> str:
+    """What is said of two marks of one answer that differ."""
+    return (
+        f"{one.where} and {other.where} say different things of one answer: keep one of them. A file that holds no "
+        'longer, though an earlier command was given it, goes out of "written" in run.json, beside the grades'
+    )
 
 
 def fitting(of: Sequence[Mark], text: str) -> Mark | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -205,7 +206,8 @@ class _Reader:
         return value
 
     def _number(self, where: str, value: object, most: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not 0 <= value <= most:
             right = "a number from 0 on" if most == float("inf") else f"a number from 0 to {most:g}"
             raise self._wrong(where, value, right)
         return float(value)

@@ -6,6 +6,7 @@ The grader's own grades are never changed: they are settled anew in every run, f
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,14 +117,33 @@ class _Chapter:
         everybody = People(matches(graded, term.students), term.students, term.secret)
         self.groups = groups.groups(term.groups, everybody, chapter)
         self.found = matches(graded, term.students, self.groups)
-        named = [a.cell for grade in graded for a in grade.written]
-        most = {name: term.rules.most(chapter, name) for name in (*term.rules.of(chapter).written, *named)}
+        self.asked = term.rules.of(chapter).written.keys() or _common(graded)
+        """The names of the written answers that the chapter asks for: whoever hands in can write another name."""
+        most = {name: term.rules.most(chapter, name) for name in self.asked}
         most |= {question.id: question.points for grade in graded for question in grade.questions}
         self.marks = marks.marks(term.written, everybody, chapter, most)
         self.decisions = decisions.decisions(term.overrides, everybody, chapter, most)
         self.times = times.times(term.times, everybody, chapter, term.rules.zone)
         self.answers = self._counted(most)
         """The most points of the written answers that count; none before a person has marked one."""
+        for match in self.found:
+            self._refuse_two(match)
+
+    def _refuse_two(self, match: Match) -> None:
+        """Raises: ValueError: where members of a group have marks or decisions that differ, for their one answer."""
+        decided: dict[str, Decision] = {}
+        marked: dict[tuple[str, str], Mark] = {}
+        for each in self.decisions:
+            if each.student in match.people and decided.setdefault(each.question, each).points != each.points:
+                other = decided[each.question].where
+                raise ValueError(
+                    f"{each.where} and {other} decide on one answer, of {match.group}: keep the one that holds"
+                )
+        for mark in self.marks:
+            if mark.student in match.people:
+                other_mark = marked.setdefault((mark.question, mark.answer), mark)
+                if (other_mark.points, other_mark.comment) != (mark.points, mark.comment):
+                    raise ValueError(marks.different(mark, other_mark))
 
     def _counted(self, most: Mapping[str, float]) -> dict[str, float]:
         """Every written answer that the rules name counts as soon as one is marked, for all; else those marked."""
@@ -158,8 +178,9 @@ class _Chapter:
         said = [mark for mark in self.marks if mark.student in own]
         decided = {each.question: each for each in self.decisions if each.student in own}
         questions = tuple(self._question(q, said, decided.get(q.id)) for q in match.grade.questions)
-        written = self._written(match.grade, said, decided)
-        grade = replace(match.grade, questions=questions, written=written)
+        known = self._without_unasked(match.grade)
+        written = self._written(known, said, decided)
+        grade = replace(known, questions=questions, written=written)
         if questions and all(q.machine is not None for q in questions) and grade.ungraded != "superseded":
             grade = replace(grade, ungraded="")
         waiting = [f"The written answer {a.cell!r} is not marked yet." for a in written if a.points and a.score is None]
@@ -169,6 +190,17 @@ class _Chapter:
             waiting, late = [], times.Lateness()
         deducted = round(late.share * grade.points, 2)
         return replace(grade, deducted=deducted, lateness=late.said, waiting=tuple(waiting))
+
+    def _without_unasked(self, grade: SubmissionGrade) -> SubmissionGrade:
+        """The grade without written answers that nobody asked for, which a person is told of: points for one would
+        count for all, and it may be one whose name was changed by mistake."""
+        if grade.ungraded == "chapter":
+            return grade
+        kept = tuple(answer for answer in grade.written if answer.cell in self.asked)
+        odd = [a.cell for a in grade.written if a.cell not in self.asked and to_mark(a)]
+        said = tuple(f"The written answer {name!r} is none that {self.chapter} asks for." for name in odd)
+        look = grade.needs_human or (bool(odd) and not grade.superseded)
+        return replace(grade, written=kept, problems=(*grade.problems, *said), needs_human=look)
 
     def _question(self, question: QuestionGrade, said: Sequence[Mark], decided: Decision | None) -> QuestionGrade:
         mark = fitting([each for each in said if each.question == question.id], question.message)
@@ -207,6 +239,12 @@ class _Chapter:
         told = times.Times(max((each.extra for each in own), default=0.0), max(came, default=None))
         listed = self.term.listed.get(grade.number) if grade.platform == "moodle" else None
         return times.lateness(grade, told, listed, self.term.rules)
+
+
+def _common(graded: Sequence[SubmissionGrade]) -> list[str]:
+    """The names of written answers that the notebooks of a class have in common: no name of a few is one."""
+    counts = Counter(name for grade in graded for name in dict.fromkeys(answer.cell for answer in grade.written))
+    return [name for name, count in counts.items() if 2 * count > max(counts.values())]
 
 
 def to_mark(answer: WrittenAnswer) -> bool:

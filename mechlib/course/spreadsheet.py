@@ -1,15 +1,18 @@
-"""CSV files as spreadsheets save them: what they hold, or what is wrong and how to save them otherwise."""
+"""CSV files as spreadsheets save and open them: what they hold, or what is wrong and how to save them otherwise; and
+cells that no spreadsheet computes."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
+import difflib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["cells", "records"]
+__all__ = ["cells", "guarded", "records", "unguarded"]
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -26,6 +29,14 @@ SEPARATORS = (",", ";", "\t")
 DECLARATION = re.compile("sep=([,;\t|])", re.IGNORECASE)
 """A first line that tells Excel the separator."""
 
+PLACE, OPENS = r"((?:^|[;\t\r\n])[\"\s]*)", r"(?='*[=+\-@＝＋－＠])"
+"""Where a cell may begin, also in a spreadsheet that expects other separators and takes semicolons or line ends within
+a cell for its end; and how one begins that is computed, in all languages of Excel."""
+COMPUTED, KEPT = re.compile(PLACE + OPENS), re.compile(f"{PLACE}'{OPENS}")
+
+NEAR = 0.85
+"""How alike a name of a column must be to one that is missing so that it is refused."""
+
 REMEDY = "save it as 'CSV UTF-8' (Excel), or as text CSV with the character set UTF-8 (LibreOffice)"
 
 
@@ -41,11 +52,12 @@ def records(path: Path, needed: str, columns: tuple[str, ...]) -> Iterator[tuple
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for another encoding than Unicode, a missing or doubled column, a row longer than the first line, or
-            quotes that do not close.
+        ValueError: for another encoding than Unicode, a missing or doubled column, one whose name is nearly that of one
+            that is missing, a row longer than the first line, or quotes that do not close.
     """
     header, *rows = _table(_decoded(path), needed, path)
     names = [name.strip() for name in header[1]]
+    _refuse_near(names, columns, path)
     if needed not in names:
         raise ValueError(f"{path} has no column {needed!r}; its columns are {', '.join(map(repr, names)) or 'none'}")
     if twice := [name for name in columns if names.count(name) > 1]:
@@ -58,8 +70,30 @@ def records(path: Path, needed: str, columns: tuple[str, ...]) -> Iterator[tuple
             )
         cells += [""] * (len(names) - len(cells))
         if any(cell.strip() for cell in cells):
-            row = {name: cell.strip() for name, cell in zip(names, cells, strict=False) if name in columns}
+            row = {n: unguarded(cell.strip()).strip() for n, cell in zip(names, cells, strict=False) if n in columns}
             yield line, {name: row.get(name, "") for name in columns}
+
+
+def _refuse_near(names: Iterable[str], columns: Sequence[str], path: Path) -> None:
+    """Raises: ValueError: for a column that is another one misspelt: nothing in it would be read."""
+    missing = [column for column in columns if column not in names]
+    for name in names:
+        plain = re.sub(r"[\s-]+", "_", name.casefold())
+        if name not in columns and (near := difflib.get_close_matches(plain, missing, 1, NEAR)):
+            raise ValueError(f"{path} has a column {name!r}: is it {near[0]!r}? call it so, or otherwise")
+
+
+def guarded(cell: str) -> str:
+    """A cell that is text to every spreadsheet: an apostrophe stands before what would be computed. Numbers stay."""
+    with contextlib.suppress(ValueError):
+        float(cell)
+        return cell
+    return COMPUTED.sub(r"\1'", cell)
+
+
+def unguarded(cell: str) -> str:
+    """The cell that ``guarded`` was given."""
+    return KEPT.sub(r"\1", cell)
 
 
 def cells(path: Path, needed: str) -> list[list[str]]:

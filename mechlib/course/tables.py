@@ -18,6 +18,7 @@ from mechlib.course.pages import printable
 from mechlib.course.roster import Student
 from mechlib.course.rules import PLAIN, Rules
 from mechlib.course.settling import to_mark
+from mechlib.course.spreadsheet import guarded
 from mechlib.course.whose import anonymous
 from mechlib.grading.platforms import folded
 from mechlib.grading.results import SubmissionGrade
@@ -36,9 +37,6 @@ __all__ = [
     "text",
     "written",
 ]
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would compute."""
 
 Names = Literal["id", "name", "anonymous"]
 """What the students are called in ``written.csv``: by the ids of the roster, by their names, or by a sign each."""
@@ -65,7 +63,8 @@ def grades(
 
     Columns: student, number, file, chapter, state (``counts``, ``waiting`` for a person, ``superseded``, ``undecided``,
     ``not graded`` or ``not handed in``), score, points, the score of every question (empty where the submission is on
-    another chapter), whether somebody should look at it. Where any submission has something to say in them: the points
+    another chapter), whether somebody should look at it. Where any submission has something to say in them: the id in
+    the roster, where that is certain; the points
     of every written answer, what a person decided on instead of the grader, the group, whether the platform marked it
     as late, when it came and what tells that if there is a deadline, what lateness cost, and why there is no score.
     """
@@ -89,6 +88,7 @@ def _said_of_any(found: Sequence[Match], rules: Rules) -> list[tuple[str, Callab
         return lambda match: next((_number(a.score) for a in match.grade.written if a.cell == name and a.points), "")
 
     return [
+        ("id", lambda match: match.student.id if match.student else ""),
         *((f"written: {name}", written(name)) for name in names),
         ("decided", lambda match: _decided(match.grade)),
         ("group", lambda match: match.group),
@@ -334,19 +334,5 @@ def line(grade: SubmissionGrade | None, waiting: bool = False) -> str:
 def text(rows: Iterable[Sequence[str]]) -> str:
     """A table as CSV whose cells no spreadsheet computes."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerows([_safe(cell) for cell in row] for row in rows)
+    csv.writer(buffer, lineterminator="\r\n").writerows([guarded(printable(cell)) for cell in row] for row in rows)
     return buffer.getvalue()
-
-
-def _safe(cell: str) -> str:
-    """A cell that is text to every spreadsheet."""
-    seen = printable(cell)
-    return f"'{seen}" if seen.startswith(FORMULA) and not _is_number(seen) else seen
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mechlib.course.matching import Match, person
+from mechlib.course.pages import printable
 from mechlib.course.roster import Student, called
 from mechlib.course.spreadsheet import records
 from mechlib.grading.platforms import folded
@@ -78,12 +79,16 @@ class People:
             students: the roster.
             secret: draws the signs of an anonymous table, see ``anonymous``.
         """
-        self._roster = {key: {student.id for student in of} for key, of in called(students).items()}
+        self._roster: dict[str, set[str]] = defaultdict(set)
+        for key, of in called(students).items():
+            for name in (key, folded(printable(key))):
+                self._roster[name] |= {student.id for student in of}
         self._remedy = "" if students else "; with --roster FILE those who handed nothing in are known too"
         self._handed: dict[str, set[str]] = defaultdict(set)
         for match in found:
             grade = match.grade
-            self._handed[folded(grade.student)].add(person(match))
+            for name in (grade.student, printable(grade.student)):  # as it was handed in, and as tables show it
+                self._handed[folded(name)].add(person(match))
             if secret is not None:
                 self._handed[anonymous(secret, grade.chapter, grade.student)].add(person(match))
 

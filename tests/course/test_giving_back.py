@@ -262,6 +262,8 @@ def test_a_graded_class_is_read_back_and_damage_is_named(tmp_path):
         ({"chapters": {"ch02": {"deadline": "3.11.2026"}}}, "'3.11.2026' is no time"),
         ({"chapters": {"ch02": {"deadline": "2026-11-03"}}}, "with the hour"),
         ({"chapters": {"ch02": {"written": {"refutation": "four"}}}}, "it must be a number from 0 on"),
+        ({"chapters": {"ch02": {"written": {"refutation": float("inf")}}}}, "it must be a number from 0 on"),
+        ({"late": {"grace_minutes": float("nan")}}, "it must be a number from 0 on"),
         ({"chapters": {"ch02": {"canvas": "Logit lens"}}}, "'Logit lens (4711)'"),
         ({"chapters": []}, "it must be an object"),
     ],

@@ -79,9 +79,11 @@ def test_answers_to_one_question_follow_one_another_and_nothing_in_them_is_marku
 
 
 def test_a_text_that_a_spreadsheet_would_compute_is_shown_as_it_was_written():
-    items = held(markpage.marking([row(text="'=1+1"), row(text="'tis so")], "0" * 16))["items"]
+    items = held(markpage.marking([row(text="=1+1"), row(text="'tis so")], "0" * 16))["items"]
     assert [item["shown"] for item in items] == ["=1+1", "'tis so"]
-    assert [item["text"] for item in items] == ["'=1+1", "'tis so"], "which goes back into the table"
+    assert [item["text"] for item in items] == ["'=1+1", "'tis so"], (
+        "which goes back into the table, and is read from there as it was"
+    )
 
 
 def test_made_again_it_finds_what_the_browser_keeps_and_another_class_does_not(tmp_path):

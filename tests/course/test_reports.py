@@ -1,12 +1,14 @@
 """The reports of a graded class: feedback, Gradescope's results, tables, summary."""
 
+import contextlib
 import json
+import math
 import statistics
 from dataclasses import replace
 
 import pytest
 
-from mechlib.course import reports, tables
+from mechlib.course import marks, reports, spreadsheet, tables
 from mechlib.course.feedback import STATES, feedback, gradescope_results
 from mechlib.course.roster import Student
 from mechlib.course.summary import misconceptions, summary
@@ -52,7 +54,7 @@ def test_gradescope_s_format_has_a_test_for_every_question():
 def test_grades_list_every_submission_and_who_handed_nothing_in(graded):
     header, *found = rows(tables.grades(list(graded.values()), [ADA, BOB, EVE]))
     assert header[:7] == ["student", "number", "file", "chapter", "state", "score", "points"]
-    assert header[7:] == ["ch02.read_out", "ch02.target_rank", "look at it"]
+    assert header[7:] == ["ch02.read_out", "ch02.target_rank", "look at it", "id"]
     assert [row[4] for row in found] == ["counts", "superseded", "counts", "counts", "not handed in"]
     assert [row[5] for row in found] == ["2", "2", "0", "2", ""]
     assert found[-1][0] == "eve" and {len(row) for row in found} == {len(header)}
@@ -76,10 +78,43 @@ def test_moodle_gets_grades_and_feedback(graded):
     assert found[1][3:] == ["", "not handed in"]
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)"])
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "＝1+1", "＠SUM(A1)"])
 def test_no_spreadsheet_computes_what_a_student_wrote(cell):
     (_, row) = rows(tables.grades([submission(cell)]))
     assert row[0] == f"'{cell}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("x;=1+1", "x;'=1+1"),
+        ('x; "=1+1', "x; \"'=1+1"),
+        ("x\n=1+1", "x\n'=1+1"),
+        ("- one\n- two", "'- one\n'- two"),
+        ("\t=1", "\t'=1"),
+        ("  =1", "  '=1"),
+        ("a = b; c", "a = b; c"),
+        ("1; 2", "1; 2"),
+        ("-1.5", "-1.5"),
+    ],
+)
+def test_nor_what_begins_a_cell_where_other_separators_hold(cell, safe):
+    """A spreadsheet that expects semicolons, as Excel does in much of Europe, ends a cell at each of them."""
+    assert spreadsheet.guarded(cell) == safe and spreadsheet.unguarded(safe) == cell
+    assert spreadsheet.unguarded(spreadsheet.guarded(safe)) == safe
+
+
+def test_no_sign_of_an_answer_is_a_number_to_a_spreadsheet():
+    """Of 500 texts, some have a digest that is one, such as 1234e5678901."""
+    signs = [marks.sign(f"an answer, {number}") for number in range(500)]
+    assert any(number(sign[1:]) for sign in signs) and not any(number(sign) for sign in signs)
+    assert len(set(signs)) == 500
+
+
+def number(text):
+    with contextlib.suppress(ValueError):
+        return math.isfinite(float(text)) or True
+    return False
 
 
 def test_a_name_over_several_lines_stays_in_one_row():

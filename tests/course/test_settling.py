@@ -1,6 +1,8 @@
 """What a person says of a class counts, is shown, and is refused where it cannot be meant."""
 
+import csv
 import datetime
+import io
 import json
 from dataclasses import replace
 
@@ -176,6 +178,9 @@ MARKS, DECISIONS = "student,question,points\n", "student,question,points,reason\
         ("times", "student,chapter,handed_in\nada,ch02,yesterday\n", "'yesterday' is no time"),
         ("times", "student,handed_in\nada,2026-11-04 10:00\n", "needs the chapter"),
         ("groups", "group,student\nA,ada\nB,ada\n", "keep one"),
+        ("written", "student,question,Points\nada,refutation,3\n", "a column 'Points': is it 'points'?"),
+        ("times", "student,chapter,extra,handed in\nada,ch02,2,2026-11-04 10:00\n", "'handed in': is it 'handed_in'?"),
+        ("overrides", "student,questions,points,reason\nada,ch02.read_out,1,x\n", "'questions': is it 'question'?"),
         ("groups", "group,student\n,ada\n", "the group is empty"),
         ("groups", "group,student\nA,zoe\n", "called 'zoe'"),
     ],
@@ -294,6 +299,57 @@ def test_a_decision_on_one_of_a_group_is_on_the_one_grade(term):
         "overrides": "student,question,points,reason\nbob,ch02.target_rank,2,x\n",
     }
     assert settle([submission("ada")], term(**texts)).grades[0].score == 4
+
+
+PAIR = "group,student\nPair,ada\nPair,bob\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("written", f"{MARKS}ada,refutation,3\nbob,refutation,2\n"),
+        ("written", "student,question,points,comment\nada,refutation,3,good\nbob,refutation,3,bad\n"),
+        ("overrides", f"{DECISIONS}ada,ch02.read_out,1,x\nbob,ch02.read_out,2,y\n"),
+    ],
+)
+def test_what_differs_for_two_of_a_group_is_refused(term, name, text):
+    given = [submission("ada", written=("x",))]
+    with pytest.raises(ValueError, match=r"line 3 and .* line 2 (say different|decide on one)"):
+        settle(given, term(groups=PAIR, **{name: text}))
+    same = text.replace(",2,y", ",1,y").replace("bob,refutation,2", "bob,refutation,3").replace(",bad", ",good")
+    assert settle(given, term(groups=PAIR, **{name: same})).notes == ()
+    apart = settle([*given, submission("bob", written=("y",))], term(**{name: text}))
+    assert apart.notes == (), "of two who hand in for themselves both hold"
+
+
+def test_an_answer_that_nobody_asked_for_counts_for_nobody_and_is_told(term):
+    """A student may write any marker: points for one must not change what all can have."""
+    answers = (WrittenAnswer("refutation", "x"), WrittenAnswer("bonus", "y"), WrittenAnswer("ch02.read_out", "z"))
+    ada = replace(submission("ada"), written=answers)
+    for ruled in (RULES, rules.PLAIN):
+        given = [ada, submission("bob", written=("x",)), submission("eve", written=("x",))]
+        known = term(written=f"{MARKS}ada,refutation,3\nbob,refutation,2\neve,refutation,1\n", ruled=ruled)
+        settled = settle(given, known)
+        assert [grade.score for grade in settled.grades] == [5, 4, 3] and len({g.points for g in settled.grades}) == 1
+        assert settled.grades[0].needs_human and "'bonus' is none that ch02 asks for" in settled.grades[0].problems[0]
+        assert not settled.grades[1].needs_human
+        assert [row[2] for row in rows(tables.written(settled.grades, CLASS))[1:]] == ["refutation"] * 3
+        with pytest.raises(ValueError, match="no answer 'bonus' for a person to mark; it has 'refutation'"):
+            settle(given, term(written=f"{MARKS}ada,bonus,0\n", ruled=ruled))
+
+
+@pytest.mark.parametrize("called", ["=ada", "-ada", "@ada", "＝ada", "a\u200bda", "a\nda", "'=ada", "ada; =1+1"])
+def test_whatever_a_student_is_called_the_table_that_is_written_is_read_back(term, called):
+    graded = [submission(called, written=("x",)), submission("bob", written=("y",))]
+    header, *found = rows(tables.written(graded))
+    for row in found:
+        row[3:5] = ["2", "- name the control"]
+    for _ in range(2):  # what was merged is written and read once more
+        saved = io.StringIO()
+        csv.writer(saved).writerows([header, *found])
+        settled = settle(graded, term(written=saved.getvalue(), students=()))
+        assert [each.written[0].comment for each in settled.grades] == ["- name the control"] * 2
+        header, *found = rows(tables.written(settled.grades))
 
 
 def test_nothing_is_said_of_what_does_not_count(term):

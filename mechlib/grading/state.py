@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import mechlib
 from mechlib.files import written_whole
 from mechlib.grading.assignment import new_secret
 from mechlib.grading.results import SubmissionGrade
+from mechlib.grading.versions import grader
 
 __all__ = ["State", "drawn"]
 
@@ -72,8 +72,9 @@ class State:
         return lines
 
     def key(self, *about: object) -> str:
-        """What a grade depends on, as one word: the secret, the version of mechlib, and what is given."""
-        return hashlib.sha256(repr((self.secret, mechlib.__version__, *about)).encode()).hexdigest()
+        """What a grade depends on beside its questions, as one word: the secret, how notebooks are executed and asked,
+        and what is given."""
+        return hashlib.sha256(repr((self.secret, grader(), *about)).encode()).hexdigest()
 
     def grade(self, key: str) -> SubmissionGrade | None:
         """The grade of an earlier run."""

@@ -15,7 +15,7 @@ from mechlib.checks.judging import Trial
 from mechlib.checks.open_task import OpenTask
 from mechlib.checks.question import Question, Task
 
-__all__ = ["source", "version"]
+__all__ = ["grader", "source", "version"]
 
 SEED = 0
 """Draws the cases whose right answers are compared."""
@@ -26,6 +26,9 @@ DIGITS = 12
 JUDGE = "mechlib.checks.judging"
 OPEN_JUDGE = "mechlib.checks.open_judging"
 """The modules that, with what they import, decide on every question, and on every open task."""
+
+GRADER = ("mechlib.grading.marking", "mechlib.grading.worker.cells", "mechlib.grading.worker.server")
+"""The modules that, with what they import, execute a notebook and put its answers to the questions."""
 
 
 def version(question: Task) -> str:
@@ -44,6 +47,15 @@ def version(question: Task) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()
+
+
+@cache
+def grader() -> str:
+    """One word for how notebooks are executed and asked, whatever the questions are."""
+    digest = hashlib.sha256()
+    for name in sorted(_reached(frozenset(GRADER))):
+        digest.update(hashlib.sha256(f"{name}\0{source(name)}".encode()).digest())
     return digest.hexdigest()
 
 

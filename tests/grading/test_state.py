@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from mechlib.grading import versions
 from mechlib.grading.results import SubmissionGrade
 from mechlib.grading.state import State
 
@@ -59,6 +60,21 @@ def test_another_secret_finds_no_grade_of_the_first(tmp_path):
     state.add(state.key("a"), GRADE)
     other = begun(tmp_path, resume=True, secret=b"another secret of the course")
     assert other.grade(other.key("a")) is None
+
+
+def test_another_version_finds_the_grades_of_the_first_unless_notebooks_are_executed_otherwise(tmp_path, monkeypatch):
+    state = begun(tmp_path)
+    state.add(state.key("a"), GRADE)
+    monkeypatch.setattr("mechlib.__version__", "9.9")
+    again = begun(tmp_path, resume=True)
+    assert again.grade(again.key("a")) == GRADE
+    source = versions.source
+    for name, same in {"grading.worker.rooms": False, "grading.marking": False, "course.tables": True}.items():
+        monkeypatch.setattr(versions, "source", lambda n, c=name: source(n) + "\n#" * (n == f"mechlib.{c}"))
+        versions.grader.cache_clear()
+        assert (again.grade(again.key("a")) == GRADE) is same, name
+    monkeypatch.undo()
+    versions.grader.cache_clear()
 
 
 def test_a_state_that_is_none_cannot_be_resumed(tmp_path):

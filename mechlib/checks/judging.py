@@ -7,7 +7,7 @@ return on them; ``judge`` compares what an answer returned on the same cases.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -177,8 +177,9 @@ def _with_slack(right: Reading, moved: Sequence[Reading]) -> Reading:
 def with_defaults() -> Iterator[None]:
     """The CPU and single precision for tensors of which neither is named; afterwards the session's own again."""
     dtype = torch.get_default_dtype()
+    there = torch.get_default_device().type == "cpu"  # then naming it would only make every small step take longer
     try:
-        with torch.device("cpu"):
+        with nullcontext() if there else torch.device("cpu"):
             torch.set_default_dtype(torch.float32)
             yield
     finally:

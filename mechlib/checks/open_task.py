@@ -58,6 +58,13 @@ class OpenTask(Task):
     """Where a function is handed in: what it is called with on an instance."""
     model: str = ""
     """The name of a model that judging needs and that may have to be fetched. Nothing is judged without it."""
+    instances: int = 0
+    """Hidden instances that a class shares, where one costs much to draw; 0 where everybody has their own. Not for
+    functions: those that are handed in learn what they are called with."""
+
+    def __post_init__(self) -> None:
+        if self.instances and self.cases is not None:
+            raise ValueError(f"{self.id} shares {self.instances} instances: what a function is called with is its own")
 
     def earned(self, value: float, baseline: float) -> float:
         """The points of an outcome; none for one that is no number."""

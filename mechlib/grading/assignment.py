@@ -71,7 +71,10 @@ def seed(secret: bytes, question_id: str, student: str = "") -> int:
 
 
 class Asked:
-    """A question or open task with the cases of one student, which are drawn when it is first sent."""
+    """A question or open task with the cases of one student, which are drawn when it is first sent.
+
+    Of an open task whose ``instances`` a class shares, the student's is one of these.
+    """
 
     def __init__(self, question: Task, secret: bytes, student: str = "", common: Asked | None = None) -> None:
         self.question = question
@@ -87,6 +90,8 @@ class Asked:
     def _trial(self) -> Trial | OpenTrial:
         drawn = seed(self._secret, self.question.id, self.student)
         if isinstance(self.question, OpenTask):
+            if shared := self.question.instances:
+                drawn = seed(self._secret, self.question.id, f"\0{drawn % shared}")  # no student is called so
             return OpenTrial(self.question, drawn)
         assert isinstance(self.question, Question)
         return Trial(self.question, drawn)

@@ -65,7 +65,7 @@ def _text(question: Question) -> Iterator[str]:
 
 
 def _of_open(task: OpenTask) -> Iterator[str]:
-    yield repr((task.id, task.points, task.title, task.handed_in, task.steps, task.words, task.model))
+    yield repr((task.id, task.points, task.title, task.handed_in, task.steps, task.words, task.model, task.instances))
     yield from _sources((task.draw, task.outcome, task.baseline), OPEN_JUDGE)
 
 

@@ -17,6 +17,7 @@ from mechlib.authoring import checkout
 from mechlib.course import autograder, gradescope
 from mechlib.grading import Assignment, grade_one, sandbox
 from mechlib.grading.marking import Marking
+from tests.grading.class_of import answers
 
 EXERCISE = checkout.root() / "exercises" / "02_logit_lens.ipynb"
 SOLUTION = checkout.root() / "solutions" / "02_logit_lens.ipynb"
@@ -76,12 +77,12 @@ def test_the_bundle_is_complete_and_its_scripts_can_be_run(secret_file):
 
 
 def test_the_same_scores_as_at_home(container, walled):
-    root = container()
-    shutil.copyfile(SOLUTION, root / "submission" / "mine.ipynb")
+    root, handed_in = container(), json.dumps(answers()).encode()
+    (root / "submission" / "mine.ipynb").write_bytes(handed_in)
     assert run(root, "run_autograder").returncode == 0
-    at_home = grade_one(SOLUTION.read_bytes(), Assignment.of("ch02", SECRET))
+    at_home = grade_one(handed_in, Assignment.of("ch02", SECRET))
     found = results(root)
-    assert found["score"] == at_home.score == at_home.points
+    assert found["score"] == at_home.score == 8
     assert [test["score"] for test in found["tests"]] == [question.score for question in at_home.questions]
 
 

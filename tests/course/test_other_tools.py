@@ -19,6 +19,7 @@ from mechlib.checks.handing_in import Hand
 from mechlib.checks.registry import asked
 from mechlib.course import nbgrader, similarity
 from mechlib.course.release import Course
+from tests.grading.class_of import answers
 
 ROOT = checkout.root()
 PINS = Path(__file__).with_name("pins.txt")
@@ -66,10 +67,11 @@ def environment(tools, tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def course(environment, tmp_path_factory) -> Path:
-    """The released nbgrader folder of a course, with the assignment generated."""
+    """The released nbgrader folder of a course, with the assignment generated: the answers of a chapter alone, since
+    nbgrader starts a kernel for every submission and executes all of it."""
     folder = tmp_path_factory.mktemp("course")
     (folder / "solutions").mkdir()
-    shutil.copyfile(ROOT / "solutions" / f"{STEM}.ipynb", folder / "solutions" / f"{STEM}.ipynb")
+    (folder / "solutions" / f"{STEM}.ipynb").write_text(json.dumps(answers(open_tasks=True)))
     Course("cs999", folder / "solutions", folder / "out").write()
     made = folder / "out" / "instructor" / "nbgrader"
     run("nbgrader", "generate_assignment", STEM, cwd=made, environment=environment)
@@ -118,7 +120,7 @@ def test_autograding_gives_the_points_of_the_questions(course, environment):
     """To nbgrader's release and to the kit's own exercises, also without nbgrader's metadata: as ``submit`` and some
     editors write them."""
     released = json.loads((course / "release" / STEM / f"{STEM}.ipynb").read_text())
-    ours = json.loads((ROOT / "exercises" / f"{STEM}.ipynb").read_text())
+    ours = answers("exercises", open_tasks=True)
     handed_in = {
         "released": (1, filled(copy.deepcopy(released), "read-out-answer")),
         "submitted": (8, json.loads(Hand(filled(copy.deepcopy(released))).stripped())),

@@ -52,6 +52,25 @@ def class_of(size: int, chapter: str = "ch02", seed: int = 0, heavy: int = 50 * 
     return [make() for make in members] if size >= len(kinds) else [make() for make in kinds[:size]]
 
 
+def answers(kind: str = "solutions", chapter: str = "ch02", open_tasks: bool = False) -> Notebook:
+    """A chapter's notebook with its answers and checks, without the experiments beside them, which take the longest.
+
+    Args:
+        kind: ``"solutions"`` or ``"exercises"``.
+        open_tasks: also those that may be judged on a real model.
+    """
+    maker = Maker(chapter, random.Random(0))
+    notebook = checkout.read_notebook(checkout.root() / kind / maker.path.name)
+    if not open_tasks:
+        notebook = maker._without_open(notebook)
+    kept = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown" or OF_ANSWERS.search(cell["id"])]
+    return {**notebook, "cells": kept}
+
+
+OF_ANSWERS = re.compile(r"^imports$|-(?:answer|check|tools)$")
+"""The code cells that answer questions, by their ids."""
+
+
 def write(members: list[Member], folder: Path) -> None:
     """Write the class into a folder, one file for every member."""
     folder.mkdir(parents=True)

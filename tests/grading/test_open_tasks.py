@@ -1,5 +1,6 @@
 """Open tasks in a course: what is handed in leaves the sandbox as plain data, and is judged outside of it."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_worker_that_sends_anything_else_is_refused(sent):
     asked = Asked(MIDDLE, SECRET)
     with pytest.raises(BadFrame):
         asked.judged({"outcomes": [{"changed": [], "plain": sent}]}, Blob())
+
+
+def test_a_class_shares_as_many_instances_as_a_task_says_and_else_none():
+    def seeds(task, secret=SECRET):
+        root = Asked(task, secret)
+        return [root.of(f"student {number}")._trial.seed for number in range(60)]
+
+    shared = replace(MIDDLE, instances=4)
+    assert len(set(seeds(shared))) == 4 and seeds(shared) == seeds(shared)
+    assert not {*seeds(shared)} & {*seeds(shared, b"another secret of the tests"), *seeds(MIDDLE)}
+    assert min(Counter(seeds(shared)).values()) >= 5, "each of them is somebody's"
+    assert len({*seeds(MIDDLE)}) == 60
+    with pytest.raises(ValueError, match="what a function is called with is its own"):
+        replace(SIGNS, instances=4)
 
 
 def test_a_task_has_a_version_that_changes_with_its_steps():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -43,11 +44,19 @@ def main(settings: dict[str, Any]) -> None:
     for name in settings["preload"]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _read_ahead()
+    gc.freeze()  # no worker looks through what is here for garbage, which would copy it
     limits, user = Limits(**settings["limits"]), settings["user"]
     with _connected(settings["control"]) as control:
         shared = settings["sandboxed"] and _can_share(limits, user, functools.partial(_let_go, control))
         _tell(control, {"shared": shared})
         _serve(control, limits, user, shared)
+
+
+def _read_ahead() -> None:
+    """Read once what notebooks of several chapters read, which takes a second: every worker has it from its birth."""
+    with contextlib.suppress(KeyError):
+        sys.modules["mechlib.text"].files("held_out")
 
 
 def _connected(path: str | None) -> socket.socket:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,14 @@ N_LAYERS, N_OUT = 30, 8
 """The layers that it has, and so many of them are left out."""
 
 N_ROWS, LENGTH = 6, 32
+
+N_INSTANCES = 16
+"""Instances that a class shares, each of passages of its own: what is known of one is known for all who have it. With
+few of them, the luck of one would be that of a large part of the class. Nothing of an instance leaves the judge but the
+points, so that sharing one tells nobody anything."""
+
+N_READ = 4
+"""Instances of which the predictions are kept, 38 MB each."""
 
 LENS = (3, 4, 6, 9, 13, 14, 16, 17)
 """The baseline: the layers over which KL(final || entry) through the logit lens moves least."""
@@ -47,6 +55,7 @@ def passages(seed: int, *, hidden: bool = True) -> Tokens:
     return text.rows(half, n_rows=N_ROWS, length=LENGTH, seed=seed, encode=encoded)
 
 
+@cache
 def encoded(words: str) -> Int[Tensor, " pos"]:
     return model().tokenizer(words, return_tensors="pt").input_ids[0]
 
@@ -64,24 +73,40 @@ def predicted(tokens: Tokens) -> LogProbs:
         return model()(tokens).log_softmax(-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Texts:
-    """Passages, and what the intact model predicts on them."""
+    """Passages, and what is known of them."""
 
     tokens: Tokens
-    log_probs: LogProbs
+    costs: dict[frozenset[int], float] = field(default_factory=dict)
+    """By the layers that are left out."""
 
 
 def draw(generator: torch.Generator) -> Texts:
-    tokens = passages(int(torch.randint(2**31, (), generator=generator)))
-    return Texts(tokens, predicted(tokens))
+    return instance(int(torch.randint(2**31, (), generator=generator)))
+
+
+@lru_cache(N_INSTANCES)
+def instance(seed: int) -> Texts:
+    return Texts(passages(seed))
+
+
+@lru_cache(N_READ)
+def intact(texts: Texts) -> LogProbs:
+    """What the whole model predicts."""
+    return predicted(texts.tokens)
 
 
 def cost(texts: Texts, layers: Sequence[int]) -> float:
     """KL(intact || without the layers) in nats, the mean over passages and positions."""
-    with without(layers):
-        log_probs = predicted(texts.tokens)
-    return max(float((texts.log_probs.exp() * (texts.log_probs - log_probs)).sum(-1).mean()), 0.0)
+    out = frozenset(layers)
+    if out not in texts.costs:
+        whole = intact(texts)
+        with without(sorted(out)):
+            log_probs = predicted(texts.tokens)
+        kl = (whole.exp() * (whole - log_probs)).sum(-1).mean()
+        texts.costs[out] = max(float(kl), 0.0)
+    return texts.costs[out]
 
 
 def outcome(texts: Texts, handed: Any) -> Outcome:
@@ -123,4 +148,5 @@ QUESTION = OpenTask(
     words="They cost {value:.2f} nats a token; the layers over which the lens moves least cost {baseline:.2f}.",
     nulls=nulls,
     model=MODEL,
+    instances=N_INSTANCES,
 )

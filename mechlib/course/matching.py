@@ -124,11 +124,12 @@ def _of(match: Match, group: Group) -> bool:
 
 
 def _chosen(own: Sequence[Match]) -> Match | None:
-    """The one file of a group that counts; ``None`` if nothing tells which."""
+    """The one file of a group that counts, of the same file what came first; ``None`` if nothing tells which."""
     digests = {match.grade.digest for match in own}
-    if len(own) == 1 or (len(digests) == 1 and digests != {""}):
-        return own[0]
     times = [match.grade.handed_in if match.grade.timed == "platform" else None for match in own]
+    if len(own) == 1 or (len(digests) == 1 and digests != {""}):
+        places = range(len(own))
+        return own[min(places, key=lambda place: (own[place].grade.late, times[place] or 0.0))]
     if None in times or times.count(max(t for t in times if t is not None)) > 1:
         return None
     return own[times.index(max(t for t in times if t is not None))]

@@ -237,8 +237,10 @@ class _Chapter:
         own = [self.times[who] for who in match.people if who in self.times]
         came = [each.handed_in for each in own if each.handed_in]
         told = times.Times(max((each.extra for each in own), default=0.0), max(came, default=None))
-        listed = self.term.listed.get(grade.number) if grade.platform == "moodle" else None
-        return times.lateness(grade, told, listed, self.term.rules)
+        same = [grade, *(m.grade for m in self.found if match.group and m.group == match.group and m.aside)]
+        numbers = [each.number for each in same if each.platform == "moodle" and each.digest == grade.digest]
+        listed = [self.term.listed[number] for number in numbers if number in self.term.listed]
+        return times.lateness(grade, told, min(listed, default=None), self.term.rules)
 
 
 def _common(graded: Sequence[SubmissionGrade]) -> list[str]:

@@ -122,8 +122,8 @@ def lateness(grade: SubmissionGrade, told: Times, listed: datetime.datetime | No
             said="Handed in late, as the platform says.",
             open="The platform marks it as late and tells no time: write it into times.csv, column handed_in.",
         )
-    due = deadline + datetime.timedelta(seconds=told.extra)
-    late = (came - due).total_seconds()
+    due = deadline.astimezone(rules.zone) + datetime.timedelta(seconds=told.extra)
+    late = (came.astimezone(rules.zone) - due).total_seconds()  # by the clock there: a day later is the same hour
     if late <= rules.late.grace_minutes * 60:
         return Lateness()
     return _costs(rules, math.ceil(late / DAY), f"Handed in {shown(came, rules.zone)}, due {shown(due, rules.zone)}")

@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -270,6 +271,31 @@ def test_one_file_of_a_group_counts_for_all_of_it(term):
     book = Book.of(settled.grades, CLASS, settled.groups)
     assert [row[5] for row in rows(tables.canvas(book))[2:]] == ["2", "2", ""]
     assert tables.missing(settled.grades, CLASS, settled.groups) == [CLASS[2]]
+
+
+def test_the_same_file_of_a_group_is_late_only_if_all_of_it_came_late(term):
+    """Whoever hands it in once more after the deadline costs the others nothing."""
+    known = term(groups="group,student\nPair,ada\nPair,bob\n")
+    for hours in ((-1, 30), (30, -1)):
+        pair = [replace(late(name, h), digest="1") for name, h in zip(("ada", "bob"), hours, strict=True)]
+        grades = settle(pair, known).grades
+        (counting,) = [m.grade for m in matches(grades, CLASS, settle(pair, known).groups) if m.counts]
+        assert counting.deducted == 0 and counting.score == 2
+        moodle = [replace(each, platform="moodle", timed="", number=str(n)) for n, each in enumerate(pair)]
+        listed = {str(n): DUE + datetime.timedelta(hours=h) for n, h in enumerate(hours)}
+        assert {grade.deducted for grade in settle(moodle, replace(known, listed=listed)).grades} == {0}
+    both = [replace(late(name, 30), digest="1") for name in ("ada", "bob")]
+    assert settle(both, known).grades[0].deducted == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("came", ["2026-10-25 23:30", "2026-10-25 23:30+01:00", "2026-10-25 22:30+00:00"])
+def test_a_day_is_one_by_the_clock_also_where_the_clock_is_put_back(term, came):
+    """In Berlin that day has 25 hours."""
+    zone = ZoneInfo("Europe/Berlin")
+    due = datetime.datetime(2026, 10, 24, 23, 59, tzinfo=zone)
+    ruled = replace(RULES, zone=zone, chapters={"ch02": Chapter(due)})
+    known = term(times=f"student,chapter,handed_in\nada,ch02,{came}\n", ruled=ruled)
+    assert settle([submission("ada")], known).grades[0].deducted == pytest.approx(0.4)
 
 
 def test_the_name_of_a_group_is_found_as_canvas_and_moodle_write_it(term):

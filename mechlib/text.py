@@ -80,12 +80,10 @@ def files(split: Split, *, tests: bool = False) -> tuple[SourceFile, ...]:
 
 @cache
 def _split(split: Split, tests: bool) -> tuple[SourceFile, ...]:
-    root = standard_library()
-    return tuple(
-        document
-        for document in read_tree(root)
-        if is_held_out(document.path) == (split == "held_out") and (tests or not _often_missing(document.path))
-    )
+    def wanted(path: str) -> bool:
+        return is_held_out(path) == (split == "held_out") and (tests or not _often_missing(path))
+
+    return tuple(read_tree(standard_library(), wanted))
 
 
 def is_held_out(path: str) -> bool:
@@ -97,21 +95,24 @@ def _often_missing(path: str) -> bool:
     return not OFTEN_MISSING.isdisjoint(path.split("/"))
 
 
-def read_tree(root: Path) -> Iterable[SourceFile]:
+def read_tree(root: Path, wanted: Callable[[str], bool] = lambda path: True) -> Iterable[SourceFile]:
     """Every Python source file below ``root`` that is text, sorted by path.
 
     Left out: files under 200 characters, files with more than 2 % of characters outside ASCII, files that are not
     UTF-8, and what an installation generates or adds.
+
+    Args:
+        wanted: by path, whether a file is read at all.
     """
     for file in sorted(root.rglob("*.py"), key=lambda f: f.relative_to(root).as_posix()):
         relative = file.relative_to(root)
-        if not NOT_TEXT.isdisjoint(relative.parts) or _generated(relative):
+        if not NOT_TEXT.isdisjoint(relative.parts) or _generated(relative) or not wanted(relative.as_posix()):
             continue
         try:
             text = file.read_text(encoding="utf-8")
         except (UnicodeDecodeError, OSError):
             continue
-        if len(text) >= MIN_CHARS and sum(ord(c) > 127 for c in text) <= MAX_NON_ASCII * len(text):
+        if len(text) >= MIN_CHARS and len(text) - len(text.encode("ascii", "ignore")) <= MAX_NON_ASCII * len(text):
             yield SourceFile(relative.as_posix(), text)
 
 

@@ -71,7 +71,7 @@ def course(environment, tmp_path_factory) -> Path:
     nbgrader starts a kernel for every submission and executes all of it."""
     folder = tmp_path_factory.mktemp("course")
     (folder / "solutions").mkdir()
-    (folder / "solutions" / f"{STEM}.ipynb").write_text(json.dumps(answers(open_tasks=True)))
+    (folder / "solutions" / f"{STEM}.ipynb").write_text(json.dumps(answers(on_models=True)))
     Course("cs999", folder / "solutions", folder / "out").write()
     made = folder / "out" / "instructor" / "nbgrader"
     run("nbgrader", "generate_assignment", STEM, cwd=made, environment=environment)
@@ -120,7 +120,7 @@ def test_autograding_gives_the_points_of_the_questions(course, environment):
     """To nbgrader's release and to the kit's own exercises, also without nbgrader's metadata: as ``submit`` and some
     editors write them."""
     released = json.loads((course / "release" / STEM / f"{STEM}.ipynb").read_text())
-    ours = answers("exercises", open_tasks=True)
+    ours = answers("exercises", on_models=True)
     handed_in = {
         "released": (1, filled(copy.deepcopy(released), "read-out-answer")),
         "submitted": (8, json.loads(Hand(filled(copy.deepcopy(released))).stripped())),

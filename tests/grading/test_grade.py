@@ -385,9 +385,9 @@ def test_an_unprivileged_user_grades_the_same(sandboxed, tmp_path):
         command = [*as_user(4321, tmp_path), *command]
     environment = {**sandbox.environment(), "MECHLIB_CACHE": str(tmp_path / "nothing fetched")}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert result.stdout == "[('files', 8, True), ('honest', 8, True), ('os._exit', 8, True), ('wrong', 0, False)]\n", (
-        result.stderr
-    )
+    assert (
+        result.stdout == "[('files', 8, False), ('honest', 8, False), ('os._exit', 8, True), ('wrong', 0, False)]\n"
+    ), result.stderr
 
 
 def as_user(user, folder):

@@ -119,8 +119,9 @@ def _shared(found: list[Match], groups: Sequence[Group]) -> list[Match]:
 
 def _of(match: Match, group: Group) -> bool:
     """Whether a submission is a member's, or was handed in under the name of the group."""
-    named = "".join(_words(_name(match.grade))) == "".join(_words(group.name))
-    return person(match) in group.members or (match.student is None and named)
+    if match.student is None and "".join(_words(_name(match.grade))) == "".join(_words(group.name)):
+        return True
+    return person(match) in group.members
 
 
 def _chosen(own: Sequence[Match]) -> Match | None:
@@ -189,7 +190,8 @@ class Roster:
         if grade.tied:
             why = f"Another file of the same time: nothing says which of them counts. Keep one.{' ' * bool(why)}{why}"
         possible = by_number | by_name if why else set()
-        return Match(grade, None if why else student, why, tuple(s for s in self.students if s in possible))
+        in_order = tuple(s for s in self.students if s in possible) if possible else ()
+        return Match(grade, None if why else student, why, in_order)
 
     def _decided(
         self, grade: SubmissionGrade, by_number: set[Student], by_name: set[Student]

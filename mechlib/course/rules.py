@@ -206,8 +206,7 @@ class _Reader:
         return value
 
     def _number(self, where: str, value: object, most: float) -> float:
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not 0 <= value <= most:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
             right = "a number from 0 on" if most == float("inf") else f"a number from 0 to {most:g}"
             raise self._wrong(where, value, right)
         return float(value)

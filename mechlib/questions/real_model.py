@@ -14,7 +14,7 @@ MODEL = "smollm2-135m"
 N_LAYERS = 30
 
 N_SHOWN = 15
-"""Held-out documents that are given for a search; the others are seen by nobody."""
+"""Held-out documents that are given for a search."""
 
 
 @cache
@@ -25,13 +25,12 @@ def model() -> Any:
     return zoo.load(MODEL, device="cpu")
 
 
-def passages(seed: int, *, n_rows: int, length: int, hidden: bool = True) -> Int[Tensor, "row pos"]:
-    """Passages from one half of the held-out documents: those nobody sees, or those given for the search."""
+def passages(seed: int, *, n_rows: int, length: int) -> Int[Tensor, "row pos"]:
+    """Passages from the held-out documents that nobody sees."""
     from mechlib import text
 
-    documents = text.docstrings("held_out")
-    half = documents[N_SHOWN:] if hidden else documents[:N_SHOWN]
-    return text.rows(half, n_rows=n_rows, length=length, seed=seed, encode=_encoded)
+    documents = text.docstrings("held_out")[N_SHOWN:]
+    return text.rows(documents, n_rows=n_rows, length=length, seed=seed, encode=_encoded)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -14,12 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.checks.open_task import OpenTask, Outcome, Unfit
+from mechlib.questions.real_model import MODEL, N_LAYERS, model, passages
 
-__all__ = ["LENS", "MODEL", "N_LAYERS", "N_OUT", "QUESTION", "passages", "without"]
+__all__ = ["LENS", "N_OUT", "QUESTION", "without"]
 
-MODEL = "smollm2-135m"
-N_LAYERS, N_OUT = 30, 8
-"""The layers that it has, and so many of them are left out."""
+N_OUT = 8
+"""Layers that are left out."""
 
 N_ROWS, LENGTH = 6, 32
 
@@ -36,28 +36,6 @@ LENS = (3, 4, 6, 9, 13, 14, 16, 17)
 
 Tokens = Int[Tensor, "row pos"]
 LogProbs = Float[Tensor, "row pos d_vocab"]
-
-
-@cache
-def model() -> Any:
-    """The real model."""
-    from mechlib import zoo  # takes seconds, and only this task needs it
-
-    return zoo.load(MODEL, device="cpu")
-
-
-def passages(seed: int, *, hidden: bool = True) -> Tokens:
-    """Passages of prose from one half of the held-out documents: those nobody sees, or those given for the search."""
-    from mechlib import text
-
-    documents = text.docstrings("held_out")
-    half = documents[15:] if hidden else documents[:15]
-    return text.rows(half, n_rows=N_ROWS, length=LENGTH, seed=seed, encode=encoded)
-
-
-@cache
-def encoded(words: str) -> Int[Tensor, " pos"]:
-    return model().tokenizer(words, return_tensors="pt").input_ids[0]
 
 
 def without(layers: Sequence[int]) -> AbstractContextManager[Any]:
@@ -88,7 +66,7 @@ def draw(generator: torch.Generator) -> Texts:
 
 @lru_cache(N_INSTANCES)
 def instance(seed: int) -> Texts:
-    return Texts(passages(seed))
+    return Texts(passages(seed, n_rows=N_ROWS, length=LENGTH))
 
 
 @lru_cache(N_READ)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-__all__ = ["both_signs", "distinct", "double_normals", "integer", "normal", "tokens"]
+__all__ = ["both_signs", "distinct", "double_normals", "integer", "near", "normal", "tokens"]
 
 
 def distinct(generator: torch.Generator, count: int, low: int, high: int) -> list[int]:
@@ -19,6 +19,11 @@ def distinct(generator: torch.Generator, count: int, low: int, high: int) -> lis
 def integer(generator: torch.Generator, low: int, high: int) -> int:
     """One integer from ``low`` to ``high``, both included."""
     return distinct(generator, 1, low, high)[0]
+
+
+def near(generator: torch.Generator, value: float) -> float:
+    """A number within one part in a hundred of ``value``, for what is planted: a round one hides answers that round."""
+    return value * (1 + 0.01 * (2 * float(torch.rand((), generator=generator)) - 1))
 
 
 def normal(generator: torch.Generator, *shape: int, mean: float = 0.0, scale: float = 1.0) -> Float[Tensor, "*shape"]:

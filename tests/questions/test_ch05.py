@@ -61,9 +61,9 @@ def test_weights_prove_to_rounding_or_are_flawed_as_said(kind):
         readout = Readout(drawn["rows"].numpy(), radius=drawn["radius"])
         weights = {v: float(w) for v, w in enumerate(drawn["weights"]) if w}
         if kind.holds:
-            assert check(readout, Enclosed(drawn["token"], weights)) > -1e-12
-        elif kind.flaw in ("misses", "another"):
-            assert check(readout, Enclosed(drawn["token"], weights)) < -0.1
+            assert check(readout, Enclosed(drawn["token"], weights)) > -1e-10
+        elif kind.flaw in ("misses", "nearly", "another"):
+            assert check(readout, Enclosed(drawn["token"], weights)) < (-0.007 if kind.flaw == "nearly" else -0.1)
         else:
             with pytest.raises(ValueError, match="weights are above 0"):
                 check(readout, Enclosed(drawn["token"], weights))

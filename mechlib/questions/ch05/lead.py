@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Question, Step
-from mechlib.questions.drawing import integer, normal
+from mechlib.questions.drawing import integer, near, normal
 
 __all__ = ["QUESTION"]
 
@@ -42,10 +42,11 @@ def lead(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Leads of both signs, all logits below zero, rivals in front of the token and behind it, two tokens, one entry."""
+    """Leads of both signs, logits all of one sign, rivals in front of the token and behind it, two tokens, one entry."""
     return (
         _case("a token that leads", generator, ahead=1.5),
         _case("a token that is last", generator, ahead=-40.0),
+        _case("logits that are all above zero", generator, ahead=-6.0, shift=400.0),
         _case("logits that are all below zero", generator, ahead=2.5, shift=-400.0),
         _case("a token just behind its rival", generator, ahead=-0.02, first=True),
         _case("two tokens", generator, ahead=0.6, tokens=2, first=True),
@@ -69,7 +70,7 @@ def _case(
     bias = normal(generator, tokens, scale=3.0) + shift
     token = 0 if first else tokens - 1 if last else integer(generator, 1, tokens - 2)
     rival = without(rows @ h + bias, token).max()
-    bias[token] += rival - (rows[token] @ h + bias[token]) + ahead
+    bias[token] += rival - (rows[token] @ h + bias[token]) + near(generator, ahead)
     return Case(description, {"rows": rows, "bias": bias, "h": h, "token": token})
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Question, Step
-from mechlib.questions.drawing import integer
+from mechlib.questions.drawing import integer, near
 
 __all__ = ["QUESTION"]
 
@@ -43,7 +43,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     """Results of both signs, weights that miss by much, by little and not at all, one rival, one entry."""
     return (
         _case("weights that miss the row", generator, miss=1.0, offset=0.3, radius=2.5),
-        _case("weights that nearly meet it", generator, miss=1e-3, offset=-0.02, radius=12.0),
+        _case("weights that nearly meet it", generator, miss=7e-4, offset=-0.02, radius=12.0),
         _case("weights that meet it", generator, miss=0.0, offset=-1.7, radius=4.0),
         _case("a bias that decides", generator, miss=0.4, offset=-9.0, radius=0.5),
         _case("a single rival", generator, miss=2.0, offset=5.0, radius=1.5, rivals=1),
@@ -70,10 +70,11 @@ def _case(
     among = [tokens - 1, *drawn][: rivals or 5]
     weights = torch.zeros(tokens, dtype=torch.float64)
     weights[among] = 0.1 + torch.rand(len(among), generator=generator, dtype=torch.float64)
+    weights[tokens - 1] *= 0.05 if len(among) > 1 else 1  # little is not nothing
     weights /= weights.sum()
     direction = torch.randn(d, generator=generator, dtype=torch.float64)
-    rows[token] = weights @ rows + miss * direction / direction.norm()
-    bias[token] = weights @ bias + offset
+    rows[token] = weights @ rows + near(generator, miss) * direction / direction.norm()
+    bias[token] = weights @ bias + near(generator, offset)
     return Case(description, {"rows": rows, "bias": bias, "weights": weights, "token": token, "radius": radius})
 
 

@@ -16,7 +16,7 @@ __all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
 TOOLS = ("best", "rows", "token", "weights", "radius")
 """The arguments, in order: the leads that the report's search found, and what may be looked at besides."""
 
-Flaw = Literal["", "negative", "itself", "short", "misses", "another"]
+Flaw = Literal["", "negative", "sizes", "itself", "short", "misses", "nearly", "another"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Kind:
     rivals: int = 5
     nearest: float = 2.0
     """How far the search stays behind, at best, in logits."""
+    uneven: float = 0.0
+    """In how many powers of ten the weights differ."""
+    scale: float = 1.0
+    """Of all rows."""
 
     @property
     def holds(self) -> bool:
@@ -43,9 +47,11 @@ class Kind:
         among = [v for v in torch.randperm(n, generator=generator).tolist() if v != token][: self.rivals]
         weights = torch.zeros(n, dtype=torch.float64)
         weights[among] = 0.1 + torch.rand(len(among), generator=generator, dtype=torch.float64)
+        weights[among] *= 10.0 ** -torch.linspace(0, self.uneven, len(among), dtype=torch.float64)
         weights /= weights.sum()
-        if self.flaw == "negative":
+        if self.flaw in ("negative", "sizes"):
             weights[among[0]] *= -1
+        if self.flaw == "negative":
             weights /= weights.sum()
         rows[token] = weights @ rows if self.flaw != "itself" else 3 * rows[token]
         if self.flaw == "itself":
@@ -54,27 +60,34 @@ class Kind:
             weights, rows[token] = 0.8 * weights, 0.8 * rows[token]
         elif self.flaw == "misses":
             rows[token] += 0.15 * torch.randn(d, generator=generator, dtype=torch.float64)
+        elif self.flaw == "nearly":
+            rows[token, integer(generator, 0, d - 1)] += 1e-3
         elif self.flaw == "another":
             weights = weights.roll(1) if token != 0 else weights.roll(-1)
             weights[token] = 0
             weights /= weights.sum()
+        rows *= self.scale
         best = -self.nearest * (1 + torch.rand(starts, generator=generator, dtype=torch.float64))
         return dict(zip(TOOLS, (best, rows, token, weights, 5.0 + d), strict=True))
 
 
 KINDS = (
     Kind("with a weight below zero", "negative"),
+    Kind("with a weight below zero, sizes of sum 1", "sizes"),
     Kind("that give all weight to the token itself", "itself"),
     Kind("whose weights sum to less than 1", "short"),
     Kind("whose weights miss the row", "misses", nearest=8.0),
+    Kind("whose weights miss the row in one entry, by a thousandth", "nearly"),
     Kind("with the weights of another token", "another"),
     Kind("with weights that meet the row"),
     Kind("with two rivals", rivals=2),
     Kind("with weights on nearly all tokens", rivals=12),
     Kind("whose search came near", nearest=1e-6),
     Kind("with a twin", rivals=1, nearest=1e-9),
+    Kind("with weights from 1 to a hundred-thousandth", uneven=5.0),
+    Kind("of long rows", scale=10.0),
 )
-"""The first five prove nothing, the others do."""
+"""The first seven prove nothing, the others do."""
 
 
 def report(best: Tensor, rows: Tensor, token: int, weights: Tensor, radius: float) -> bool:
@@ -106,5 +119,5 @@ QUESTION = verdict_task(
         "Four tests: no weight below 0, the weight of the token itself 0, a sum of 1, and the length of "
         "weights @ rows - rows[token] no more than rounding (1e-9).",
     ),
-    steps=((1, 0.75), (2, 0.45), (3, 0.05)),
+    steps=((1, 0.7), (2, 0.45), (3, 0.05)),
 )

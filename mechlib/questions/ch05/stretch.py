@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mechlib.checks.edits import edits_of
 from mechlib.checks.question import Case, Field, Misconception, Question, Step
-from mechlib.questions.drawing import integer
+from mechlib.questions.drawing import integer, near
 
 __all__ = ["QUESTION"]
 
@@ -43,14 +43,14 @@ def stretch(rows: Rows, token: int, *, others: Step = without, program: Step = f
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Rows inside and outside, close to the hull from both sides, the first and the last token, one entry."""
+    """Rows inside and outside, close to the hull from both sides, the first and the last token, short rows."""
     return (
         _case("a token well inside", generator, factor=4.0),
         _case("a token just inside", generator, factor=1.03, last=True),
         _case("a token just outside", generator, factor=0.97, first=True),
-        _case("a token far outside", generator, factor=0.2),
+        _case("a token far outside", generator, factor=0.2, d=4),
         _case("a token near the origin", generator, factor=60.0),
-        _case("rows of one entry", generator, factor=2.5, d=1),
+        _case("short rows", generator, factor=2.5, scale=0.02),
     )
 
 
@@ -60,6 +60,7 @@ def _case(
     *,
     factor: float,
     d: int | None = None,
+    scale: float = 1.0,
     first: bool = False,
     last: bool = False,
 ) -> Case:
@@ -78,8 +79,9 @@ def _case(
             break
     others = others.roll(-int(solved(others, direction).x[:-1].argmax()), 0)  # the first row counts
     token = 0 if first else n if last else integer(generator, 1, n - 1)
-    row = direction * reached / factor
-    return Case(description, {"rows": torch.cat([others[:token], row[None], others[token:]]), "token": token})
+    row = direction * reached / (1 + near(generator, factor - 1))
+    rows = scale * torch.cat([others[:token], row[None], others[token:]])
+    return Case(description, {"rows": rows, "token": token})
 
 
 def along_own(others: Rows, row: Float[Tensor, " d"]) -> float:

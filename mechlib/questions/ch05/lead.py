@@ -42,7 +42,7 @@ def lead(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Leads of both signs, logits all of one sign, rivals in front of the token and behind it, two tokens, one entry."""
+    """Leads of both signs, logits all of one sign, rivals in front and behind, two tokens, one entry."""
     return (
         _case("a token that leads", generator, ahead=1.5),
         _case("a token that is last", generator, ahead=-40.0),

@@ -41,16 +41,18 @@ class Kind:
     length: float = 1.0
     mean: float = 0.0
     """Of the values."""
+    between: bool = False
+    """Whether the model is half-way to what the networks say: as near to them, and no nearer."""
 
     def drawn(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """The answers of one system, on 100 to 200 prompts and after 2 to 4 numbers of examples."""
-        prompts, points = integer(generator, 100, 200), integer(generator, 2, 4)
+        """The answers of one system, on 100 to 200 prompts and after 4 to 6 numbers of examples."""
+        prompts, points = integer(generator, 100, 200), integer(generator, 4, 6)
 
-        def normal(size: float, *more: int) -> Tensor:
-            """Normal numbers of this standard deviation; a half of the variance is a prompt's own."""
+        def normal(size: float, *more: int, own: float = 0.5) -> Tensor:
+            """Normal numbers of this standard deviation; a share of the variance is a prompt's own."""
             of_prompt = torch.randn(*more, prompts, 1, generator=generator, dtype=torch.float64)
             single = torch.randn(*more, prompts, points, generator=generator, dtype=torch.float64)
-            return size * 0.5**0.5 * (of_prompt + single)
+            return size * (own**0.5 * of_prompt + (1 - own) ** 0.5 * single)
 
         truth = self.mean + normal(1.0)
         common = truth + normal(0.5)
@@ -63,7 +65,10 @@ class Kind:
             "untrained": normal(0.2),
         }
         network = common + normal(self.by_start)
-        model = self.length * tools.get(self.like, network) + normal(self.noise)
+        said = tools.get(self.like, network)
+        if self.between:
+            said = (said + tools["networks"].mean(0)) / 2
+        model = self.length * said + normal(self.noise, own=0.9 if self.between else 0.5)
         tools = {"model": model, **tools}
         return {name: tools[name].float() for name in TOOLS}
 
@@ -72,17 +77,23 @@ KINDS = (
     Kind("that do kernel regression", "kernel", holds=False),
     Kind("that do kernel regression, and shrink it", "kernel", holds=False, length=0.85, kernel=0.6),
     Kind("that have errors of their own", "truth", holds=False, noise=0.5, kernel=0.8),
-    Kind("that do kernel regression, with noise", "kernel", holds=False, noise=0.25),
     Kind("that look up neighbours", "neighbours", holds=False, noise=0.2),
     Kind("that are untrained", "untrained", holds=False, mean=0.3),
+    Kind("half-way from kernel regression to networks", "kernel", holds=False, between=True),
+    Kind("half-way from kernel regression to networks, with noise", "kernel", holds=False, between=True, noise=0.3),
+    Kind("half-way, where starts make much difference", "kernel", holds=False, between=True, by_start=0.5, noise=0.2),
+    Kind("half-way from the truth to networks", "truth", holds=False, between=True, kernel=0.9, noise=0.2),
     Kind("that train a network from another start", "network", holds=True),
     Kind("that train a network, and shrink it", "network", holds=True, length=0.85),
     Kind("that train a network, where starts make much difference", "network", holds=True, by_start=0.5, noise=0.05),
     Kind("that train a network, on values that are not centred", "network", holds=True, mean=-1.5),
     Kind("that train a network, with a lot of noise", "network", holds=True, noise=0.3, kernel=0.6),
     Kind("that train a network, to the letter", "network", holds=True, by_start=0.45, noise=0.0, kernel=0.5),
+    Kind("that train a network, where starts hardly matter", "network", holds=True, by_start=0.1, kernel=0.35),
+    Kind("that train a network, on values above zero", "network", holds=True, mean=1.0, noise=0.2),
+    Kind("that train a network, far from kernel regression", "network", holds=True, kernel=0.8, noise=0.2),
 )
-"""The first six without what the claim says, the others with it."""
+"""The first nine without what the claim says, the others with it."""
 
 
 def apart(a: Answers, b: Answers) -> Float[Tensor, " prompt"]:
@@ -115,7 +126,7 @@ QUESTION = verdict_task(
     kinds=KINDS,
     systems="models",
     tools=TOOLS,
-    each=30,
+    each=20,
     nulls=NULLS,
     title="Refute: an equal error shows the same algorithm",
     hints=(

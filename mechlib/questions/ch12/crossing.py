@@ -52,12 +52,13 @@ def crossing(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Gaps of all sizes, accurate solutions that win from the start, little noise, single points, and a single pair."""
+    """Gaps of all sizes, solutions that win from the start or late, little noise, single points, and a single pair."""
     return (
         _case("gaps of all sizes", generator, noise_var=0.6, ratios=(5.0, 400.0)),
         _case("some accurate solutions win from the start", generator, noise_var=1.7, ratios=(0.5, 40.0)),
         _case("little noise", generator, noise_var=0.02, ratios=(4.0, 60.0)),
         _case("prompts of a single point", generator, noise_var=0.3, ratios=(6.0, 3000.0), n_points=1),
+        _case("pairs that cross late", generator, noise_var=0.5, ratios=(2e5, 3e6)),
         _case("a single pair", generator, noise_var=0.9, ratios=(25.0, 25.0), pairs=1),
     )
 

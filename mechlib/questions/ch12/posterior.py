@@ -56,11 +56,15 @@ def posterior(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Much noise, a pool of two tasks, a single example, and evidence so strong that likelihoods underflow."""
+    """Much noise, two tasks, one twice, a single example, many, and evidence so strong that likelihoods underflow."""
     return (
         _case("much noise", generator, noise_var=2.0),
         _case("a pool of two tasks", generator, noise_var=0.4, tasks=2),
         _case("prompts of a single point", generator, noise_var=0.7, points=1),
+        _case(
+            "long prompts, and a task that stands twice in the pool", generator, noise_var=4.0, points=14, twice=True
+        ),
+        _case("little noise, and tasks near each other", generator, noise_var=1e-3, spread=0.03),
         _case("tasks that are not in the pool, and little noise", generator, noise_var=1e-6, foreign=True),
     )
 
@@ -73,10 +77,14 @@ def _case(
     tasks: int | None = None,
     points: int | None = None,
     foreign: bool = False,
+    twice: bool = False,
+    spread: float = 1.0,
 ) -> Case:
     n_tasks, n_points, prompts, d = distinct(generator, 4, 3, 9)
     n_tasks, n_points = tasks or n_tasks, points or n_points
-    pool = 0.3 + torch.randn(n_tasks, d, generator=generator, dtype=torch.float64)
+    pool = 0.3 + spread * torch.randn(n_tasks, d, generator=generator, dtype=torch.float64)
+    if twice:
+        pool[-1] = pool[0]
     x = torch.randn(prompts, n_points, d, generator=generator, dtype=torch.float64)
     w = pool[torch.randint(n_tasks, (prompts,), generator=generator)]
     if foreign:

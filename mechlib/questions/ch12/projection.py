@@ -34,23 +34,28 @@ def projection(f: Points, ridge: Points, dmmse: Points, *, along: Step = nearest
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Between the two, beyond one of them, on the line, and prompts whose lines have very different lengths."""
+    """Between the two, beyond one of them, near each other, and prompts whose lines have very different lengths."""
     return (
         _case("predictions between the two", generator, alpha=0.4, off=0.3),
         _case("predictions beyond dMMSE", generator, alpha=1.6, off=0.2),
         _case("predictions on the far side of ridge", generator, alpha=-0.5, off=0.1),
         _case("lines of very different lengths", generator, alpha=0.7, off=0.5, spread=1.5),
+        _case("predictions that nearly agree", generator, alpha=0.6, off=0.4, scale=5e-3),
     )
 
 
-def _case(description: str, generator: torch.Generator, *, alpha: float, off: float, spread: float = 0.4) -> Case:
+def _case(
+    description: str, generator: torch.Generator, *, alpha: float, off: float, spread: float = 0.4, scale: float = 1.0
+) -> Case:
     prompts, points = distinct(generator, 2, 4, 12)
     draws = torch.randn(3, prompts, points, generator=generator, dtype=torch.float64)
     lengths = (spread * torch.randn(prompts, 1, generator=generator, dtype=torch.float64)).exp()
-    line = lengths * (0.4 + draws[1])
-    ridge = 0.5 + 2 * draws[0]
+    line = scale * lengths * (0.4 + draws[1])
+    ridge = scale * (0.5 + 2 * draws[0])
     places = alpha + 0.3 * torch.randn(prompts, 1, generator=generator, dtype=torch.float64)
-    return Case(description, {"f": ridge + places * line + off * draws[2], "ridge": ridge, "dmmse": ridge + line})
+    return Case(
+        description, {"f": ridge + places * line + scale * off * draws[2], "ridge": ridge, "dmmse": ridge + line}
+    )
 
 
 def by_lengths(own, line):

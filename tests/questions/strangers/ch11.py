@@ -77,6 +77,7 @@ def mixture(x, y, q, s, v, *, temper=1.0, ridge=None, prior=1.0, places=itertool
 
 
 SPARSE_WRONG = {
+    "noise at least 0.01": lambda x, y, q, s, v: mixture(x, y, q, s, max(v, 0.01)),
     "half as sure": lambda *a: mixture(*a, temper=0.5),
     "wide prior": lambda *a: mixture(*a, prior=10.0),
     "ridge of one": lambda *a: mixture(*a, ridge=1.0),
@@ -147,7 +148,23 @@ def correlated(model, networks, *rivals):
     return bool(torch.corrcoef(torch.stack([model.flatten(), networks[0].flatten()]))[0, 1] > 0.9)
 
 
+def every(sure, flat=False):
+    """The lead over every rival, by another rule for when it is above 0."""
+
+    def trains(model, networks, *rivals):
+        own = (model - networks.mean(0)) ** 2
+        leads = [(model - rival) ** 2 - own for rival in rivals]
+        return all(sure(lead.flatten() if flat else lead.mean(1)) for lead in leads)
+
+    return trains
+
+
 REFUTE_WRONG = {
+    "no interval": every(lambda lead: bool(lead.mean() > 0)),
+    "one standard error": every(lambda lead: bool(lead.mean() > lead.std() / len(lead) ** 0.5)),
+    "every answer a unit, one and a half errors": every(
+        lambda lead: bool(lead.mean() > 1.5 * lead.std() / len(lead) ** 0.5), flat=True
+    ),
     "kernel regression alone": beside(0),
     "one network beside all": beside(0, 1, 2, 3, 4),
     "without the truth": beside(0, 1, 2, 4),

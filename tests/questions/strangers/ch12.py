@@ -23,6 +23,12 @@ POSTERIOR_WRONG = {
     "last point alone": lambda *a: posterior(*a)[:, -1:],
     "inputs scaled": lambda x, y, p, v: posterior(x / 2, y, p, v),
     "points reversed": lambda x, y, p, v: posterior(x.flip(1), y.flip(1), p, v).flip(1),
+    "equal tasks once": lambda x, y, p, v: posterior(x, y, p.unique(dim=0), v),
+    "noise at least 0.01": lambda x, y, p, v: posterior(x, y, p, max(v, 0.01)),
+    "noise at least 0.1": lambda x, y, p, v: posterior(x, y, p, max(v, 0.1)),
+    "seven examples at most": lambda x, y, p, v: torch.cat(
+        [posterior(x, y, p, v)[:, :8], posterior(x[:, 1:], y[:, 1:], p, v)[:, 7:]], 1
+    ),
 }
 POSTERIOR_RIGHT = {
     "a list": lambda *a: posterior(*a, shown=torch.Tensor.tolist),
@@ -53,6 +59,14 @@ PROJECTION_WRONG = {
     "percent": lambda f, r, d: tuple(100 * v for v in projection(f, r, d)),
     "left cubed": lambda *a: projection(*a, power=3.0),
     "alpha alone": lambda *a: projection(*a)[0],
+    "a safe division": lambda f, r, d: (
+        ((f - r) * (d - r)).sum() / (((d - r) ** 2).sum() + 1e-3),
+        projection(f, r, d)[1],
+    ),
+    "a safe division for what is left": lambda f, r, d: (
+        projection(f, r, d)[0],
+        projection(f, r, d)[1] * ((f - r) ** 2).sum() / (((f - r) ** 2).sum() + 1e-3),
+    ),
     "exchanged results": lambda *a: projection(*a)[::-1],
 }
 PROJECTION_RIGHT = {
@@ -111,6 +125,7 @@ CROSSING_WRONG = {
     "log of the size": lambda *a: (crossing(*a)[0], crossing(*a)[1].log()),
     "size alone": lambda *a: crossing(*a)[1],
     "half the size": lambda *a: (crossing(*a)[0], crossing(*a)[1] / 2),
+    "searched up to a million": lambda *a: (crossing(*a)[0], crossing(*a)[1].clamp(max=1e6)),
 }
 CROSSING_RIGHT = {
     "a list": lambda *a: [v.tolist() for v in crossing(*a)],
@@ -129,7 +144,29 @@ def quickly(to_ridge, to_own, *others):
     return bool(gain.mean() > 1.96 * gain.std() / len(gain) ** 0.5)
 
 
+def tested(*kept, halves=False):
+    """Four differences between five looks and the last five, one number a prompt; only some are asked for."""
+
+    def supported(to_ridge, to_own, to_blunt, to_other, to_zero):
+        first, second = (slice(0, None, 2), slice(1, None, 2)) if halves else (slice(None), slice(None))
+        start = int(to_ridge[:, first].mean(1).unfold(0, 5, 1).mean(1)[:-5].argmin())
+        then = [d[start : start + 5, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
+        end = [d[-5:, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
+        differences = {
+            "nearer": then[2] - then[0],
+            "left": end[0] - then[0],
+            "for its own": then[1] - end[1],
+            "more than for another": then[1] - end[1] - then[3] + end[3],
+        }
+        return all(bool(differences[k].mean() > 1.96 * differences[k].std() / len(then[0]) ** 0.5) for k in kept)
+
+    return supported
+
+
 REFUTE_WRONG = {
+    "that it left was not asked": tested("nearer", "for its own"),
+    "where it went was not asked": tested("nearer", "left"),
+    "whether it was near was not asked": tested("left", "for its own"),
     "one look at either end": quickly,
     "nearer to ridge than to a blunt memory": lambda *t: bool(t[0].mean(1).min() < t[2].mean(1).min()),
     "the pool comes nearer": lambda *t: bool(t[1][-5:].mean() < t[1][:-5].mean()),
@@ -155,4 +192,9 @@ RIGHT = {
     "ch12.projection": PROJECTION_RIGHT,
     "ch12.plane": PLANE_RIGHT,
     "ch12.crossing": CROSSING_RIGHT,
+    "ch12.refute": {
+        "three differences": tested("nearer", "left", "for its own"),
+        "all four": tested("nearer", "left", "for its own", "more than for another"),
+        "three, half of the prompts choose": tested("nearer", "left", "for its own", halves=True),
+    },
 }

@@ -76,7 +76,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a single coordinate that matters", generator, examples=some, nonzero=1, var=0.4),
         _case("much noise", generator, examples=8, nonzero=3, var=2.5),
         _case("a little noise", generator, examples=7, nonzero=2, var=0.3),
-        _case("hardly any noise", generator, examples=4, nonzero=2, var=1e-4),
+        _case("hardly any noise", generator, examples=3, nonzero=2, var=1e-4),
         _case("a single example", generator, examples=1, nonzero=2, var=0.2),
         _case("a single prompt", generator, examples=3, nonzero=2, var=0.6, prompts=1),
         _case("coordinates that all matter", generator, examples=3, nonzero=4, var=0.8, d=4),

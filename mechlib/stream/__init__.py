@@ -26,6 +26,7 @@ from mechlib.stream.attribution import LogitAttribution, direct_logit_attributio
 from mechlib.stream.columns import PrefixInvariance, prefix_invariance, without_mask
 from mechlib.stream.entries import residual_entries
 from mechlib.stream.generation import Cache, Continuation, continue_text, extend, multiply_adds
+from mechlib.stream.inversion import Inversion, invert
 from mechlib.stream.jacobian_lens import JacobianLens, fit_jacobian_lens
 from mechlib.stream.kept_lens import keep_tuned_lens, load_tuned_lens, tuned_lens_at_hand
 from mechlib.stream.lens import Lens, LensResult, layer_log_probs, logit_lens
@@ -36,6 +37,7 @@ from mechlib.stream.unembedding import read_out
 __all__ = [
     "Cache",
     "Continuation",
+    "Inversion",
     "JacobianLens",
     "Lens",
     "LensResult",
@@ -50,6 +52,7 @@ __all__ = [
     "extend",
     "fit_jacobian_lens",
     "fit_tuned_lens",
+    "invert",
     "keep_tuned_lens",
     "layer_log_probs",
     "load_tuned_lens",

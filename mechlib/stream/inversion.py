@@ -91,7 +91,7 @@ def _one(
     at_once: int,
     tolerance: float,
 ) -> tuple[int, int, float, float]:
-    """The nearest candidate, its place from 1, its distance, and that of the next, up to the first pass with a match."""
+    """The nearest candidate of all up to the first pass with a match, its place from 1, its distance, and the next."""
     passes, nearest = [], torch.inf
     for part in slices(len(candidates), at_once):
         tokens = candidates[part, None]

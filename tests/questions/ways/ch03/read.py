@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression
 
 from mechlib.probes import fit_softmax
 
@@ -40,11 +40,6 @@ def by_regression_of_white_vectors(h, labels, codes, new):
 
     climb.step(loss)
     return ((new.double() - h.double().mean(0)) @ weight @ c.T + offset).argmax(-1)
-
-
-def by_scikit(h, labels, codes, new):
-    """Each class by itself, without the codes: many are rare, so it needs a strong penalty."""
-    return LogisticRegression(C=0.3, max_iter=500).fit(h.numpy(), labels.numpy()).predict(new.numpy())
 
 
 WAYS = {

@@ -49,7 +49,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     return (
         _case("words of one to five tokens", generator),
         _case("words at both ends of every row", generator, gaps=0.0),
-        _case("word numbers that begin anew in every row", generator, anew=True, gaps=0.1),
+        _case("words numbered 0 and 1 by turns, from 0 in every row", generator, turns=True, gaps=0.1),
         _case("words of one or two tokens", generator, longest=2),
         _case("a single row", generator, rows=1),
         _case("rows of one token", generator, pos=1),
@@ -63,7 +63,7 @@ def _case(
     *,
     longest: int = 5,
     gaps: float = 0.4,
-    anew: bool = False,
+    turns: bool = False,
     rows: int | None = None,
     pos: int | None = None,
 ) -> Case:
@@ -72,7 +72,7 @@ def _case(
     rates = 0.15 + 0.7 * torch.rand(4, generator=generator)
     number, word = 0, torch.full((rows, pos), -1)
     for row in word:
-        number = 0 if anew else number
+        number = 0 if turns else number
         at = 0
         while at < pos:
             if torch.rand((), generator=generator) < gaps:
@@ -80,8 +80,9 @@ def _case(
                 continue
             length = min(integer(generator, 1, longest), pos - at)
             row[at : at + length] = number
-            number, at = number + integer(generator, 1, 2), at + length
-    if not anew and pos > 1:
+            number = 1 - number if turns else number + integer(generator, 1, 2)
+            at += length
+    if not turns:
         word[word >= 0] += integer(generator, 1, 50)
     rate = torch.full((rows, pos), 0.4)
     for where, one in zip(places(word), rates, strict=True):

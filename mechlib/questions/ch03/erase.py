@@ -31,7 +31,7 @@ def erase(h: Vectors, codes: Codes, *, about: Step = centred, part: Step = expla
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Codes with a mean, dependent entries, a constant entry, one entry, more entries than rows, nothing to erase."""
+    """Codes with a mean, dependent entries, a constant entry, one entry, few rows, nothing to erase."""
     return (
         _case("codes far from the origin", generator, away=4.0),
         _case("codes one entry of which is the sum of two others", generator, dependent=True),

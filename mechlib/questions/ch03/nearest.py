@@ -16,6 +16,9 @@ Mapped = Float[Tensor, "row pos d_code"]
 Codes = Float[Tensor, "token d_code"]
 Scores = Float[Tensor, "row pos token"]
 
+DRAWS = 60
+"""So many vectors are drawn for a position, until one is not equally near to two codes."""
+
 
 def affine(h: Float[Tensor, "row pos d_model"], weight: Tensor, bias: Tensor) -> Mapped:
     return h @ weight + bias
@@ -47,7 +50,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("codes that lie far from the origin", generator, away=6.0),
         _case("vectors that are mapped far out", generator, far=8.0, unequal=0.8),
         _case("a single position", generator, pos=1, unequal=0.6),
-        _case("codes of one entry", generator, width=1, away=-3.0),
+        _case("codes of one entry", generator, narrow=True, away=-3.0),
     )
 
 
@@ -59,24 +62,28 @@ def _case(
     away: float = 0.0,
     far: float = 1.0,
     pos: int | None = None,
-    width: int | None = None,
+    narrow: bool = False,
 ) -> Case:
     """Vectors that are mapped near codes, beside them and halfway between two of them, never equally near to both."""
-    rows, d_model, *several = distinct(generator, 4, 5, 12)
-    pos, width = pos or several[0], width or several[1]
+    width, d_model, *several = distinct(generator, 4, 4, 11)
+    d_model, width = max(d_model, width), min(d_model, width)
+    rows, pos = several[0], pos or several[1]
+    width = 1 if narrow else width
     n = 13 + distinct(generator, 1, 0, 4)[0]
     codes = normal(generator, n, width) * (unequal * normal(generator, n, 1)).exp() + away
     weight, bias = normal(generator, d_model, width), normal(generator, width, scale=2.0)
-    while True:
-        places = torch.randint(n, (2, rows, pos), generator=generator)
-        share = 0.55 * torch.rand(rows, pos, 1, generator=generator)
-        target = far * torch.lerp(codes[places[0]], codes[places[1]], share) + 0.2 * normal(generator, rows, pos, width)
-        solve = torch.linalg.pinv(weight)
-        h = (target - bias) @ solve if d_model >= width else normal(generator, rows, pos, d_model)
-        h = h + 0.3 * normal(generator, rows, pos, d_model) @ (torch.eye(d_model) - weight @ solve)
-        first, second = nearness(affine(h, weight, bias), codes).topk(2, -1).values.unbind(-1)
-        if (first - second).min() > 2e-3 * codes.square().sum(-1).max().sqrt():
-            return Case(description, {"h": h, "weight": weight, "bias": bias, "codes": codes})
+    drawn = (DRAWS, rows, pos)
+    places = torch.randint(n, (2, *drawn), generator=generator)
+    share = 0.55 * torch.rand(*drawn, 1, generator=generator)
+    target = far * torch.lerp(codes[places[0]], codes[places[1]], share) + 0.2 * normal(generator, *drawn, width)
+    back = torch.linalg.pinv(weight)
+    free = torch.eye(d_model) - weight @ back
+    h = (target - bias) @ back + 0.3 * normal(generator, *drawn, d_model) @ free
+    first, second = nearness(affine(h, weight, bias), codes).topk(2, -1).values.unbind(-1)
+    clear = (first - second) > 2e-3 * codes.square().sum(-1).max()
+    chosen = clear.int().argmax(0)  # the first that is clear
+    h = h.gather(0, chosen[None, ..., None].expand(1, -1, -1, d_model))[0]
+    return Case(description, {"h": h, "weight": weight, "bias": bias, "codes": codes})
 
 
 def cosine(z: Mapped, codes: Codes) -> Scores:

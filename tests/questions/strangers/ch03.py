@@ -17,7 +17,6 @@ NEAREST_WRONG = {
     "bias twice": lambda h, w, b, c: torch.cdist(mapped(h, w, b) + b, c).argmin(-1),
     "second nearest": lambda h, w, b, c: torch.cdist(mapped(h, w, b), c).topk(2, largest=False).indices[..., 1],
     "one too many": lambda h, w, b, c: torch.cdist(mapped(h, w, b), c).argmin(-1) + 1,
-    "unit codes": lambda h, w, b, c: torch.cdist(mapped(h, w, b), torch.nn.functional.normalize(c, dim=-1)).argmin(-1),
 }
 NEAREST_RIGHT = {
     "square of the distance": lambda h, w, b, c: (

@@ -47,7 +47,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     return (
         _case("codes of much the same length", generator),
         _case("codes of very unequal length", generator, unequal=1.2),
-        _case("codes that lie far from the origin", generator, away=6.0),
+        _case("vectors nearly halfway between two codes that lie far from the origin", generator, away=6.0, close=True),
         _case("vectors that are mapped far out", generator, far=8.0, unequal=0.8),
         _case("a single position", generator, pos=1, unequal=0.6),
         _case("codes of one entry", generator, narrow=True, away=-3.0),
@@ -63,6 +63,7 @@ def _case(
     far: float = 1.0,
     pos: int | None = None,
     narrow: bool = False,
+    close: bool = False,
 ) -> Case:
     """Vectors that are mapped near codes, beside them and halfway between two of them, never equally near to both."""
     width, d_model, *several = distinct(generator, 4, 4, 11)
@@ -75,12 +76,14 @@ def _case(
     drawn = (DRAWS, rows, pos)
     places = torch.randint(n, (2, *drawn), generator=generator)
     share = 0.55 * torch.rand(*drawn, 1, generator=generator)
-    target = far * torch.lerp(codes[places[0]], codes[places[1]], share) + 0.2 * normal(generator, *drawn, width)
+    share = 0.499 + share / 275 if close else share
+    beside = (0.005 if close else 0.2) * normal(generator, *drawn, width)
+    target = far * torch.lerp(codes[places[0]], codes[places[1]], share) + beside
     back = torch.linalg.pinv(weight)
     free = torch.eye(d_model) - weight @ back
     h = (target - bias) @ back + 0.3 * normal(generator, *drawn, d_model) @ free
     first, second = nearness(affine(h, weight, bias), codes).topk(2, -1).values.unbind(-1)
-    clear = (first - second) > 2e-3 * codes.square().sum(-1).max()
+    clear = (first - second) > (1e-5 if close else 2e-3) * codes.square().sum(-1).max()
     chosen = clear.int().argmax(0)  # the first that is clear
     h = h.gather(0, chosen[None, ..., None].expand(1, -1, -1, d_model))[0]
     return Case(description, {"h": h, "weight": weight, "bias": bias, "codes": codes})

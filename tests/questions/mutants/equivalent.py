@@ -37,6 +37,8 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch02.target_rank": {"rank": COUNT},
     "ch02.kl_to_final": {"kl": DIVERGENCE},
     "ch02.readable": {"current": SHARE, "guess": SHARE},
+    "ch03.nearest": {"token": INDEX},
+    "ch03.by_place": {"share": SHARE},
     "ch05.lead": {"rival": INDEX},
     "ch05.reach": {"weights": Range(0, 1, "weights of a mean")},
     "ch05.stretch": {"factor": Range(0, math.inf, "the origin lies inside")},
@@ -86,6 +88,13 @@ ORDER = "only sums over this axis are used"
 OUTER = "a norm does not depend on the order of the outer axis"
 
 EQUAL: dict[str, dict[str, str]] = {
+    "ch03.by_place": {
+        "share: squeezed": "there are always four shares",
+        **{f"NOTHING: -2 -> {other}": "no word has this number" for other in (-1, -3)},
+    },
+    "ch03.erase": {
+        f"explained: 1e-10 -> {other}": "a singular value is rounding or far larger" for other in ("9e-11", "1.1e-10")
+    },
     "ch06.composition_score": {
         f"{name}: one too {way} along d_model": OUTER for name in ("W_V", "W_Q") for way in ("early", "late")
     },

@@ -71,11 +71,11 @@ def invert(
         every = torch.arange(model.cfg.d_vocab, device=vectors.device)
         candidates = every if order is None else order(vector)
         found.append(_one(model, vector, entry, candidates, cache, at_once, tolerance))
-        token, _, missed, _ = found[-1]
-        if not missed <= tolerance:
+        token, _, off, _ = found[-1]
+        if not off <= tolerance:
             raise ValueError(
                 f"no candidate for position {position} gives its vector at entry {entry}: the nearest misses it by "
-                f"{missed:.2g} of its length, and {tolerance:g} counts as rounding"
+                f"{off:.2g} of its length, and {tolerance:g} counts as rounding"
             )
         _, cache = extend(model, torch.tensor([[token]], device=vectors.device), cache)
     tokens, tried, missed, next_best = zip(*found, strict=True)

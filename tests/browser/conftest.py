@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import anywidget
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -36,6 +37,8 @@ CUT_OFF = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE loc
 INSIDE = ("data:", "blob:", "chrome:")
 """Addresses that nobody else answers: in the page itself, or in the browser."""
 AXE = "axe-core@4.14.1"
+REQUIRE = "requirejs@2.3.8"
+MANAGER = "@jupyter-widgets/html-manager@1.0.15"
 COMPLAINTS = """
 const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ['violations']}).then(
@@ -119,16 +122,37 @@ def chromium(program, tmp_path_factory) -> Iterator[Chrome]:
         yield driver
 
 
+def from_npm(program, folder: Path, package: str, file: str) -> bytes:
+    """A file of a package of npm's registry."""
+    (named,) = json.loads(
+        subprocess.run(
+            [program("npm", package="npm"), "pack", "--silent", "--json", package],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        ).stdout
+    )
+    (archive,) = folder.glob(f"{named['name'].removeprefix('@').replace('/', '-')}-{named['version']}.tgz")
+    with tarfile.open(archive) as packed:
+        source = packed.extractfile(f"package/{file}")
+        assert source is not None
+        return source.read()
+
+
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory, program) -> str:
-    """The source of axe-core, from npm's registry."""
-    folder = tmp_path_factory.mktemp("axe")
-    subprocess.run([program("npm", package="npm"), "pack", "--silent", AXE], cwd=folder, check=True)
-    (packed,) = folder.glob("*.tgz")
-    with tarfile.open(packed) as archive:
-        source = archive.extractfile("package/axe.min.js")
-        assert source is not None
-        return source.read().decode()
+    """The source of axe-core."""
+    return from_npm(program, tmp_path_factory.mktemp("axe"), AXE, "axe.min.js").decode()
+
+
+@pytest.fixture(scope="session")
+def front_end(tmp_path_factory, program) -> Path:
+    """A folder with the scripts of a front end of Jupyter: what it shows widgets with, and anywidget's part of it."""
+    folder = tmp_path_factory.mktemp("front-end")
+    (folder / "require.js").write_bytes(from_npm(program, folder, REQUIRE, "require.js"))
+    (folder / "embed-amd.js").write_bytes(from_npm(program, folder, MANAGER, "dist/embed-amd.js"))
+    (folder / "anywidget.js").write_bytes(Path(anywidget.__file__).with_name("nbextension").joinpath("index.js").read_bytes())
+    return folder
 
 
 @contextmanager

@@ -7,23 +7,25 @@ import pytest
 from ipywidgets.embed import embed_data
 from selenium.webdriver.support.ui import WebDriverWait
 
-from mechlib.authoring import checkout
 from mechlib.widgets.playground import Loom, RegressionRoom, TextExplorer, TokenGame
 from tests.browser.conftest import served
 
-VENDOR = checkout.root() / "book" / "static" / "vendor"
 ROOMS = (TextExplorer, TokenGame, Loom, RegressionRoom)
-SCRIPTS = "".join(
-    f'<script src="vendor/{name}"></script>' for name in ("require.js", "require-conf.js", "embed-amd.js")
-)
+SCRIPTS = """
+<script src="front-end/require.js"></script>
+<script data-jupyter-widgets-cdn="front-end/">
+require.config({ paths: { anywidget: "front-end/anywidget" } });
+</script>
+<script src="front-end/embed-amd.js"></script>
+"""
 STATE, VIEW = "application/vnd.jupyter.widget-state+json", "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture(scope="module")
-def page(chromium, tmp_path_factory):
+def page(chromium, front_end, tmp_path_factory):
     """A page that holds the widgets and all that belongs to them, without a kernel."""
     folder = tmp_path_factory.mktemp("widgets")
-    shutil.copytree(VENDOR, folder / "vendor")
+    shutil.copytree(front_end, folder / "front-end")
     data = embed_data(views=[room() for room in ROOMS], drop_defaults=False)
     views = "".join(f'<script type="{VIEW}">{json.dumps(view)}</script>' for view in data["view_specs"])
     state = f'<script type="{STATE}">{json.dumps(data["manager_state"])}</script>'

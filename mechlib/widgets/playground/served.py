@@ -27,8 +27,7 @@ def write(folder: Path) -> None:
         ValueError: if a file of weights is missing or damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    script = (assets.HERE / "playground/page.js").read_text(encoding="utf-8")
-    (folder / "page.js").write_text(script, encoding="utf-8")
+    (folder / "page.js").write_text(assets.rooms(), encoding="utf-8")
     for name, room in ROOMS.items():
         (folder / f"{name}.js").write_text(room._esm, encoding="utf-8")
         (folder / f"{name}.css").write_text(room._css, encoding="utf-8")

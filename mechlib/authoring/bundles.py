@@ -1,8 +1,8 @@
 """One style sheet and one script for a page instead of dozens: a Sphinx extension.
 
 What themes and extensions register is joined as it stands, in its order, in a file that is named after its content, so
-that pages with the same needs share it. What stands in the page itself, or is loaded in a way of its own (deferred, as
-a module), stays.
+that pages with the same needs share it; so are the lines of script that stand in every page. What one page alone has,
+and what is loaded in a way of its own (deferred, as a module), stays.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ LAST = 900
 """After every extension that adds to what a page loads."""
 ADDRESS = re.compile(r"""url\(\s*["']?(?!["']?(?:data:|#|[a-z]+://))([^"')]+)["']?\s*\)""")
 """A relative address in a style sheet."""
-FOR_ONE_PAGE = {"_static/ledger.js": "book/claims", "_static/review.js": "book/review"}
+PLAIN = (("rel", "stylesheet"), ("type", "text/css"))
+"""What every style sheet says of itself."""
+FOR_ONE_PAGE = {"_static/ledger.js": "book/claims", "_static/review.js": "book/review", "_static/search.js": "search"}
 """Scripts that a single page needs."""
 
 
@@ -66,10 +68,12 @@ def _bundle(app: Sphinx, pagename: str, template: str, context: dict[str, Any], 
 def _with_bundle(app: Sphinx, files: list[Any], kind: str, join: Callable[[dict[str, str]], str]) -> list[Any]:
     """The files, in their order, with those that are loaded plainly as a single one in the place of the first."""
     ordered = sorted(files, key=lambda file: file.priority)
-    texts = {place: text for place, file in enumerate(ordered) if (text := _plain(file, Path(app.outdir))) is not None}
+    of_all = {said["body"] for _, said in app.registry.js_files if "body" in said}
+    found = [_text(file, Path(app.outdir), of_all) for file in ordered]
+    texts = {place: text for place, text in enumerate(found) if text is not None}
     if not texts:
         return ordered
-    text = join({_path(ordered[place]): text for place, text in texts.items()})
+    text = join({_path(ordered[place]) or f"line {place}": text for place, text in texts.items()})
     name = f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()[:12]}.{kind}"
     (Path(app.outdir) / FOLDER).mkdir(parents=True, exist_ok=True)
     (Path(app.outdir) / name).write_text(text, encoding="utf-8")
@@ -84,10 +88,10 @@ def _path(file: Any) -> str:
     return str(file.filename or "")
 
 
-def _plain(file: Any, out: Path) -> str | None:
-    """The text of a style sheet or script of this site that is loaded without ado; ``None`` for another."""
-    said = {key: value for key, value in file.attributes.items() if key != "rel"}
-    if said.get("type") == "text/css":
-        del said["type"]
+def _text(file: Any, out: Path, of_all: Set[str]) -> str | None:
+    """The text of a style sheet or script that is loaded without ado, from this site or as a line of every page."""
+    said = {key: value for key, value in file.attributes.items() if (key, value) not in PLAIN}
+    if set(said) == {"body"}:
+        return str(said["body"]) if said["body"] in of_all else None
     path = out / _path(file)
     return path.read_text(encoding="utf-8") if not said and path.is_file() else None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mechlib.authoring import checkout, citations, markdown
+from mechlib.authoring import checkout, citations, markdown, tries
 from mechlib.authoring.citations import Reference
 
 __all__ = ["Plain", "numbers"]
@@ -86,6 +86,9 @@ class Plain:
     def _role(self, name: str, content: str) -> str:
         if name == "eq" and content in self.numbers:
             return f"({self.numbers[content]})"
+        if name == tries.ROLE:
+            words, address = tries.linked(content)
+            return f"[{words}]({self.pages}/{address})"
         if name not in citations.ROLES:
             raise self._error(f"the role {{{name}}} has no plain form")
         try:

@@ -1,7 +1,7 @@
 // The attention explorer. All data is in the model's traits: it works without a kernel.
 
 const HINT = "Choose a head by a click or with the arrow keys. Then move over the passage or over the large picture, "
-  + "or use the arrow keys there; a click holds. The framed token looks; the darker a token, the more it is looked at.";
+  + "or use the arrow keys there; a click holds. The framed token looks; the stronger a token's colour, the more it is looked at.";
 const BEST = 3;
 
 function buildHeads(data, prefix) {
@@ -43,14 +43,13 @@ function build(model, el) {
   const view = {
     model, data, held: false,
     heads: buildHeads(data, freshId()),
-    picture: buildPicture(),
+    picture: buildPicture(data.tokens),
     passage: buildPassage(data.tokens, data.tokens.length),
     status: element("p", { class: "ml-status", "aria-live": "polite" }),
     table: element("div", { class: "ml-table", role: "table", "aria-label": "Where each head looks from this token" }),
   };
   view.passage.node.classList.add("ml-shares");
-  const axis = element("p", { class: "ml-axis" }, "down: the token that looks; across: the token looked at");
-  const large = element("div", { class: "ml-large" }, view.picture.node, axis);
+  const large = element("div", { class: "ml-large" }, view.picture.named);
   const maps = element("div", { class: "ml-maps" }, view.heads.node, large);
   const hint = element("p", { class: "ml-hint" }, HINT);
   view.root = container("attention", maps, view.passage.node, hint, view.status, view.table);
@@ -91,7 +90,7 @@ function listen(view) {
     if (place) set(view, { position: Number(place.position) });
   });
   onPlaces(view, [picture.node], (event) => set(view, { position: rowAt(picture, event, n) }));
-  onArrows([passage.node], (across, down) => {
+  onArrows([passage.node, picture.node], (across, down) => {
     view.held = true;
     set(view, { position: clamp(selected(view).position + across + down, n - 1) });
   });

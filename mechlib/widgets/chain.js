@@ -3,7 +3,8 @@
 const HINT = "Drag a slider, or use the arrow keys on it. Thin lines are the chains; the shaded part is the burn-in. "
   + "The thick line is the estimate, the dashed one the exact expectation at these settings.";
 const SWITCHES = [["lr", "step ε"], ["gamma", "γ"], ["nbeta", "nβ"]];
-const [WIDTH, HEIGHT] = [640, 260];
+const HEIGHT = 260;
+const [WIDEST, NARROWEST] = [640, 240]; // pixels of the drawing, which is as wide as there is room
 const FRAME = { left: 52, right: 8, top: 8, bottom: 34 };
 const DASHES = ["", "6 2", "2 2", "8 2 2 2"];
 
@@ -11,7 +12,9 @@ function buildSwitch(data, [name, label]) {
   const last = data[name].length - 1;
   const slider = element("input", { type: "range", min: 0, max: last, step: 1, "aria-label": label });
   const value = element("output", { class: "ml-value" });
-  return { name, slider, value, node: element("label", { class: "ml-switch" }, `${label} `, slider, value) };
+  const ends = [...new Set([0, last])].map((place) => [place, words(data[name][place])]);
+  const ticked = element("span", { class: "ml-slider" }, slider, buildTicks(last, ends));
+  return { name, slider, value, node: element("label", { class: "ml-switch" }, `${label} `, ticked, value) };
 }
 
 function build(model, el) {
@@ -19,12 +22,12 @@ function build(model, el) {
   const view = {
     model, data,
     switches: SWITCHES.map((names) => buildSwitch(data, names)),
-    svg: drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }),
+    svg: drawn("svg", { role: "img" }),
     status: element("p", { class: "ml-status", "aria-live": "polite" }),
     warnings: element("ul", { class: "ml-warnings" }),
   };
   const controls = element("div", { class: "ml-switches" }, ...view.switches.map(({ node }) => node));
-  view.root = container("chain", controls, view.svg, view.status, view.warnings, element("p", { class: "ml-hint" }, HINT));
+  view.root = container("chain", controls, element("div", { class: "ml-traces" }, view.svg), view.status, view.warnings, element("p", { class: "ml-hint" }, HINT));
   el.append(view.root);
   return view;
 }
@@ -53,11 +56,11 @@ function range({ traces, llc, exact }) {
   return high > low ? [low, high] : [low, low + 1];
 }
 
-function scales(run) {
+function scales(run, width) {
   const [low, high] = range(run);
-  const inner = [WIDTH - FRAME.left - FRAME.right, HEIGHT - FRAME.top - FRAME.bottom];
+  const inner = [width - FRAME.left - FRAME.right, HEIGHT - FRAME.top - FRAME.bottom];
   return {
-    low, high,
+    low, high, width,
     x: (step) => FRAME.left + (step / run.steps) * inner[0],
     y: (value) => FRAME.top + (1 - (clampTo(value, low, high) - low) / (high - low)) * inner[1],
   };
@@ -65,16 +68,17 @@ function scales(run) {
 
 const clampTo = (value, low, high) => Math.min(Math.max(value, low), high);
 
-function axes(run, { low, high, x, y }) {
+function axes(run, { low, high, width, x, y }) {
   const texts = ticks(low, high).flatMap((value) => [
-    drawn("line", { x1: FRAME.left, x2: WIDTH - FRAME.right, y1: y(value), y2: y(value), class: "ml-grid" }),
+    drawn("line", { x1: FRAME.left, x2: width - FRAME.right, y1: y(value), y2: y(value), class: "ml-grid" }),
     drawn("text", { x: FRAME.left - 6, y: y(value) + 4, "text-anchor": "end" }, words(value)),
   ]);
   const burnin = drawn("rect", {
     x: x(0), y: FRAME.top, width: x(run.burnin) - x(0), height: HEIGHT - FRAME.top - FRAME.bottom, class: "ml-burnin",
   });
-  const steps = [0, run.burnin, run.steps].map((step) => drawn(
-    "text", { x: x(step), y: HEIGHT - 18, "text-anchor": step === run.steps ? "end" : "middle" }, step - run.burnin,
+  const anchors = [[0, "start"], [run.burnin, "middle"], [run.steps, "end"]];
+  const steps = anchors.map(([step, anchor]) => (
+    drawn("text", { x: x(step), y: HEIGHT - 18, "text-anchor": anchor }, step - run.burnin)
   ));
   const label = { x: (x(0) + x(run.steps)) / 2, y: HEIGHT - 3, "text-anchor": "middle" };
   return [burnin, ...texts, ...steps, drawn("text", label, "draw; vertical: nβ (loss − loss at w*)")];
@@ -95,12 +99,19 @@ function level(run, { x, y }, value, kind, from) {
   return [drawn("line", { x1: x(from), x2: x(run.steps), y1: y(value), y2: y(value), class: kind })];
 }
 
-const shown = (value) => (value === null ? "not a number" : words(value));
+const shown = (value) => (value === null ? "none" : words(value));
 
+// What came of a run, in words: a chain that ran away leaves no number that could be believed.
 function describe(run) {
   const exact = run.exact === null ? "" : `, exact ${words(run.exact)}`;
+  if (run.diverged) {
+    const chains = run.traces.length;
+    const which = run.diverged === chains ? `All ${chains} chains` : `${run.diverged} of ${chains} chains`;
+    const number = run.llc === null ? "there is no estimate" : `the estimate of ${words(run.llc)} means nothing`;
+    return `${which} ran away: the step is too long for this nβ, and ${number}${exact}.`;
+  }
   return `Estimate ${shown(run.llc)} ± ${shown(run.std_error)}${exact}. R-hat ${shown(run.rhat)}, `
-    + `effective draws ${run.ess === null ? "not a number" : Math.round(run.ess)}, virial ratio ${shown(run.virial)}.`;
+    + `effective draws ${run.ess === null ? "none" : Math.round(run.ess)}, virial ratio ${shown(run.virial)}.`;
 }
 
 function show(view) {
@@ -110,7 +121,9 @@ function show(view) {
     value.textContent = words(view.data[name][places[i]]);
     slider.setAttribute("aria-valuetext", value.textContent);
   });
-  const scale = scales(run);
+  const width = clampTo(view.svg.parentNode.clientWidth, NARROWEST, WIDEST);
+  view.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const scale = scales(run, width);
   view.svg.replaceChildren(
     ...axes(run, scale), ...chainLines(run, scale),
     ...level(run, scale, run.llc, "ml-estimate", run.burnin), ...level(run, scale, run.exact, "ml-exact", 0),
@@ -126,7 +139,13 @@ function render({ model, el }) {
   for (const { name, slider } of view.switches) {
     slider.addEventListener("input", () => set(view, { [name]: Number(slider.value) }));
   }
-  return keepShown(model, SWITCHES.map(([name]) => [name, () => show(view)]));
+  const resized = new ResizeObserver(() => show(view));
+  resized.observe(view.svg.parentNode);
+  const unlisten = keepShown(model, SWITCHES.map(([name]) => [name, () => show(view)]));
+  return () => {
+    resized.disconnect();
+    unlisten();
+  };
 }
 
 export default { render };

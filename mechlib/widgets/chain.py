@@ -88,6 +88,7 @@ def _numbers(run: LLCResult, exact: float | None) -> dict:
         "steps": whole.shape[1],
         "stride": stride,
         "traces": [[_rounded(value) for value in chain] for chain in whole[:, ::stride].tolist()],
+        "diverged": run.n_diverged,
         "warnings": [str(warning) for warning in run.warnings],
     }
 

@@ -48,6 +48,16 @@ function set({ model }, values) {
   model.save_changes();
 }
 
+// The steps of a slider of whole numbers, under it; `names` are words at some of them: pairs of step and word.
+function buildTicks(last, names) {
+  const words = new Map(names);
+  const at = (step) => `left: calc(var(--thumb) / 2 + (100% - var(--thumb)) * ${step / (last || 1)})`;
+  const ticks = Array.from({ length: last + 1 }, (_, step) => (
+    element("span", { class: "ml-tick", style: at(step) }, words.get(step) ?? "")
+  ));
+  return element("span", { class: "ml-ticks", "aria-hidden": "true" }, ...ticks);
+}
+
 // The tokens of a passage; the first `n` can be selected.
 function buildPassage(texts, n) {
   const node = element("div", {

@@ -1,10 +1,10 @@
 // The lens explorer. All data is in the model's traits: it works without a kernel.
 
 const MEASURES = {
-  kl: { name: "KL to the final layer", unit: "nats", scale: Math.sqrt, digits: 2 },
-  entropy: { name: "entropy", unit: "nats", scale: (x) => x, digits: 2 },
-  rank: { name: "rank of the true next token", unit: "", scale: (x) => Math.log1p(x), digits: 0 },
   probability: { name: "probability of the true next token", unit: "", scale: (x) => x, digits: 2 },
+  rank: { name: "rank of the true next token", unit: "", scale: (x) => Math.log1p(x), digits: 0 },
+  entropy: { name: "entropy", unit: "nats", scale: (x) => x, digits: 2 },
+  kl: { name: "KL to the final layer", unit: "nats", scale: Math.sqrt, digits: 2 },
 };
 
 function largest(rows) {

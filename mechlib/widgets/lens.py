@@ -34,7 +34,7 @@ class LensExplorer(anywidget.AnyWidget):
     """The selected token."""
     entry = traitlets.Int(0).tag(sync=True)
     """The selected residual-stream entry, the embedding being 0."""
-    colour = traitlets.Enum(["kl", "entropy", "rank", "probability"], "kl").tag(sync=True)
+    colour = traitlets.Enum(["probability", "rank", "entropy", "kl"], "probability").tag(sync=True)
     """What the map is coloured by."""
 
 
@@ -42,6 +42,8 @@ def lens_explorer(
     model: TransformerBridge, tokens: Int[Tensor, " pos"], *, token_strings: TokenStrings, lens: Lens | None = None
 ) -> LensExplorer:
     """A widget that shows what each residual-stream entry guesses after every token of a passage but the last.
+
+    It opens after the token where the entries' first guesses differ most, among those where the last one is right.
 
     Args:
         tokens: the passage, at least two tokens; every token but the first is the true next token of the one before.
@@ -56,7 +58,24 @@ def lens_explorer(
         raise ValueError(f"one passage of at least two tokens is needed, shape [pos]; got shape {tuple(tokens.shape)}")
     result = logit_lens(model, tokens[:-1], targets=tokens[1:], top_k=TOP_K, lens=lens)
     last = len(result.labels) - 1
-    return LensExplorer(data=explorer_data(result, tokens, token_strings), position=len(tokens) // 2, entry=last)
+    data = explorer_data(result, tokens, token_strings)
+    return LensExplorer(data=data, position=telling_position(result, tokens[1:]), entry=last)
+
+
+def telling_position(result: LensResult, targets: Int[Tensor, " pos"]) -> int:
+    """The position with the most different first guesses; of several, where the target's probability grows most.
+
+    Positions count where the last entry's first guess is the target; all do where none is.
+
+    Raises:
+        ValueError: if ``top_ids`` or ``target_log_prob`` was not asked for.
+    """
+    first = result.numbers("top_ids")[:, 0, :, 0]
+    probability = result.numbers("target_log_prob")[:, 0].exp()
+    different = torch.tensor([len(guesses.unique()) for guesses in first.T])
+    right = first[-1] == targets.to(first)
+    telling = different + (probability[-1] - probability[0] + 1) / 2  # less than one guess
+    return int(torch.where(right | ~right.any(), telling, -1.0).argmax())
 
 
 def explorer_data(result: LensResult, tokens: Int[Tensor, " pos"], token_strings: TokenStrings) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 // An attention pattern: for each token that looks, the shares in per cent that go to it and to the tokens before it.
 
+const LINE_OF_TEXT = 14; // pixels
+const SMALLEST = 200; // pixels across, of a picture with names
+
 const headName = (layer, head) => `${layer}.${head}`;
 
 // As a picture: one row of pixels for each token that looks, one column for each token looked at.
@@ -24,14 +27,42 @@ function strongest(row, n) {
 }
 
 // A picture of the selected head: moving over it selects the token that looks, and a frame marks its row.
-function buildPicture() {
+function buildPicture(texts) {
   const canvas = element("canvas", { class: "ml-canvas", role: "img" });
   const frame = element("div", { class: "ml-frame" });
-  return { node: element("div", { class: "ml-picture" }, canvas, frame), canvas, frame };
+  const node = element("div", {
+    class: "ml-picture", role: "slider", tabindex: "0", "aria-label": "Token that looks: row of the pattern",
+    "aria-valuemin": 0, "aria-valuemax": texts.length - 1,
+  }, canvas, frame);
+  const [rows, columns] = ["ml-beside", "ml-below"].map((side) => element("div", { class: side, "aria-hidden": "true" }));
+  const named = element(
+    "div", { class: "ml-named" }, element("span", { class: "ml-axis" }, "looks"), rows, node, columns,
+    element("span", { class: "ml-axis ml-across" }, "is looked at"),
+  );
+  return { node, named, canvas, frame, rows, columns, texts };
 }
 
-function showPicture({ canvas, frame }, rows, position, label) {
+// Names along a side: the one that matters, and of the others as many as have room for a line of text.
+function showNames(side, texts, shown, { from, room }) {
+  const every = Math.ceil((texts.length * LINE_OF_TEXT) / room);
+  const names = texts.map((text, place) => {
+    const matters = shown.includes(place);
+    const free = place % every === 0 && !shown.some((other) => Math.abs(other - place) < every);
+    if (!matters && !free) return null;
+    const name = element("span", { class: matters ? "ml-place ml-matters" : "ml-place" }, text);
+    name.style[from] = `${(100 * (place + 0.5)) / texts.length}%`;
+    return name;
+  });
+  side.replaceChildren(...names.filter((name) => name));
+}
+
+function showPicture({ node, canvas, frame, rows: beside, columns, texts }, rows, position, label) {
   drawPattern(canvas, rows);
+  const most = rows[position].indexOf(Math.max(...rows[position]));
+  showNames(beside, texts, [position], { from: "top", room: SMALLEST });
+  showNames(columns, texts, [most], { from: "left", room: SMALLEST });
+  node.setAttribute("aria-valuenow", position);
+  node.setAttribute("aria-valuetext", `${texts[position]} looks most at ${texts[most]}`);
   canvas.setAttribute("aria-label", label);
   frame.style.top = `${(100 * position) / rows.length}%`;
   frame.style.height = `${100 / rows.length}%`;

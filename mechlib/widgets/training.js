@@ -2,27 +2,67 @@
 
 const HINT = "Drag the slider, or use the arrow keys on it. A click on a curve goes to the nearest checkpoint. "
   + "Choose a head in a table of scores to see its pattern.";
-const [WIDTH, HEIGHT, MARGIN] = [220, 90, 8];
+const [WIDTH, HEIGHT] = [200, 112];
+const FRAME = { left: 46, right: 8, top: 8, bottom: 20 };
+const PACE = 700; // milliseconds a checkpoint is shown when it plays
+
+const stepName = (step) => step.toLocaleString("en").replaceAll(",", "\u202f");
 
 function buildSlider(data) {
   const last = data.steps.length - 1;
   const slider = element("input", { type: "range", min: 0, max: last, step: 1, "aria-label": "Checkpoint" });
   const label = element("output", { class: "ml-step" });
-  const named = element("label", { class: "ml-slide" }, "Training step ", slider);
-  return { node: element("div", { class: "ml-controls" }, named, label), slider, label };
+  const play = element("button", { type: "button", class: "ml-play" }, "Play");
+  const ticks = buildTicks(last, [[0, stepName(data.steps[0])], [last, stepName(data.steps[last])]]);
+  const named = element("label", { class: "ml-slide" }, "Step ", element("span", { class: "ml-slider" }, slider, ticks));
+  return { node: element("div", { class: "ml-controls" }, play, named, label), slider, label, play };
+}
+
+// Goes on to the last checkpoint, from the first where it stands at the end, until it is stopped.
+function playing(view) {
+  const { data, slider: { play } } = view;
+  const last = data.steps.length - 1;
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = "Play";
+  };
+  const on = () => {
+    const { checkpoint } = selected(view);
+    if (checkpoint >= last || !view.root.isConnected) stop();
+    else set(view, { checkpoint: checkpoint + 1 });
+  };
+  play.addEventListener("click", () => {
+    if (timer) {
+      stop();
+      return;
+    }
+    if (selected(view).checkpoint >= last) set(view, { checkpoint: 0 });
+    play.textContent = "Pause";
+    timer = setInterval(on, PACE);
+  });
+  return stop;
 }
 
 // One curve over training, with a mark at the selected checkpoint.
 function buildCurve(data, { name, unit, values }) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const x = (step) => MARGIN + (step / data.steps[data.steps.length - 1]) * (WIDTH - 2 * MARGIN);
-  const y = (value) => HEIGHT - MARGIN - ((value - low) / (high - low || 1)) * (HEIGHT - 2 * MARGIN);
+  const [first, last] = [data.steps[0], data.steps[data.steps.length - 1]];
+  const x = (step) => FRAME.left + ((step - first) / (last - first)) * (WIDTH - FRAME.left - FRAME.right);
+  const y = (value) => HEIGHT - FRAME.bottom - ((value - low) / (high - low || 1)) * (HEIGHT - FRAME.top - FRAME.bottom);
   const points = values.map((value, i) => [x(data.steps[i]), y(value)]);
   const line = drawn("polyline", { points: points.map((point) => point.join()).join(" "), class: "ml-curve" });
   const dots = points.map(([cx, cy]) => drawn("circle", { cx, cy, r: 2, class: "ml-dot" }));
-  const mark = drawn("line", { y1: 0, y2: HEIGHT, class: "ml-mark" });
+  const axis = { points: `${FRAME.left},${FRAME.top} ${FRAME.left},${HEIGHT - FRAME.bottom} ${WIDTH - FRAME.right},${HEIGHT - FRAME.bottom}`, class: "ml-frame-line" };
+  const beside = (value) => drawn("text", { x: FRAME.left - 4, y: y(value) + 4, "text-anchor": "end" }, Number(value.toPrecision(2)));
+  const below = [[first, "start"], [last, "end"]].map(([step, anchor]) => (
+    drawn("text", { x: x(step), y: HEIGHT - 5, "text-anchor": anchor }, stepName(step))
+  ));
+  const axes = [drawn("polyline", axis), ...(high > low ? [low, high] : [low]).map(beside), ...below];
+  const mark = drawn("line", { y1: FRAME.top, y2: HEIGHT - FRAME.bottom, class: "ml-mark" });
   const ball = drawn("circle", { r: 4.5, class: "ml-ball" });
-  const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }, line, ...dots, mark, ball);
+  const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }, ...axes, line, ...dots, mark, ball);
   const [start, end] = [values[0], values[values.length - 1]].map(words);
   svg.setAttribute("aria-label", `${name} over training: from ${start} to ${end} ${unit}`);
   const value = element("strong");
@@ -69,14 +109,13 @@ function build(model, el) {
     slider: buildSlider(data),
     curves: data.curves.map((curve) => buildCurve(data, curve)),
     scores: data.scores.map((score) => buildScores(score, freshId())),
-    picture: buildPicture(),
+    picture: buildPicture(data.tokens),
     passage: buildPassage(data.tokens, data.tokens.length),
     status: element("p", { class: "ml-status", "aria-live": "polite" }),
   };
   view.passage.node.classList.add("ml-shares");
   const parts = (name, views) => element("div", { class: name }, ...views.map((part) => part.node));
-  const axis = element("p", { class: "ml-axis" }, "down: the token that looks; across: the token looked at");
-  const large = element("div", { class: "ml-large" }, view.picture.node, axis);
+  const large = element("div", { class: "ml-large" }, view.picture.named);
   const maps = element("div", { class: "ml-maps" }, parts("ml-kinds", view.scores), large);
   const hint = element("p", { class: "ml-hint" }, HINT);
   view.root = container(
@@ -109,7 +148,7 @@ function show(view) {
   const { data, slider, curves, scores, picture, passage, status } = view;
   const now = selected(view);
   const { checkpoint, layer, head, position } = now;
-  const step = data.steps[checkpoint].toLocaleString("en").replaceAll(",", "\u202f");
+  const step = stepName(data.steps[checkpoint]);
   slider.slider.value = checkpoint;
   slider.slider.setAttribute("aria-valuetext", `step ${step}`);
   slider.label.textContent = `${step}  (checkpoint ${checkpoint + 1} of ${data.steps.length})`;
@@ -144,7 +183,7 @@ function listen(view) {
     const row = clamp(layer + down, data.patterns[0].length - 1);
     set(view, { layer: row, head: clamp(head + across, data.patterns[0][row].length - 1) });
   });
-  onArrows([passage.node], (across, down) => {
+  onArrows([passage.node, picture.node], (across, down) => {
     view.held = true;
     set(view, { position: clamp(selected(view).position + across + down, n - 1) });
   });
@@ -158,7 +197,9 @@ function listen(view) {
 function render({ model, el }) {
   const view = build(model, el);
   listen(view);
-  return keepShown(model, ["checkpoint", "layer", "head", "position"].map((name) => [name, () => show(view)]));
+  const stop = playing(view);
+  const unlisten = keepShown(model, ["checkpoint", "layer", "head", "position"].map((name) => [name, () => show(view)]));
+  return () => [stop, unlisten].forEach((end) => end());
 }
 
 export default { render };

@@ -51,6 +51,8 @@ def training_explorer(
 ) -> TrainingExplorer:
     """A widget that moves through training: at each checkpoint the curves, the scores and one head's pattern.
 
+    It opens at the first checkpoint, and plays on to the last.
+
     Args:
         load: the model at a step of training; called once for each of ``steps``, one model in memory at a time.
         steps: the checkpoints, ascending, at least two.
@@ -82,7 +84,7 @@ def training_explorer(
         ],
         "scores": [{"name": name, "values": _checked(name, values, shape)} for name, values in scores.items()],
     }
-    return TrainingExplorer(data=data, checkpoint=len(steps) - 1, layer=layer, head=index, position=len(tokens) - 1)
+    return TrainingExplorer(data=data, layer=layer, head=index, position=len(tokens) - 1)
 
 
 def _checked(name: str, values: ArrayLike, shape: tuple[int, ...]) -> list:

@@ -100,7 +100,7 @@ function build(model, el) {
     passage: element("div", { class: "ml-passages" }), others: element("div", { class: "ml-passages" }),
     prediction: element("div", { class: "ml-prediction", "aria-live": "polite" }),
     edits: element("div", { class: "ml-edits" }),
-    heads: element("div", { class: "ml-heads" }), picture: buildPicture(),
+    heads: element("div", { class: "ml-heads" }), picture: buildPicture([]),
     lens: element("div", { class: "ml-lens" }), shares: element("div", { class: "ml-sharing" }),
     patch: button("", () => togglePatch(view)),
   };
@@ -109,7 +109,10 @@ function build(model, el) {
   view.otherField = textField("The other text", model.get("other"), 2, (other) => set(view, { other, patches: [] }));
   view.looks = element("p", { class: "ml-looks" });
   const part = (heading, ...nodes) => element("section", {}, element("p", { class: "ml-part" }, heading), ...nodes);
-  const large = element("div", { class: "ml-large" }, view.picture.node, view.looks);
+  onArrows([view.picture.node], (across, down) => {
+    set(view, { position: clamp(selected(view).position + across + down, view.current.tokens.length - 1) });
+  });
+  const large = element("div", { class: "ml-large" }, view.picture.named, view.looks);
   view.body = element(
     "div", { class: "ml-body", hidden: "" }, view.passage, view.prediction, view.edits,
     part("Heads: where they look", element("div", { class: "ml-maps" }, view.heads, large)),

@@ -10,12 +10,30 @@ function styled(room) {
   });
 }
 
+// What the address asks of a room: `?room=` names it, and whatever else names one of its traits is a value of it.
+function asked(room, traits) {
+  const query = new URLSearchParams(location.search);
+  if (query.get("room") !== room) return {};
+  const values = {};
+  for (const [name, value] of query) {
+    try {
+      const taken = typeof traits[name] === "string" ? value : JSON.parse(value);
+      const fits = typeof taken === typeof traits[name] && Array.isArray(taken) === Array.isArray(traits[name]);
+      if (fits && (name !== "name" || value in traits.models)) values[name] = taken;
+    } catch {
+      // what is no value leaves the room as it is
+    }
+  }
+  return values;
+}
+
 async function furnish(node, rooms) {
   const { room } = node.dataset;
   try {
-    const [{ default: widget }, traits] = await Promise.all([import(`${HERE}${room}.js`), rooms, styled(room)]);
+    const [{ default: widget }, traits] = await Promise.all([import(`${HERE}${room}.js`), rooms(), styled(room)]);
     node.replaceChildren();
-    widget.render({ model: kept({ ...traits.shared, ...traits[room], base: HERE }), el: node });
+    const values = { ...traits.shared, ...traits[room], base: HERE };
+    widget.render({ model: kept({ ...values, ...asked(room, values) }), el: node });
   } catch (error) {
     node.textContent = `This room could not be opened: ${error.message}. Pages are to be opened from a server, `
       + "such as “make book” starts.";
@@ -29,8 +47,11 @@ async function read(file) {
 }
 
 function start() {
-  const rooms = read("rooms.json");
-  rooms.catch(() => {}); // each room says so
+  let found;
+  const rooms = () => {
+    found ??= read("rooms.json");
+    return found;
+  };
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;

@@ -49,8 +49,8 @@ function showHeads(view, { layer, head, position }) {
     pick.tabIndex = chosen ? 0 : -1;
   }));
   const rows = patterns[layer][head];
-  showPicture(picture, rows, position, `Attention pattern of head ${headName(layer, head)} on your text`);
   const texts = shownTokens(view, tokens);
+  showPicture({ ...picture, texts }, rows, position, `Attention pattern of head ${headName(layer, head)} on your text`);
   looks.replaceChildren(`From “${texts[position]}”, head ${headName(layer, head)} looks at `, ...shareChips(texts, rows[position], position, 3));
 }
 

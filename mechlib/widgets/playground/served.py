@@ -41,8 +41,12 @@ def traits() -> dict[str, dict[str, Any]]:
     return {"shared": {"tokenizer": models.tokenizer()}} | {name: _told(room()) for name, room in ROOMS.items()}
 
 
+def own_traits(room: type[rooms.Room]) -> list[str]:
+    """The names of the traits of a kind of room that are ours, not of every widget."""
+    ours = [each for each in room.mro() if issubclass(each, rooms.Room)]
+    return [name for each in reversed(ours) for name in each.class_own_traits(sync=True) if name[0] != "_"]
+
+
 def _told(room: rooms.Room) -> dict[str, Any]:
     """The traits of ours, without weights, which the page fetches, and without the table that all share."""
-    ours = [each for each in type(room).mro() if issubclass(each, rooms.Room)]
-    names = [name for each in reversed(ours) for name, trait in each.class_own_traits(sync=True).items()]
-    return {name: getattr(room, name) for name in names if name != "tokenizer" and name[0] != "_"} | {"weights": {}}
+    return {name: getattr(room, name) for name in own_traits(type(room)) if name != "tokenizer"} | {"weights": {}}

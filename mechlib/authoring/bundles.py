@@ -23,6 +23,8 @@ LAST = 900
 """After every extension that adds to what a page loads."""
 ADDRESS = re.compile(r"""url\(\s*["']?(?!["']?(?:data:|#|[a-z]+://))([^"')]+)["']?\s*\)""")
 """A relative address in a style sheet."""
+LATER = {"_static/pygments.css"}
+"""Files that the theme writes when all pages are written."""
 PLAIN = (("rel", "stylesheet"), ("type", "text/css"))
 """What every style sheet says of itself."""
 FOR_ONE_PAGE = {"_static/ledger.js": "book/claims", "_static/review.js": "book/review", "_static/search.js": "search"}
@@ -94,4 +96,6 @@ def _text(file: Any, out: Path, of_all: Set[str]) -> str | None:
     if set(said) == {"body"}:
         return str(said["body"]) if said["body"] in of_all else None
     path = out / _path(file)
+    if _path(file) in LATER:
+        return None
     return path.read_text(encoding="utf-8") if not said and path.is_file() else None

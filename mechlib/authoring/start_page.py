@@ -186,7 +186,7 @@ def _drawn(box: Box, folder: str) -> str:
     ]
     under = box.top + LINE * (len(box.lines) + 1)
     return (
-        f'<a href="{address}" aria-label="{html.escape(told)}"><title>{html.escape(told)}</title>'
+        f'<a href="{address}"><title>{html.escape(told)}</title>'
         f'<rect x="{box.left:g}" y="{box.top:g}" width="{RIGHT - box.left:g}" height="{box.height:g}" rx="4"/>'
         f'{"".join(texts)}<text x="{box.left + 10:g}" y="{under:g}" class="facts">{html.escape(facts)}</text></a>'
     )

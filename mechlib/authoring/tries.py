@@ -49,6 +49,6 @@ def _check(room: str, name: str, value: str) -> None:
         raise ValueError(f"the room {room!r} has the traits {', '.join(ours)}, not {name!r}")
     trait = kind.class_traits()[name]
     try:
-        trait.validate(None, value if isinstance(trait, traitlets.Unicode) else json.loads(value))
+        trait.validate(traitlets.HasTraits(), value if isinstance(trait, traitlets.Unicode) else json.loads(value))
     except (json.JSONDecodeError, traitlets.TraitError) as error:
         raise ValueError(f"the trait {name!r} of the room {room!r} does not take {value!r}: {error}") from error

@@ -1,7 +1,7 @@
 // Under a result of the search stands what its page says: the sentence with the word, not badges and set-up code.
 
 {
-  const ASIDE = "script, style, nav, form, .headerlink, .mechlib-exercises, .mechlib-guesses-kept, .ml-title, a[href*='colab.research']";
+  const ASIDE = "script, style, nav, form, summary, .headerlink, .mechlib-exercises, .mechlib-guesses-kept, .ml-title, a[href*='colab.research']";
   const CODE = ".cell_input, .highlight, .output";
   const BEFORE = 160;
   const LENGTH = 240;

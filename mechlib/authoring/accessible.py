@@ -1,0 +1,31 @@
+"""What those who do not see a page, or not well, are told of it, where others leave it out: a Sphinx extension.
+
+``templates/components`` does the same for the theme's own parts of a page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+__all__ = ["MENDED", "setup"]
+
+MENDED = {
+    ' aria-label="Toggle hidden content"': "",
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+}
+"""What other extensions write, and what stands there instead: a name that hides the words on a button, and a list whose
+entries are links."""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension; Sphinx calls it."""
+    app.connect("html-page-context", _mend)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _mend(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    for theirs, ours in MENDED.items():
+        if "body" in context:
+            context["body"] = context["body"].replace(theirs, ours)

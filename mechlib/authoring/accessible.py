@@ -1,6 +1,6 @@
 """What those who do not see a page, or not well, are told of it, where others leave it out: a Sphinx extension.
 
-``templates/components`` does the same for the theme's own parts of a page.
+``templates`` does the same for the theme's own parts of a page.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 class Try(SphinxRole):
-    """A link into the playground, as ``mechlib.authoring.tries`` has it; what is wrong with one is an error of the page."""
+    """A link into the playground, as ``tries.linked`` has it; what is wrong with one is an error of the page."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         try:

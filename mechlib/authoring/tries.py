@@ -1,7 +1,7 @@
 """A link into the playground, at a room that is set up: the role ``{try}`` of the book's texts.
 
-``{try}`words <room?trait=value&...>``` names a room and some of its traits as a query of an address does. The page takes
-them from the address, and the room opens with them.
+``{try}`words <room?trait=value&...>``` names a room and some of its traits as a query of an address does. The page
+takes them from the address, and the room opens with them.
 """
 
 from __future__ import annotations

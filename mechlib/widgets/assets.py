@@ -19,7 +19,7 @@ def style(*names: str) -> str:
 
 def embedded() -> str:
     """The script by which a page without a kernel shows the widgets that a notebook wrote into it."""
-    return f'{{\n{_joined("js", "kept", "embedded")}}}\n'
+    return f"{{\n{_joined('js', 'kept', 'embedded')}}}\n"
 
 
 def rooms() -> str:

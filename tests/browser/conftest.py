@@ -45,6 +45,12 @@ axe.run(document, {resultTypes: ['violations']}).then(
   found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))));
 """
 """With axe on the page: what it has to complain of."""
+SERIOUS = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ['violations']}).then(found => done(
+  found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))));
+"""
 SETTLED = """
 const done = arguments[arguments.length - 1];
 const mathematics = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
@@ -145,13 +151,21 @@ def axe(tmp_path_factory, program) -> str:
     return from_npm(program, tmp_path_factory.mktemp("axe"), AXE, "axe.min.js").decode()
 
 
+def serious(driver: Chrome, axe: str) -> list[str]:
+    """What axe calls serious or critical on the page that is open."""
+    driver.execute_script(axe)
+    return driver.execute_async_script(SERIOUS)
+
+
 @pytest.fixture(scope="session")
 def front_end(tmp_path_factory, program) -> Path:
     """A folder with the scripts of a front end of Jupyter: what it shows widgets with, and anywidget's part of it."""
     folder = tmp_path_factory.mktemp("front-end")
     (folder / "require.js").write_bytes(from_npm(program, folder, REQUIRE, "require.js"))
     (folder / "embed-amd.js").write_bytes(from_npm(program, folder, MANAGER, "dist/embed-amd.js"))
-    (folder / "anywidget.js").write_bytes(Path(anywidget.__file__).with_name("nbextension").joinpath("index.js").read_bytes())
+    (folder / "anywidget.js").write_bytes(
+        Path(anywidget.__file__).with_name("nbextension").joinpath("index.js").read_bytes()
+    )
     return folder
 
 

@@ -40,6 +40,25 @@ def test_the_arrow_keys_choose_a_head_and_its_picture(explorer):
     assert explorer.one(f"[id='{active}']").get_attribute("aria-label") == "head 0.1"
 
 
+def test_the_picture_names_tokens_and_is_walked_by_click_and_keys(explorer):
+    def named(side):
+        return [node.text for node in explorer.all(f"{HOME} .ml-{side} .ml-place")]
+
+    tokens = [node.text for node in explorer.all(f"{HOME} .ml-token")]
+    assert len(named("beside")) > 8 and set(named("below")) <= set(tokens)
+    assert explorer.one(f"{HOME} .ml-beside .ml-matters").text == "·return"
+    assert explorer.one(f"{HOME} .ml-below .ml-matters").text == "·w"
+    picture = explorer.one(f"{HOME} .ml-picture")
+    picture.send_keys(Keys.ARROW_UP)
+    assert picture.get_attribute("aria-valuenow") == "29" and explorer.driver.switch_to.active_element == picture
+    before = explorer.one(f"{HOME} .ml-beside .ml-matters").text
+    ActionChains(explorer.driver, duration=0).move_to_element_with_offset(
+        picture, 0, -picture.rect["height"] // 2 + 3
+    ).click().perform()
+    assert picture.get_attribute("aria-valuenow") == "0"
+    assert explorer.one(f"{HOME} .ml-beside .ml-matters").text != before
+
+
 def test_a_click_chooses_a_head(explorer):
     explorer.all(f"{HOME} .ml-heads .ml-cell")[3].click()
     assert chosen(explorer) == "0.3"

@@ -50,6 +50,21 @@ def test_the_temperature_moves_the_exact_value(explorer):
     assert exact[0] < exact[1] < 0.5
 
 
+def test_a_slider_shows_its_steps(explorer):
+    for name, first, last in (("step ε", "0.0003", "0.03"), ("γ", "0.3", "10"), ("nβ", "15", "1500")):
+        ticks = slider(explorer, name).find_elements("xpath", "..//*[@class='ml-tick']")
+        said = [tick.text for tick in ticks]
+        assert len(said) == int(slider(explorer, name).get_attribute("max")) + 1
+        assert (said[0], said[-1]) == (first, last)
+
+
+def test_a_run_that_ran_away_says_so_in_words(explorer):
+    slider(explorer, "step ε").send_keys(Keys.END)
+    slider(explorer, "nβ").send_keys(Keys.END)
+    status = state(explorer)[1]
+    assert "ran away: the step is too long for this nβ" in status and "R-hat" not in status
+
+
 def test_too_large_a_step_is_warned_of(explorer):
     slider(explorer, "step ε").send_keys(Keys.END)
     slider(explorer, "nβ").send_keys(Keys.END)

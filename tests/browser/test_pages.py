@@ -5,6 +5,7 @@ import re
 import pytest
 
 from mechlib.authoring import catalogue, checkout, reference
+from tests.browser.conftest import serious
 
 ROOT = checkout.root()
 PAGES = [
@@ -52,6 +53,28 @@ def test_a_phone_does_not_scroll_sideways(page):
     page.resize(390, 800)
     assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 390
     page.resize(1300, 1000)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_has_no_serious_complaint(page, axe, theme):
+    page.driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+    found = serious(page.driver, axe)
+    page.driver.execute_script("document.documentElement.dataset.theme = 'light'")
+    assert found == []
+
+
+def test_on_paper_code_is_broken_and_a_widget_has_its_picture(browser):
+    browser.open("book/part1/02_logit_lens")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.resize(700, 1000)
+    wider = browser.driver.execute_script("""
+        const blocks = [...document.querySelectorAll("article pre")];
+        return blocks.filter((pre) => pre.scrollWidth > pre.clientWidth + 1).length;""")
+    cells = browser.all(".mechlib-lens .ml-map .ml-cell")
+    exact = {cell.value_of_css_property("print-color-adjust") for cell in cells[:20]}
+    drawn = browser.one(".mechlib-lens .ml-map").is_displayed()
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert wider == 0 and drawn and exact == {"exact"}
 
 
 def test_a_request_to_another_host_would_be_seen(browser):

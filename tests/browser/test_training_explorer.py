@@ -2,6 +2,7 @@
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 HOME = ".mechlib-training"
 
@@ -23,7 +24,25 @@ def numbers(browser):
     return [node.text for node in browser.all(f"{HOME} .ml-plot strong")]
 
 
+def test_it_opens_at_the_beginning_with_axes_and_plays(explorer):
+    assert slider(explorer).get_attribute("aria-valuetext") == "step 0"
+    for plot in explorer.all(f"{HOME} .ml-plot svg"):
+        said = [text.text for text in plot.find_elements("css selector", "text")]
+        assert len(said) == 4 and said[-2] == "0" and said[-1].endswith("000")
+    ticks = [tick.text for tick in explorer.all(f"{HOME} .ml-tick")]
+    assert len(ticks) == int(slider(explorer).get_attribute("max")) + 1 and ticks[0] == "0"
+    play = explorer.one(f"{HOME} .ml-play")
+    play.click()
+    assert play.text == "Pause"
+    WebDriverWait(explorer.driver, 10).until(lambda _: int(slider(explorer).get_attribute("value")) >= 2)
+    play.click()
+    stopped = slider(explorer).get_attribute("value")
+    explorer.driver.execute_async_script("setTimeout(arguments[0], 1000)")
+    assert play.text == "Play" and slider(explorer).get_attribute("value") == stopped
+
+
 def test_the_slider_moves_through_training_by_keyboard(explorer):
+    slider(explorer).send_keys(Keys.END)
     at_end = numbers(explorer), explorer.one(f"{HOME} .ml-step").text, slider(explorer).get_attribute("aria-valuetext")
     slider(explorer).send_keys(Keys.HOME)
     at_start = (
@@ -43,6 +62,7 @@ def test_the_scores_and_the_picture_belong_to_the_step(explorer):
         canvas = explorer.driver.execute_script(f"return document.querySelector('{HOME} canvas').toDataURL()")
         return cells, canvas
 
+    slider(explorer).send_keys(Keys.END)
     late = state()
     slider(explorer).send_keys(Keys.HOME)
     early = state()
@@ -52,6 +72,7 @@ def test_the_scores_and_the_picture_belong_to_the_step(explorer):
 
 
 def test_a_click_on_a_curve_goes_to_the_nearest_checkpoint(explorer):
+    slider(explorer).send_keys(Keys.END)
     curve = explorer.all(f"{HOME} svg")[0]
     left_of_middle = -curve.rect["width"] // 2 + 4
     ActionChains(explorer.driver, duration=0).move_to_element_with_offset(curve, left_of_middle, 0).click().perform()

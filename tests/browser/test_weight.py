@@ -51,7 +51,11 @@ def test_a_chapter_with_widgets_is_light(browser, page):
 
 def test_every_chapter_with_widgets_is_weighed():
     cells = {path: path.read_text(encoding="utf-8") for path in checkout.notebooks(checkout.root(), "book")}
-    shown = {path.relative_to(checkout.root()).with_suffix("").as_posix() for path, text in cells.items() if "_explorer(" in text}
+    shown = {
+        path.relative_to(checkout.root()).with_suffix("").as_posix()
+        for path, text in cells.items()
+        if "_explorer(" in text
+    }
     assert shown == set(WITH_WIDGETS)
 
 

@@ -28,7 +28,12 @@ GUESS = (STATIC / "guess.js").read_text(encoding="utf-8")
 PAGE = GUESS + (STATIC / "guess-page.js").read_text(encoding="utf-8")
 FOLDERS = (pages.SCRIPTS, ROOT / "mechlib/authoring/static")
 OF_FOLDERS = {path.name: path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted(folder.glob("*.js"))}
-OF_PAGES = OF_FOLDERS | {"guess-page.js": PAGE, "page.mjs": assets.rooms(), "widgets.js": assets.embedded(), "review.js": GUESS + OF_FOLDERS["review.js"]}
+OF_PAGES = OF_FOLDERS | {
+    "guess-page.js": PAGE,
+    "page.mjs": assets.rooms(),
+    "widgets.js": assets.embedded(),
+    "review.js": GUESS + OF_FOLDERS["review.js"],
+}
 SCRIPTS = {f"{widget.__name__}.mjs": widget._esm for widget in WIDGETS} | OF_PAGES
 
 

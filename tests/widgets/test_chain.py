@@ -75,9 +75,10 @@ def test_it_opens_at_the_first_run_or_where_it_is_told(runs):
 def test_what_is_not_finite_travels_as_none(runs):
     trace = runs[0].trace.clone()
     trace[1, 9:] = math.inf
-    flown = replace(runs[0], trace=trace, llc=math.nan, std_error=math.nan)
+    flown = replace(runs[0], trace=trace, llc=math.nan, std_error=math.nan, n_diverged=1)
     widget = chain_explorer([flown, *runs[1:]])
     shown = place(widget, flown)
+    assert shown["diverged"] == 1 and place(widget, runs[1])["diverged"] == runs[1].n_diverged
     assert shown["llc"] is None and shown["traces"][1][-1] is None and shown["traces"][0][-1] is not None
     json.dumps(widget.get_state(), allow_nan=False)
 

@@ -8,7 +8,7 @@ import torch
 from mechlib.bridge import Shape
 from mechlib.stream import layer_log_probs, logit_lens
 from mechlib.widgets import lens_explorer
-from mechlib.widgets.lens import explorer_data
+from mechlib.widgets.lens import explorer_data, telling_position
 from tests.models import untrained
 
 SHAPE = Shape(n_layers=3, d_model=16, n_heads=2, d_head=8, d_mlp=24, n_ctx=64, d_vocab=50)
@@ -60,6 +60,21 @@ def test_everything_is_in_the_synchronised_state_and_small(model):
 def test_a_lens_is_applied_before_reading(model, tokens):
     widget = lens_explorer(model, tokens, token_strings=strings, lens=lambda entries: entries[-1:].expand_as(entries))
     assert max(map(max, widget.data["kl"])) < 1e-5
+
+
+def test_it_opens_coloured_by_probability_where_right_guesses_were_least_agreed_on(model, tokens):
+    result = logit_lens(model, tokens[:-1], targets=tokens[1:], top_k=1)
+    guesses = result.top_ids[:, 0, :, 0]
+    guesses[:] = 7
+    guesses[0, 4], guesses[1, 4] = 8, 9
+    guesses[0, 2] = 8
+    targets = torch.full_like(tokens[1:], 7)
+    assert telling_position(result, targets) == 4
+    targets[4] = 1  # there the last guess is wrong
+    assert telling_position(result, targets) == 2
+    targets[:] = 1  # and now everywhere
+    assert telling_position(result, targets) == 4
+    assert lens_explorer(model, tokens, token_strings=strings).colour == "probability"
 
 
 @pytest.mark.parametrize("shape", [(1,), (2, 5)])

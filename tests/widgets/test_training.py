@@ -44,7 +44,7 @@ def test_it_holds_the_curves_the_scores_and_each_steps_own_patterns(tokens, scor
     assert torch.tensor(widget.data["scores"][0]["values"]) == pytest.approx(scores["induction"], abs=1e-4)
     assert widget.data["patterns"] == [percentages(load(step), tokens) for step in STEPS]
     assert widget.data["patterns"][1] != widget.data["patterns"][2]
-    assert (widget.checkpoint, widget.layer, widget.head, widget.position) == (3, 1, 2, 8)
+    assert (widget.checkpoint, widget.layer, widget.head, widget.position) == (0, 1, 2, 8)
 
 
 def test_everything_is_in_the_synchronised_state_and_small(scores):

@@ -1,6 +1,6 @@
 """What those who do not see a page, or not well, are told of it, where others leave it out: a Sphinx extension.
 
-``templates`` does the same for the theme's own parts of a page.
+``accessible.js`` does the same in the browser for the parts of a page that are the theme's own.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ function imported(text) {
 
 async function furnish(place, widget) {
   const node = document.createElement("div");
+  node.className = "widget-subarea";
   place.before(node);
   if (widget?.model_module !== "anywidget") {
     node.textContent = "This part of the page needs a notebook.";

@@ -87,7 +87,8 @@ class Asked:
         return Asked(self.question, self._secret, student, self.common)
 
     @cached_property
-    def _trial(self) -> Trial | OpenTrial:
+    def trial(self) -> Trial | OpenTrial:
+        """What the answer is judged by."""
         drawn = seed(self._secret, self.question.id, self.student)
         if isinstance(self.question, OpenTask):
             if shared := self.question.instances:
@@ -104,7 +105,7 @@ class Asked:
     @cached_property
     def _sent(self) -> tuple[Message, Blob]:
         blob = Blob()
-        cases = [[[name, encode(value, blob)] for name, value in case.inputs.items()] for case in self._trial.cases]
+        cases = [[[name, encode(value, blob)] for name, value in case.inputs.items()] for case in self.trial.cases]
         takes = "value" if isinstance(self.question, OpenTask) and self.question.cases is None else "function"
         return {"cases": cases, "fields": self._fields, "takes": takes}, blob
 
@@ -125,18 +126,18 @@ class Asked:
             BadFrame: if that is not what an honest worker could send.
         """
         read = self._read(message, blob)
-        if isinstance(self._trial, OpenTrial):
-            return self._trial.judge(read, hidden=True)
-        return judge(self._trial, read, hidden=True)
+        if isinstance(self.trial, OpenTrial):
+            return self.trial.judge(read, hidden=True)
+        return judge(self.trial, read, hidden=True)
 
     def returned(self, message: Message, blob: Blob) -> str:
         """What an answer to a question that has a reference did, see ``common.told``. Errors as ``judged``."""
-        assert isinstance(self._trial, Trial)
-        return told(self._trial, self._read(message, blob))
+        assert isinstance(self.trial, Trial)
+        return told(self.trial, self._read(message, blob))
 
     def _read(self, message: Message, blob: Blob) -> list[Returned | Raised]:
         outcomes = message.get("outcomes")
-        n_cases = len(self._trial.cases)
+        n_cases = len(self.trial.cases)
         if not isinstance(outcomes, list) or not 0 < len(outcomes) <= n_cases:
             raise BadFrame("outcomes that do not belong to the cases")
         read = [self._outcome(outcome, blob) for outcome in outcomes]
@@ -159,7 +160,7 @@ class Asked:
                 unfilled=raised.get("unfilled") is True,
                 leftover=raised.get("leftover") is True,
             )
-        names = [name for name in self._trial.cases[0].inputs if name in _list(about.get("changed"))]
+        names = [name for name in self.trial.cases[0].inputs if name in _list(about.get("changed"))]
         return Returned(self._value(about, blob), tuple(names))
 
     def _value(self, about: dict[str, Any], blob: Blob) -> object:

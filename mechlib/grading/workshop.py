@@ -218,7 +218,9 @@ class Worker:
     """A process that executes one notebook."""
 
     def __init__(self, workshop: Workshop, channel: socket.socket, root: int, memory: int) -> None:
-        self._workshop, self._channel, self._root, self._most = workshop, channel, root, 2 * memory
+        self._workshop, self._channel, self._most = workshop, channel, 2 * memory
+        self.root = root
+        """The number of the first of its processes."""
         self._watch = Watch(root, self._most, workshop.end_worker, every=TICK)
         self.starved = 0.0
         """Seconds in which the process would have run and had no processor, as far as the system tells: whoever
@@ -274,7 +276,7 @@ class Worker:
                 raise TimeoutError
             if select.select([self._channel], [], [], min(TICK if before else BRIEF, left))[0]:
                 return
-            now = Look.now(self._root)
+            now = Look.now(self.root)
             if before:
                 self.starved += now.starved_since(before)
             before = now

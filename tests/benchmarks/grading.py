@@ -76,10 +76,10 @@ def rooms() -> Iterator[list[float]]:
 
     def begun(worker: Worker, *arguments: Any) -> None:
         begin(worker, *arguments)
-        before[worker] = Look.now(worker._root).worked
+        before[worker] = Look.now(worker.root).worked
 
     def ended(worker: Worker) -> None:
-        worked.append(Look.now(worker._root).worked - before.pop(worker))
+        worked.append(Look.now(worker.root).worked - before.pop(worker))
         end(worker)
 
     before: dict[Worker, float] = {}

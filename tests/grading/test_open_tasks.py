@@ -90,7 +90,7 @@ def test_a_worker_that_sends_anything_else_is_refused(sent):
 def test_a_class_shares_as_many_instances_as_a_task_says_and_else_none():
     def seeds(task, secret=SECRET):
         root = Asked(task, secret)
-        return [root.of(f"student {number}")._trial.seed for number in range(60)]
+        return [root.of(f"student {number}").trial.seed for number in range(60)]
 
     shared = replace(MIDDLE, instances=4)
     assert len(set(seeds(shared))) == 4 and seeds(shared) == seeds(shared)

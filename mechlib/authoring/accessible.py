@@ -14,9 +14,11 @@ __all__ = ["MENDED", "setup"]
 MENDED = {
     ' aria-label="Toggle hidden content"': "",
     '<div role="list" class="citation-list">': '<div class="citation-list">',
+    '<dl>\n<dd><em class="sig-param">': '<dl role="list">\n<dd role="listitem"><em class="sig-param">',
+    '<dd><em class="sig-param">': '<dd role="listitem"><em class="sig-param">',
 }
-"""What other extensions write, and what stands there instead: a name that hides the words on a button, and a list whose
-entries are links."""
+"""What other extensions write, and what stands there instead: a name that hides the words on a button, a list whose
+entries are links, and one of parameters, which explains no terms."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_up_and_down_select_a_layer_and_name_it(explorer):
     grid.send_keys(Keys.ARROW_UP)
     label = explorer.one(f"[id='{grid.get_attribute('aria-activedescendant')}']").get_attribute("aria-label")
     selected = explorer.one(".ml-line.ml-selected .ml-entry").text
-    assert label.startswith(f"{selected}, after ") and "KL" in label
+    assert label.startswith(f"{selected}, after ") and "probability of the true next token" in label
 
 
 def test_the_mouse_selects_until_a_click_holds(explorer):

@@ -11,7 +11,7 @@ def found(small_book):
     def search(words):
         small_book.driver.get(f"{small_book.address}/search.html?q={words}")
         wait = WebDriverWait(small_book.driver, 20)
-        wait.until(lambda _: "Search Results" in small_book.one("#search-results h2").text)
+        wait.until(lambda _: any("finished" in p.text for p in small_book.all("#search-results .search-summary")))
         wait.until(lambda _: small_book.all("#search-results li p.context"))
         items = small_book.all("#search-results li")
         return {

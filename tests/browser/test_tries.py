@@ -22,6 +22,7 @@ def furnished(browser, room):
 
 
 def test_the_start_page_has_a_room_that_is_loaded_once_it_is_near(browser):
+    browser.open("book/notation")
     browser.driver.get("about:blank")
     browser.resize(1300, 300)
     browser.driver.get(f"{browser.address}/book/intro.html")

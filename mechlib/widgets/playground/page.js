@@ -46,6 +46,17 @@ async function read(file) {
   return answer.json();
 }
 
+// A room that the address names stays in view while those above it grow, until the reader moves.
+function hold() {
+  const wanted = location.hash.startsWith("#room-") && document.getElementById(location.hash.slice(1));
+  if (!wanted) return;
+  const grown = new ResizeObserver(() => wanted.scrollIntoView({ behavior: "instant" }));
+  grown.observe(document.body);
+  for (const move of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    addEventListener(move, () => grown.disconnect(), { once: true, passive: true });
+  }
+}
+
 function start() {
   let found;
   const rooms = () => {
@@ -60,6 +71,7 @@ function start() {
     }
   }, { rootMargin: "300px" });
   for (const node of document.querySelectorAll("[data-room]")) near.observe(node);
+  hold();
 }
 
 start();

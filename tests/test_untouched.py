@@ -94,6 +94,7 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
 BY_HAND: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.extend: [lambda m: stream.extend(m, TOKENS)],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2)],
+    stream.invert: [lambda m: stream.invert(m, stream.extend(m, TOKENS)[0][1, 0, :2], 1)],
 }
 """Calls that compute a pass from the weights and refuse a model with hooks."""
 
@@ -140,6 +141,7 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
     stream.fit_tuned_lens: [lambda m: stream.fit_tuned_lens(m, TOKENS, steps=0)],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[9])],
     stream.extend: [lambda m: stream.extend(m, TOO_LONG)],
+    stream.invert: [lambda m: stream.invert(m, torch.ones(2, 3), 1)],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 12)],
     stream.multiply_adds: [lambda m: stream.multiply_adds(m, 4, 3)],
     stream.prediction: [lambda m: stream.prediction(m, TOO_LONG)],

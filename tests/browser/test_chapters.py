@@ -35,9 +35,12 @@ def test_the_claim_is_on_the_first_screen_and_a_prediction_is_asked_for(chapter)
     assert browser.all(".admonition.predict, .mechlib-guess")
 
 
-def test_there_are_figures_and_mathematics(chapter):
-    browser, _ = chapter
-    assert browser.all(".mechlib-figure img") and browser.all("mjx-container")
+def test_there_are_figures_and_where_formulas_are_written_mathematics(chapter):
+    browser, name = chapter
+    (path,) = checkout.root().glob(f"book/part*/{name}.ipynb")
+    cells = checkout.read_notebook(path)["cells"]
+    written = any("$" in cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+    assert browser.all(".mechlib-figure img") and bool(browser.all("mjx-container")) == written
 
 
 @pytest.mark.parametrize("width", [1300, 390], ids=["desktop", "phone"])

@@ -108,7 +108,7 @@ def test_nothing_of_a_student_s_runs_and_the_page_complains_of_nothing(on_class)
 # ---- marking
 
 
-TEXTS = {"ada": f"Because {NASTY}", "bob": "'- the step\n- the rest", "eve": "because", "leo": ""}
+TEXTS = {"ada": f"Because {NASTY}", "bob": "'- the step\n'- the rest", "eve": "because", "leo": ""}
 
 
 def rows_of(texts) -> list[dict[str, str]]:

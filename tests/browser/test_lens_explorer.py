@@ -61,7 +61,7 @@ def test_the_mouse_selects_until_a_click_holds(explorer):
 
 
 def test_a_finger_selects_by_dragging(explorer):
-    first, second = ({"x": t.rect["x"] + 2, "y": t.rect["y"] + 5} for t in tokens(explorer)[3:5])
+    first, second = ({"x": t.rect["x"] + 2, "y": t.rect["y"] + 5} for t in (tokens(explorer)[3], tokens(explorer)[7]))
     scrolled = explorer.driver.execute_script("return window.scrollY")
     seen = []
     for kind, points in (("touchStart", [first]), ("touchMove", [second]), ("touchEnd", [])):

@@ -54,8 +54,6 @@ LEDGER = "".join(
 CARDS = [("02a", "What falls?", "The loss <1>."), ("02b", "Which?", "The guess."), ("ch02.refute", "Why?", "So.")]
 COLAB = "https://colab.research.google.com/github"
 BEFORE = f"[Open in Colab]({COLAB})\n\nWhat is asked, and why. No result stands here.\n\n"
-    "[Open in Colab](https://colab.research.google.com/github)\n\nWhat is asked, and why. No result stands here.\n\n"
-)
 FALL = "By how much does the `loss` fall from layer 0 to the end?"
 MOST = "Which of these is most readable halfway up?"
 OPTIONS = ("the wrong guess", "the true next token", "the current token")

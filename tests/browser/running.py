@@ -38,8 +38,9 @@ class Engine:
 
     def open(self) -> None:
         """Open the page, unless it is open."""
-        if not self.driver.current_url.startswith(self.address):
-            self.driver.get(f"{self.address}/index.html")
+        page = f"{self.address}/engine.html"
+        if self.driver.current_url != page:
+            self.driver.get(page)
             WebDriverWait(self.driver, 30).until(lambda driver: driver.execute_script("return window.ready"))
 
     def run(self, body: str, **given):
@@ -67,5 +68,5 @@ def write(folder: Path) -> Path:
     (folder / "engine.js").write_text(f"{text}\nexport {{ {EXPORTED} }};\n", encoding="utf-8")
     (folder / "prelude.js").write_text(PRELUDE, encoding="utf-8")
     page = '<!doctype html><meta charset="utf-8"><script type="module" src="prelude.js"></script>'
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "engine.html").write_text(page, encoding="utf-8")
     return folder

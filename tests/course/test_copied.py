@@ -178,7 +178,7 @@ def course(tmp_path):
     """A course on one small exercise, and the folder of what 30 students hand in: their own notebooks."""
     solutions = tmp_path / "solutions"
     solutions.mkdir()
-    many = 'print(" ".join(f"{float(x):.4f}" for x in data))'
+    many = 'print(" ".join(f"{k * float(x):.4f}" for k in (1, 3, 7) for x in data))'
     cells = (*CELLS[:2], ("c", CELLS[2][1] + "\n" + many, ("per-student",)), *CELLS[3:])
     (solutions / "02_small.ipynb").write_text(checkout.dump_notebook(solution(cells)))
     names = tmp_path / "roster.csv"

@@ -169,10 +169,15 @@ def front_end(tmp_path_factory, program) -> Path:
     return folder
 
 
+PORTS = [8899]
+"""Those that were used: the browser keeps files and connections of an address, so none is used again."""
+
+
 @contextmanager
 def served(pages: Path, driver: Chrome) -> Iterator[Browser]:
     """The browser on the pages in a folder."""
-    with site.server(pages, 8900) as server:
+    with site.server(pages, PORTS[-1] + 1) as server:
+        PORTS.append(server.server_port)
         Thread(target=server.serve_forever, daemon=True).start()
         yield Browser(driver, f"http://127.0.0.1:{server.server_port}")
         server.shutdown()

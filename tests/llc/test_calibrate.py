@@ -22,6 +22,8 @@ matplotlib.use("Agg")
 pytestmark = pytest.mark.filterwarnings("ignore::mechlib.llc.Unreliable")
 
 NBETA = 500.0
+MOST = 3
+"""How many of five runs must see it, where chance warns of a healthy one now and then."""
 QUICK = {"progress": False, "strategy": "vmap"}
 
 
@@ -65,12 +67,14 @@ def test_a_narrow_spectrum_has_a_plateau_at_half_the_weights(narrow):
     assert str(narrow).startswith(f"plateau from gamma {low:g} to {high:g}")
 
 
-def test_a_wide_one_has_none_and_the_smallest_good_gamma_is_right_at_its_own(wide):
-    """The exact values are 8.32, 5.60 and 2.67."""
-    assert wide.plateau is None and wide.gamma == wide.smallest_good == 1.0
-    assert right_where_good(wide, lambda gamma: quadratic_expectation(spectrum(1000), NBETA, gamma))
-    said = str(wide)
-    assert said.startswith("no plateau") and "nbeta 500 and gamma 1" in said and "mechlib.llc.ladder" in said
+def test_a_wide_one_has_none_and_the_smallest_good_gamma_is_right_at_its_own():
+    """The exact values are 8.32, 5.60 and 2.67. Chance warns of the first once in a hundred."""
+    runs = [of_quadratic(spectrum(1000), (1.0, 10.0, 100.0), steps=16_000, seed=seed) for seed in range(5)]
+    assert all(run.plateau is None and run.gamma == run.smallest_good for run in runs)
+    assert all(right_where_good(run, lambda gamma: quadratic_expectation(spectrum(1000), NBETA, gamma)) for run in runs)
+    said = [str(run) for run in runs if run.gamma == 1.0]
+    assert len(said) >= MOST
+    assert said[0].startswith("no plateau") and "nbeta 500 and gamma 1" in said[0] and "mechlib.llc.ladder" in said[0]
 
 
 def test_the_changes_are_those_of_the_exact_values(wide):
@@ -81,22 +85,21 @@ def test_the_changes_are_those_of_the_exact_values(wide):
 
 @pytest.mark.parametrize(
     ("loss", "d", "chains"),
-    [(lambda w: w[0] ** 4, 1, 32), (lambda w: w.square().prod(), 2, 64), (lambda w: (w.prod() - 1) ** 2 / 2, 2, 32)],
+    [(lambda w: w[0] ** 4, 1, 32), (lambda w: w.square().prod(), 2, 64), (lambda w: (w.prod() - 1) ** 2 / 2, 2, 64)],
     ids=["w^4", "u^2 v^2", "1-1-1"],
 )
 def test_singular_losses_by_quadrature(loss, d, chains):
-    """Losses of chapter 15's table; the last at its minimum (1, 1)."""
+    """Losses of chapter 15's table; the last at its minimum (1, 1), which one run in sixty does not find flat."""
     center = torch.ones(d) if loss(torch.zeros(d)) > 0 else torch.zeros(d)
-    found = calibrate(
-        Point(center), population(loss), None, gammas=(1.0, 10.0, 100.0), nbeta=145.0, chains=chains, **QUICK
-    )
+    options = {"gammas": (1.0, 10.0, 100.0), "nbeta": 145.0, "chains": chains} | QUICK
+    runs = [calibrate(Point(center), population(loss), None, seed=seed, **options) for seed in range(5)]
 
     def exact(gamma: float) -> float:
         return quadrature(lambda points: torch.vmap(loss)(points), center.double(), 145.0, gamma, rtol=1e-3).value
 
-    assert found.good and right_where_good(found, exact, within=0.04)
-    stands_still = found.plateau is not None
-    assert stands_still == (exact(found.gamma) / exact(10 * found.gamma) < 1.1) or found.gamma > 10
+    assert all(run.good and right_where_good(run, exact, within=0.04) for run in runs)
+    flat = exact(1.0) / exact(10.0) < 1.1
+    assert sum(run.gamma == 1.0 and (run.plateau is not None) == flat for run in runs) >= MOST
 
 
 class Linear(nn.Module):

@@ -32,9 +32,9 @@ def quoted(measured: float, in_text: float, *, within: float) -> None:
         AssertionError: instead of the warning, in the tests of the book (where ``MECHLIB_STRICT`` is set) on the Python
             that it was written for.
     """
-    gap = abs(float(measured) - in_text)
-    if not gap <= within:
-        differ(f"the text says {in_text:g} (within {within:g}), this run gives {float(measured):.6g}")
+    found = float(getattr(measured, "detach", lambda: measured)())
+    if not abs(found - in_text) <= within:
+        differ(f"the text says {in_text:g} (within {within:g}), this run gives {found:.6g}")
 
 
 def stated(holds: bool) -> None:

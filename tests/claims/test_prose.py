@@ -31,6 +31,11 @@ def strict(monkeypatch):
     monkeypatch.setattr(prose, "WRITTEN_FOR", sys.version_info[:2])
 
 
+def test_a_number_is_quoted_without_its_graph(recwarn):
+    quoted(torch.tensor(3.5, requires_grad=True), 3.5, within=0.1)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("measured", [3.0, 3.6, math.nan])
 def test_a_quoted_number_outside_its_tolerance_fails_the_tests(strict, measured):
     quoted(torch.tensor(3.5), 3.25, within=0.25)

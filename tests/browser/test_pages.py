@@ -71,18 +71,25 @@ def test_axe_has_no_serious_complaint(page, axe, theme):
     assert found == []
 
 
-def test_on_paper_code_is_broken_and_a_widget_has_its_picture(browser):
+def test_on_paper_code_is_broken_over_lines_and_pages_and_a_widget_has_its_picture(browser):
     browser.open("book/part1/02_logit_lens")
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     browser.resize(700, 1000)
     wider = browser.driver.execute_script("""
         const blocks = [...document.querySelectorAll("article pre")];
         return blocks.filter((pre) => pre.scrollWidth > pre.clientWidth + 1).length;""")
+    whole = browser.driver.execute_script("""
+        const boxes = [...document.querySelectorAll("article .cell_input, article .cell_input *")];
+        return boxes.filter((box) => {
+            const { overflow, breakInside } = getComputedStyle(box);
+            return overflow !== "visible" || breakInside === "avoid";
+        }).length;""")
+    folded = [part for part in browser.all("details.hide:not([open])") if part.is_displayed()]
     cells = browser.all(".mechlib-lens .ml-map .ml-cell")
     exact = {cell.value_of_css_property("print-color-adjust") for cell in cells[:20]}
     drawn = browser.one(".mechlib-lens .ml-map").is_displayed()
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    assert wider == 0 and drawn and exact == {"exact"}
+    assert wider == whole == 0 and folded == [] and drawn and exact == {"exact"}
 
 
 def test_a_request_to_another_host_would_be_seen(browser):

@@ -180,14 +180,19 @@ def _title(notebook: Notebook, path: str, folder: Path) -> Slide:
 
 
 def _sections(source: str) -> Iterator[tuple[str, str]]:
-    """The headings of a text below its title, each with the sentences that open its section."""
+    """The headings of a text below its title, each with the whole sentences that open its section."""
     lines = source.split("\n")
     for at, line in enumerate(lines):
         if heading := HEADING.match(line):
             rest = "\n".join(lines[at + 1 :]).strip("\n")
             first = rest.split("\n\n", 1)[0]
             opening = "" if HEADING.match(first) or first.startswith((":::", "```", "|")) else first
-            yield heading[1], "\n".join(opening.split("\n")[:SENTENCES])
+            yield heading[1], "\n".join(_whole(opening.split("\n")[:SENTENCES]))
+
+
+def _whole(sentences: list[str]) -> list[str]:
+    """Sentences without a last one that a formula or a list would end."""
+    return sentences[:-1] if re.search(r"[\w:,]$", sentences[-1]) else sentences
 
 
 def _shown(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:

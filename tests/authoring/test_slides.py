@@ -68,6 +68,13 @@ def test_a_heading_has_the_sentences_that_open_its_section(chapter):
     assert second.heading == "<h2>Then</h2>" and second.body == ""
 
 
+@pytest.mark.parametrize(("last", "stays"), [("Take", False), ("So:", False), ("— nostalgebraist (a comment)", True)])
+def test_a_sentence_that_something_below_would_end_is_not_on_the_slide(chapter, last, stays):
+    chapter.cells[1].source = f"## Why\n\nOne.\n{last}\n\n$$x$$"
+    heading = list(slides.slides(chapter, PATH, ROOT))[1]
+    assert "One." in heading.body and (last.split()[0] in heading.body) == stays
+
+
 def test_figures_come_out_as_svg_and_png_with_their_words(chapter):
     (figure,) = slides.figures(chapter)
     assert figure.svg.startswith(b"<?xml") and b"</svg>" in figure.svg

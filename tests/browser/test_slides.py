@@ -53,6 +53,15 @@ def test_one_slide_is_shown_and_keys_and_buttons_turn(page):
     assert shown(page) == f"1 / {count}"
 
 
+def test_what_is_long_is_set_smaller_until_it_is_seen_whole(page):
+    page.driver.execute_script("document.querySelectorAll('main > section')[1].innerHTML = '<p>line</p>'.repeat(13)")
+    page.one("body").send_keys(Keys.ARROW_RIGHT)
+    size, height = page.driver.execute_script("""
+        const size = getComputedStyle(document.querySelector("main > section.shown")).fontSize;
+        return [parseFloat(size), document.documentElement.scrollHeight];""")
+    assert height <= page.driver.execute_script("return innerHeight") and 0.6 * 21.6 <= size < 21.6
+
+
 def test_an_address_leads_to_its_slide(page, file):
     page.driver.get("about:blank")
     page.driver.get(f"{file.as_uri()}#3")

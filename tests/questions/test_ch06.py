@@ -7,15 +7,17 @@ import torch
 
 from mechlib.bridge import Shape, native
 from mechlib.causal import ablate
+from mechlib.checks.open_task import Unfit
+from mechlib.checks.plain import plain
 from mechlib.checks.registry import find, questions
 from mechlib.heads import composition_scores, copying_scores, head_scores
+from mechlib.questions.ch06 import keep
 from mechlib.zoo.decoder import Decoder
 from mechlib.zoo.evaluation import token_losses
 
-PREVIOUS, INDUCTION, COMPOSITION, COPYING, ABLATION, REFUTE = (
+INDUCTION, COMPOSITION, COPYING, ABLATION, REFUTE = (
     find(f"ch06.{name}").reference
     for name in (
-        "previous_token_score",
         "induction_score",
         "composition_score",
         "copying_score",
@@ -51,7 +53,6 @@ def random_tokens(seed, *shape):
 def test_scores_are_those_of_the_library(model, tokens):
     scores = head_scores(model, tokens)
     pattern = patterns(model, tokens)
-    torch.testing.assert_close(PREVIOUS(pattern), scores.attained("previous_token"), atol=1e-6, rtol=0)
     torch.testing.assert_close(INDUCTION(pattern, tokens), scores.attained("induction"), atol=1e-6, rtol=0)
 
 
@@ -93,9 +94,6 @@ def test_ablation_is_the_librarys(model):
 def test_a_perfect_head_scores_one():
     tokens = random_tokens(6, 3, 11)
     pos = tokens.shape[1]
-    before = torch.eye(pos).roll(-1, -1).tril()
-    assert PREVIOUS(before.expand(2, 1, 3, pos, pos)).tolist() == [[1], [1]]
-
     pattern = torch.zeros(3, pos, pos)
     for row, ids in enumerate(tokens.tolist()):
         for query, token in enumerate(ids):
@@ -197,6 +195,51 @@ def test_a_fixed_distance_scores_where_the_period_divides_the_claimed_one_and_on
         assert math.isnan(float(fresh)) and math.isnan(float(shortcut))
     else:
         assert (float(score), float(fresh), float(shortcut)) == (0, 0, 1)
+
+
+def test_rows_end_in_a_block_and_its_copy_and_nothing_else_repeats():
+    drawn = keep.rows(3)
+    assert drawn.shape == (6, 48)
+    periods = [len(row) - len(row.unique()) for row in drawn]
+    assert len({*periods}) > 1 and all(12 <= period <= 20 for period in periods)
+    assert all(torch.equal(row[-n:], row[-2 * n : -n]) for row, n in zip(drawn, periods, strict=True))
+    assert torch.equal(drawn, keep.rows(3)) and not torch.equal(drawn, keep.rows(4))
+
+
+def test_the_loss_is_that_on_the_second_copy_without_its_first_token(smollm2):
+    drawn = keep.rows(5)[:2]
+    losses = token_losses(smollm2, drawn).detach()
+    periods = [len(row) - len(row.unique()) for row in drawn]
+    told = torch.cat([row[1 - period :] for row, period in zip(losses, periods, strict=True)])
+    assert keep.loss(drawn, ()) == pytest.approx(float(told.mean()), abs=1e-4)
+
+
+def test_the_baseline_has_the_highest_induction_scores(smollm2):
+    scores = head_scores(smollm2, keep.rows(0)).attained("induction")[keep.FIRST :].flatten()
+    assert {keep.UPPER[i] for i in scores.topk(keep.N_KEPT).indices} == {*keep.BY_SCORE}
+
+
+@pytest.mark.parametrize(
+    "handed",
+    [
+        [(16, 0)] * 16,
+        [(15, head) for head in range(9)] + [(16, head) for head in range(7)],
+        [(16, 0.5), *keep.UPPER[1:16]],
+        [16.0] * 16,
+        "the sixteen best",
+        16,
+        [(16, 0, 1)] * 16,
+        keep.UPPER[:15],
+    ],
+)
+def test_what_is_no_choice_of_sixteen_heads_is_told_what_is_one(handed):
+    with pytest.raises(Unfit, match=r"16 different heads .* from 16 to 29 and a head from 0 to 8"):
+        keep.heads_of(plain(handed))
+
+
+def test_heads_come_as_pairs_or_as_a_tensor_in_any_order():
+    for handed in (keep.UPPER[:16], [[*head] for head in keep.UPPER[:16]], torch.tensor(keep.UPPER[:16])):
+        assert {*keep.heads_of(plain(handed))} == {*keep.UPPER[:16]}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

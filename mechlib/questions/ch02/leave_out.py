@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.checks.open_task import OpenTask, Outcome, Unfit
-from mechlib.questions.real_model import MODEL, N_LAYERS, model, passages
+from mechlib.questions.real_model import MODEL, N_INSTANCES, N_LAYERS, Texts, Tokens, model, passages, shared
 
 __all__ = ["LENS", "N_OUT", "QUESTION", "without"]
 
@@ -23,18 +22,12 @@ N_OUT = 8
 
 N_ROWS, LENGTH = 6, 32
 
-N_INSTANCES = 16
-"""Instances that a class shares, each of passages of its own: what is known of one is known for all who have it. With
-few of them, the luck of one would be that of a large part of the class. Nothing of an instance leaves the judge but the
-points, so that sharing one tells nobody anything."""
-
 N_READ = 4
 """Instances of which the predictions are kept, 38 MB each."""
 
 LENS = (3, 4, 6, 9, 13, 14, 16, 17)
 """The baseline: the layers over which KL(final || entry) through the logit lens moves least."""
 
-Tokens = Int[Tensor, "row pos"]
 LogProbs = Float[Tensor, "row pos d_vocab"]
 
 
@@ -51,22 +44,7 @@ def predicted(tokens: Tokens) -> LogProbs:
         return model()(tokens).log_softmax(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """Passages, and what is known of them."""
-
-    tokens: Tokens
-    costs: dict[frozenset[int], float] = field(default_factory=dict)
-    """By the layers that are left out."""
-
-
-def draw(generator: torch.Generator) -> Texts:
-    return instance(int(torch.randint(2**31, (), generator=generator)))
-
-
-@lru_cache(N_INSTANCES)
-def instance(seed: int) -> Texts:
-    return Texts(passages(seed, n_rows=N_ROWS, length=LENGTH))
+draw = shared(lambda seed: passages(seed, n_rows=N_ROWS, length=LENGTH))
 
 
 @lru_cache(N_READ)
@@ -77,14 +55,14 @@ def intact(texts: Texts) -> LogProbs:
 
 def cost(texts: Texts, layers: Sequence[int]) -> float:
     """KL(intact || without the layers) in nats, the mean over passages and positions."""
-    out = frozenset(layers)
-    if out not in texts.costs:
+
+    def measured(out: frozenset[int]) -> float:
         whole = intact(texts)
         with without(sorted(out)):
             log_probs = predicted(texts.tokens)
-        kl = (whole.exp() * (whole - log_probs)).sum(-1).mean()
-        texts.costs[out] = max(float(kl), 0.0)
-    return texts.costs[out]
+        return float((whole.exp() * (whole - log_probs)).sum(-1).mean())
+
+    return texts.cost(layers, measured)
 
 
 def outcome(texts: Texts, handed: Any) -> Outcome:

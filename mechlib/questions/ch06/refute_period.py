@@ -303,7 +303,7 @@ QUESTION = Question(
         "a target?",
         "Choose two sets of rows: period == claimed, and claimed % period != 0. Your induction score of each gives the "
         "first two results; on the second set, the diagonal claimed - 1 below the main one gives the third.",
-        "fresh = claimed % period != 0; the score of question 2 on pattern[None, :, rows] and tokens[rows]; "
+        "fresh = claimed % period != 0; the score of question 1 on pattern[None, :, rows] and tokens[rows]; "
         "the shortcut is pattern[:, fresh].diagonal(1 - claimed, -2, -1).mean((1, 2)). The mean of nothing is NaN.",
     ),
     reference=refute_period,

@@ -42,7 +42,6 @@ RANGES: dict[str, dict[str, Range]] = {
     "ch05.lead": {"rival": INDEX},
     "ch05.reach": {"weights": Range(0, 1, "weights of a mean")},
     "ch05.stretch": {"factor": Range(0, math.inf, "the origin lies inside")},
-    "ch06.previous_token_score": {"pattern": PROBABILITY, "score": PROBABILITY},
     "ch06.induction_score": {"pattern": PROBABILITY, "score": PROBABILITY},
     "ch06.composition_score": {"score": Range(-1, 1, "a ratio of at most 1, less one of at most 1")},
     "ch06.copying_score": {"score": Range(-1, 1, "a sum over the sum of the sizes")},

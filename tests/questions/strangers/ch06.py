@@ -9,53 +9,6 @@ import torch
 from torch.nn import functional as F
 
 
-def below(pattern):
-    return pattern.diagonal(-1, -2, -1)
-
-
-def shifted(pattern):
-    """By cutting the first query and the last key off, so that the cells wanted are the main diagonal."""
-    return torch.diagonal(pattern[..., 1:, :-1], dim1=-2, dim2=-1).flatten(2).mean(2)
-
-
-def gathered(pattern):
-    previous = (torch.arange(pattern.shape[-1]) - 1).clamp(min=0).view(-1, 1).expand(*pattern.shape[:-1], 1)
-    return pattern.gather(-1, previous)[..., 1:, 0].mean(-1).mean(-1)
-
-
-PREVIOUS_WRONG = {
-    "median": lambda p: below(p).flatten(2).median(-1).values,
-    "per cent": lambda p: 100 * below(p).mean((-1, -2)),
-    "less the uniform share": lambda p: below(p).mean((-1, -2)) - 1 / p.shape[-1],
-    "second half of the positions": lambda p: below(p)[..., p.shape[-1] // 2 :].mean((-1, -2)),
-    "without the first query": lambda p: (
-        below(p)[..., 1:].mean((-1, -2)) if p.shape[-1] > 2 else below(p).sum((-1, -2))
-    ),
-    "previous or itself": lambda p: (below(p).sum(-1) + p.diagonal(0, -2, -1).sum(-1)).mean(-1) / p.shape[-1],
-    "relative to what is earlier": lambda p: (below(p) / p.tril(-1).sum(-1)[..., 1:]).mean((-1, -2)),
-    "mean over layers": lambda p: below(p).mean((0, -1, -2)),
-    "one number": lambda p: below(p).mean(),
-    "root mean square": lambda p: below(p).square().mean((-1, -2)).sqrt(),
-    "mean of logarithms": lambda p: below(p).clamp(min=1e-9).log().mean((-1, -2)).exp(),
-    "the smallest row": lambda p: below(p).mean(-1).amin(-1),
-    "rows before positions": lambda p: p.transpose(1, 2).diagonal(-1, -2, -1).mean((-1, -2)),
-    "the first ten": lambda p: below(p)[..., :10].mean((-1, -2)),
-    "nothing below a hundredth": lambda p: F.threshold(below(p).mean((-1, -2)), 0.01, 0.0),
-    "of what is not on the first": lambda p: (below(p)[..., 1:] / (1 - p[..., 2:, 0]).clamp(min=1e-9)).mean((-1, -2)),
-}
-PREVIOUS_RIGHT = {
-    "shifted": shifted,
-    "gathered": gathered,
-    "trace": lambda p: [
-        [float(sum(r.roll(1, 1).trace() - r[0, -1] for r in h)) / (len(h) * (len(h[0]) - 1)) for h in layer]
-        for layer in p
-    ],
-    "nested floats": lambda p: below(p).mean((-1, -2)).tolist(),
-    "half": lambda p: below(p).half().mean((-1, -2)),
-    "a list of layers": lambda p: [below(layer).mean((-1, -2)).numpy() for layer in p],
-}
-
-
 def mask_of(tokens, *, first=1, strict=False):
     same = torch.zeros(*tokens.shape, tokens.shape[1])
     same[:, :, 1:] = (tokens[:, :, None] == tokens[:, None, :-1]).float()
@@ -457,7 +410,6 @@ REFUTE_RIGHT = {
 }
 
 WRONG = {
-    "ch06.previous_token_score": PREVIOUS_WRONG,
     "ch06.induction_score": INDUCTION_WRONG,
     "ch06.composition_score": COMPOSITION_WRONG,
     "ch06.copying_score": COPYING_WRONG,
@@ -465,7 +417,6 @@ WRONG = {
     "ch06.refute_period": REFUTE_WRONG,
 }
 RIGHT = {
-    "ch06.previous_token_score": PREVIOUS_RIGHT,
     "ch06.induction_score": INDUCTION_RIGHT,
     "ch06.composition_score": COMPOSITION_RIGHT,
     "ch06.copying_score": COPYING_RIGHT,

@@ -75,10 +75,6 @@ def _table(case: Case) -> Table:
     return case.inputs["W_E"] @ case.inputs["W_U"]
 
 
-def not_centred(W_E, W_U):
-    return share(W_E @ W_U), repeats(W_E @ W_U)
-
-
 def rows_only(W_E, W_U):
     table = W_E @ W_U
     return share(table - table.mean(1, keepdim=True)), repeats(table)
@@ -139,21 +135,9 @@ def one_triangle(W_E, W_U):
     return found / 2, itself
 
 
-def tied_assumed(W_E, W_U):
-    return asymmetry(W_E, W_E.T)
-
-
-def unembedding_alone(W_E, W_U):
-    return asymmetry(W_U.T, W_U)
-
-
 def of_probabilities(W_E, W_U):
     probs = (W_E @ W_U).softmax(1)
     return share(centred(probs)), repeats(probs)
-
-
-def by_column(W_E, W_U):
-    return share(centred(W_E @ W_U)), repeats((W_E @ W_U).T)
 
 
 def of_centred(W_E, W_U):
@@ -171,13 +155,9 @@ def above_average(W_E, W_U):
     return share(centred(table)), (table.diagonal() > table.mean(1)).float().mean()
 
 
-def exchanged(W_E, W_U):
-    return asymmetry(W_E, W_U)[::-1]
-
-
 MISCONCEPTIONS = {
     "not_centred": Misconception(
-        not_centred,
+        lambda W_E, W_U: (share(W_E @ W_U), repeats(W_E @ W_U)),
         "the table is not centred: row means change no prediction, and column means are how frequent a token is after "
         "anything. Take both away first.",
     ),
@@ -213,14 +193,17 @@ MISCONCEPTIONS = {
         one_triangle, "you sum over one triangle; the antisymmetric part has two, and the whole table is below it."
     ),
     "tied_assumed": Misconception(
-        tied_assumed, "you use W_E twice, as if the model were tied; the table is W_E @ W_U."
+        lambda W_E, W_U: asymmetry(W_E, W_E.T), "you use W_E twice, as if the model were tied; the table is W_E @ W_U."
     ),
-    "unembedding_alone": Misconception(unembedding_alone, "you use W_U twice; the table is W_E @ W_U."),
+    "unembedding_alone": Misconception(
+        lambda W_E, W_U: asymmetry(W_U.T, W_U), "you use W_U twice; the table is W_E @ W_U."
+    ),
     "of_probabilities": Misconception(
         of_probabilities, "this is the table of probabilities; the one asked for holds logits, W_E @ W_U."
     ),
     "by_column": Misconception(
-        by_column, "repeats compares along the columns; a row holds one token's predictions, so compare along the row."
+        lambda W_E, W_U: (share(centred(W_E @ W_U)), repeats((W_E @ W_U).T)),
+        "repeats compares along the columns; a row holds one token's predictions, so compare along the row.",
     ),
     "of_centred": Misconception(
         of_centred, "repeats uses the centred table; what a token predicts includes how frequent the tokens are."
@@ -229,7 +212,9 @@ MISCONCEPTIONS = {
     "above_average": Misconception(
         above_average, "repeats counts tokens above their row's mean; a token predicts itself if no other is above it."
     ),
-    "exchanged": Misconception(exchanged, "the two are exchanged: first the asymmetry, then the repeats."),
+    "exchanged": Misconception(
+        lambda W_E, W_U: asymmetry(W_E, W_U)[::-1], "the two are exchanged: first the asymmetry, then the repeats."
+    ),
 }
 
 QUESTION = Question(

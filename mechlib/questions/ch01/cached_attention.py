@@ -143,10 +143,6 @@ def keys_for_values(query, key, value, old_keys, old_values):
     return cached_attention(query, value, key, old_values, old_keys)
 
 
-def keys_mixed(query, key, value, old_keys, old_values):
-    return cached_attention(query, key, key, old_keys, old_keys)
-
-
 def softmax_over_queries(query, key, value, old_keys, old_values):
     return masked(_scores(query, key, old_keys), old_keys.shape[1]).softmax(-2) @ _joined(old_values, value)
 
@@ -220,7 +216,10 @@ MISCONCEPTIONS = {
     "keys_for_values": Misconception(
         keys_for_values, "keys and values are exchanged: queries are compared with keys, and values are mixed."
     ),
-    "keys_mixed": Misconception(keys_mixed, "you mix the keys; the weights belong to the values."),
+    "keys_mixed": Misconception(
+        lambda query, key, value, old_keys, old_values: cached_attention(query, key, key, old_keys, old_keys),
+        "you mix the keys; the weights belong to the values.",
+    ),
     "softmax_over_queries": Misconception(
         softmax_over_queries, "your softmax runs over the queries; the weights of one query sum to one over the keys."
     ),

@@ -123,10 +123,6 @@ def all_reversed(prompted, empty):
     return kl(empty, prompted).mean(), kl(average, prompted).mean(), kl(empty, average)
 
 
-def bits(prompted, empty):
-    return tuple(part / math.log(2) for part in prompts(prompted, empty))
-
-
 def summed(prompted, empty):
     divergence, information, offset = prompts(prompted, empty)
     return divergence * len(prompted), information * len(prompted), offset
@@ -178,10 +174,6 @@ def first_prompt(prompted, empty):
     return divergence, kl(prompted, prompted[0]).mean(), kl(prompted[0], empty)
 
 
-def by_probabilities(prompted, empty):
-    return prompts(prompted, empty.exp().log())
-
-
 def empty_among_the_prompts(prompted, empty):
     average = averaged(torch.cat([prompted, empty[None]]))
     return kl(prompted, empty).mean(), kl(prompted, average).mean(), kl(average, empty)
@@ -202,7 +194,7 @@ MISCONCEPTIONS = {
         "over the prompts.",
     ),
     "by_probabilities": Misconception(
-        by_probabilities,
+        lambda prompted, empty: prompts(prompted, empty.exp().log()),
         "right in exact arithmetic, but a probability after the empty prompt rounds to zero, and its logarithm is "
         "minus infinity. Subtract the logarithms that you are given.",
     ),
@@ -226,7 +218,10 @@ MISCONCEPTIONS = {
     "all_reversed": Misconception(
         all_reversed, "all three are the wrong way round: the first distribution is the one that weighs the logarithms."
     ),
-    "bits": Misconception(bits, "these are bits; asked for are nats, with the natural logarithm."),
+    "bits": Misconception(
+        lambda prompted, empty: tuple(part / math.log(2) for part in prompts(prompted, empty)),
+        "these are bits; asked for are nats, with the natural logarithm.",
+    ),
     "summed": Misconception(summed, "you sum over the prompts; take the mean."),
     "unweighted": Misconception(
         unweighted,

@@ -107,21 +107,9 @@ def per_token(recomputed, cached, regrouped):
     return with_interval(claimed, control, claimed - control)
 
 
-def last_token(recomputed, cached, regrouped):
-    return refute(recomputed[:, -1:], cached[:, -1:], regrouped[:, -1:])
-
-
-def first_token(recomputed, cached, regrouped):
-    return refute(recomputed[:, :1], cached[:, :1], regrouped[:, :1])
-
-
 def all_tokens(recomputed, cached, regrouped):
     claimed, control = (recomputed != cached).all(1).float(), (recomputed != regrouped).all(1).float()
     return with_interval(claimed, control, claimed - control)
-
-
-def along_texts(recomputed, cached, regrouped):
-    return refute(recomputed.T, cached.T, regrouped.T)
 
 
 def agreement(recomputed, cached, regrouped):
@@ -211,14 +199,18 @@ MISCONCEPTIONS = {
         "each text whether it parts.",
     ),
     "last_token": Misconception(
-        last_token, "you compare the last tokens only; texts that have parted can agree there by chance."
+        lambda recomputed, cached, regrouped: refute(recomputed[:, -1:], cached[:, -1:], regrouped[:, -1:]),
+        "you compare the last tokens only; texts that have parted can agree there by chance.",
     ),
-    "first_token": Misconception(first_token, "you compare the first tokens only; texts can part later."),
+    "first_token": Misconception(
+        lambda recomputed, cached, regrouped: refute(recomputed[:, :1], cached[:, :1], regrouped[:, :1]),
+        "you compare the first tokens only; texts can part later.",
+    ),
     "all_tokens": Misconception(
         all_tokens, "you ask whether all tokens differ; a text has parted as soon as one of them does."
     ),
     "along_texts": Misconception(
-        along_texts,
+        lambda recomputed, cached, regrouped: refute(recomputed.T, cached.T, regrouped.T),
         "you ask for every step whether any text differs there; ask for every text whether it differs at any step.",
     ),
     "agreement": Misconception(agreement, "these are the shares of texts that agree; asked for are those that part."),

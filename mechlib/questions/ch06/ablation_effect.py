@@ -173,34 +173,6 @@ def _mean_of_all_sets(rise, n_heads, heads):
     return statistics.fmean(rise(chosen) for chosen in combinations(range(n_heads), len(heads)))
 
 
-zero_ablation = _with(stream=_less(lambda out: out))
-mean_of_row = _with(stream=_less(lambda out: out - out.mean(2, keepdim=True)))
-mean_of_position = _with(stream=_less(lambda out: out - out.mean(1, keepdim=True)))
-mean_taken_away = _with(stream=_less(lambda out: out.mean((1, 2), keepdim=True)))
-mean_of_all_heads = _with(stream=_less(lambda out: out - out.mean((0, 1, 2))))
-others_ablated = _with(stream=lambda residual, out, heads: without(residual, out, _others(len(out), heads)))
-without_norm = _with(loss=_without_norm)
-without_bias = _with(loss=_without_bias)
-of_present_token = _with(loss=_of_present_token)
-first_copy = _with(part=lambda loss, period: loss[:, :-period].mean())
-counted_from_the_front = _with(part=lambda loss, period: loss[:, period:].mean())
-all_tokens = _with(part=lambda loss, period: loss.mean())
-first_token_too = _with(part=lambda loss, period: loss[:, -period:].mean())
-last_token_only = _with(part=lambda loss, period: loss[:, -1].mean())
-summed = _with(part=lambda loss, period: loss[:, 1 - period :].sum())
-turned_round = _with(rise=lambda ablated, intact: intact - ablated)
-loss_itself = _with(rise=lambda ablated, intact: ablated)
-ratio = _with(rise=torch.div)
-in_bits = _with(rise=lambda ablated, intact: (ablated - intact) / math.log(2))
-probabilities = _with(part=lambda loss, period: -second_copy((-loss).exp(), period))
-one_at_a_time = _with(wrap=lambda rise: lambda heads: sum(rise([head]) for head in heads))
-mean_of_single = _with(wrap=lambda rise: lambda heads: sum(rise([head]) for head in heads) / max(len(heads), 1))
-control_with_heads = _with(control=_mean_of_all_sets)
-control_of_one = _with(control=lambda rise, n, heads: statistics.fmean(rise([head]) for head in _others(n, heads)))
-control_of_all = _with(control=lambda rise, n, heads: rise(_others(n, heads)))
-control_of_largest = _with(control=lambda rise, n, heads: max(map(rise, combinations(_others(n, heads), len(heads)))))
-
-
 def norm_kept(residual, out, W_U, b_U, tokens, period, heads):
     variance, mean = torch.var_mean(residual, -1, correction=0, keepdim=True)
 
@@ -211,10 +183,6 @@ def norm_kept(residual, out, W_U, b_U, tokens, period, heads):
     return _with(loss=loss)(residual, out, W_U, b_U, tokens, period, heads)
 
 
-def results_swapped(*inputs):
-    return ablation_effect(*inputs)[::-1]
-
-
 def difference(*inputs):
     effect, by_others = ablation_effect(*inputs)
     return effect - by_others, by_others
@@ -222,92 +190,112 @@ def difference(*inputs):
 
 MISCONCEPTIONS = {
     "zero_ablation": Misconception(
-        zero_ablation,
+        _with(stream=_less(lambda out: out)),
         "this is what setting the heads' outputs to zero gives, which also takes away what they always add. Put their "
         "mean vectors there.",
     ),
     "mean_of_row": Misconception(
-        mean_of_row,
+        _with(stream=_less(lambda out: out - out.mean(2, keepdim=True))),
         "your mean runs over the positions of each row only; it runs over all rows and positions.",
     ),
     "mean_of_position": Misconception(
-        mean_of_position,
+        _with(stream=_less(lambda out: out - out.mean(1, keepdim=True))),
         "your mean runs over the rows at each position only; it runs over all rows and positions.",
     ),
     "mean_taken_away": Misconception(
-        mean_taken_away,
+        _with(stream=_less(lambda out: out.mean((1, 2), keepdim=True))),
         "you subtract the heads' mean outputs and keep the rest. It is the other way round: the mean stays, and what "
         "varies goes.",
     ),
     "mean_of_all_heads": Misconception(
-        mean_of_all_heads, "you put the mean over all heads in the place of each; a head keeps its own mean."
+        _with(stream=_less(lambda out: out - out.mean((0, 1, 2)))),
+        "you put the mean over all heads in the place of each; a head keeps its own mean.",
     ),
     "others_ablated": Misconception(
-        others_ablated, "you keep the given heads and ablate all others; ablate the given ones."
+        _with(stream=lambda residual, out, heads: without(residual, out, _others(len(out), heads))),
+        "you keep the given heads and ablate all others; ablate the given ones.",
     ),
-    "without_norm": Misconception(without_norm, "the LayerNorm before the unembedding is missing."),
-    "without_bias": Misconception(without_bias, "b_U is missing from the logits."),
+    "without_norm": Misconception(_with(loss=_without_norm), "the LayerNorm before the unembedding is missing."),
+    "without_bias": Misconception(_with(loss=_without_bias), "b_U is missing from the logits."),
     "norm_kept": Misconception(
         norm_kept,
         "your LayerNorm keeps the mean and the variance of the intact run. The model would compute them again from the "
         "ablated stream.",
     ),
     "of_present_token": Misconception(
-        of_present_token, "your loss is that of the token at the position itself. Position p predicts the one at p + 1."
+        _with(loss=_of_present_token),
+        "your loss is that of the token at the position itself. Position p predicts the one at p + 1.",
     ),
     "first_copy": Misconception(
-        first_copy, "this is the loss on the first copy, which nothing in the context predicts; take the second."
+        _with(part=lambda loss, period: loss[:, :-period].mean()),
+        "this is the loss on the first copy, which nothing in the context predicts; take the second.",
     ),
     "counted_from_the_front": Misconception(
-        counted_from_the_front,
+        _with(part=lambda loss, period: loss[:, period:].mean()),
         "right where a row begins with the first block. Where other tokens stand before it, the second copy begins "
         "later: count from the end.",
     ),
     "all_tokens": Misconception(
-        all_tokens, "your mean runs over both copies. Nothing predicts the first one: take the second copy only."
+        _with(part=lambda loss, period: loss.mean()),
+        "your mean runs over both copies. Nothing predicts the first one: take the second copy only.",
     ),
     "first_token_too": Misconception(
-        first_token_too,
+        _with(part=lambda loss, period: loss[:, -period:].mean()),
         "you count the first token of the second copy. Nothing announces that the block starts again: leave it out.",
     ),
     "last_token_only": Misconception(
-        last_token_only, "this is the loss on the last token alone; take the mean over the second copy."
+        _with(part=lambda loss, period: loss[:, -1].mean()),
+        "this is the loss on the last token alone; take the mean over the second copy.",
     ),
-    "summed": Misconception(summed, "you sum the losses; take their mean over rows and tokens."),
+    "summed": Misconception(
+        _with(part=lambda loss, period: loss[:, 1 - period :].sum()),
+        "you sum the losses; take their mean over rows and tokens.",
+    ),
     "turned_round": Misconception(
-        turned_round, "the sign is turned: the rise is the ablated loss less the intact one."
+        _with(rise=lambda ablated, intact: intact - ablated),
+        "the sign is turned: the rise is the ablated loss less the intact one.",
     ),
-    "loss_itself": Misconception(loss_itself, "these are the losses after ablation; take the intact one away."),
-    "ratio": Misconception(ratio, "you divide the losses; asked for is their difference, in nats."),
-    "in_bits": Misconception(in_bits, "this is in bits; asked for are nats, the natural logarithm."),
+    "loss_itself": Misconception(
+        _with(rise=lambda ablated, intact: ablated), "these are the losses after ablation; take the intact one away."
+    ),
+    "ratio": Misconception(_with(rise=torch.div), "you divide the losses; asked for is their difference, in nats."),
+    "in_bits": Misconception(
+        _with(rise=lambda ablated, intact: (ablated - intact) / math.log(2)),
+        "this is in bits; asked for are nats, the natural logarithm.",
+    ),
     "probabilities": Misconception(
-        probabilities, "you compare probabilities of the right token; the loss is minus their logarithm."
+        _with(part=lambda loss, period: -second_copy((-loss).exp(), period)),
+        "you compare probabilities of the right token; the loss is minus their logarithm.",
     ),
     "one_at_a_time": Misconception(
-        one_at_a_time,
+        _with(wrap=lambda rise: lambda heads: sum(rise([head]) for head in heads)),
         "you ablate one head after the other and add the effects. Two heads that do the same hide each other that way: "
         "ablate them together.",
     ),
     "mean_of_single": Misconception(
-        mean_of_single,
+        _with(wrap=lambda rise: lambda heads: sum(rise([head]) for head in heads) / max(len(heads), 1)),
         "you ablate one head after the other and take the mean. Two heads that do the same hide each other that way: "
         "ablate them together.",
     ),
     "control_with_heads": Misconception(
-        control_with_heads,
+        _with(control=_mean_of_all_sets),
         "your control draws from all heads, so the given ones are among them; draw from the others only.",
     ),
     "control_of_one": Misconception(
-        control_of_one, "your control ablates one head at a time; it ablates as many heads as were given."
+        _with(control=lambda rise, n, heads: statistics.fmean(rise([head]) for head in _others(n, heads))),
+        "your control ablates one head at a time; it ablates as many heads as were given.",
     ),
     "control_of_all": Misconception(
-        control_of_all, "your control ablates all other heads at once; it ablates as many heads as were given."
+        _with(control=lambda rise, n, heads: rise(_others(n, heads))),
+        "your control ablates all other heads at once; it ablates as many heads as were given.",
     ),
     "control_of_largest": Misconception(
-        control_of_largest, "your control is the largest effect of the other sets; asked for is their mean."
+        _with(control=lambda rise, n, heads: max(map(rise, combinations(_others(n, heads), len(heads))))),
+        "your control is the largest effect of the other sets; asked for is their mean.",
     ),
     "results_swapped": Misconception(
-        results_swapped, "the two results are swapped: first the given heads' effect, then the control."
+        lambda *inputs: ablation_effect(*inputs)[::-1],
+        "the two results are swapped: first the given heads' effect, then the control.",
     ),
     "difference": Misconception(
         difference, "you take the control off the effect. Return the two side by side, so that both can be seen."

@@ -78,57 +78,9 @@ def no_baseline(W_V, W_O, W_Q, W_K):
     return ratio(W_V @ W_O, W_K @ W_Q.mT)
 
 
-def baseline_of_head(W_V, W_O, W_Q, W_K):
-    return no_baseline(W_V, W_O, W_Q, W_K) - W_V.shape[2] ** -0.5
-
-
-def baseline_without_root(W_V, W_O, W_Q, W_K):
-    return no_baseline(W_V, W_O, W_Q, W_K) - 1 / W_V.shape[1]
-
-
-def over_baseline(W_V, W_O, W_Q, W_K):
-    return no_baseline(W_V, W_O, W_Q, W_K) / _random(W_V)
-
-
 def baseline_of_all_pairs(W_V, W_O, W_Q, W_K):
     scores = no_baseline(W_V, W_O, W_Q, W_K)
     return scores - scores.mean()
-
-
-def q_composition(W_V, W_O, W_Q, W_K):
-    return ratio(W_V @ W_O, W_Q @ W_K.mT) - _random(W_V)
-
-
-def other_way_round(W_V, W_O, W_Q, W_K):
-    return ratio(W_K @ W_Q.mT, W_V @ W_O).mT - _random(W_V)
-
-
-def transposed_ov(W_V, W_O, W_Q, W_K):
-    return ratio((W_V @ W_O).mT, W_K @ W_Q.mT) - _random(W_V)
-
-
-def without_values(W_V, W_O, W_Q, W_K):
-    return ratio(W_O, W_K @ W_Q.mT) - _random(W_V)
-
-
-def without_queries(W_V, W_O, W_Q, W_K):
-    return ratio(W_V @ W_O, W_K) - _random(W_V)
-
-
-def output_and_key_only(W_V, W_O, W_Q, W_K):
-    return ratio(W_O, W_K) - _random(W_V)
-
-
-def axes_swapped(W_V, W_O, W_Q, W_K):
-    return composition_score(W_V, W_O, W_Q, W_K).mT
-
-
-def squared(W_V, W_O, W_Q, W_K):
-    return no_baseline(W_V, W_O, W_Q, W_K).square() - 1 / W_V.shape[1]
-
-
-def not_normalised(W_V, W_O, W_Q, W_K):
-    return size((W_V @ W_O)[:, None] @ (W_K @ W_Q.mT)) - _random(W_V)
 
 
 def one_norm_missing(W_V, W_O, W_Q, W_K):
@@ -172,16 +124,17 @@ MISCONCEPTIONS = {
         "ones give.",
     ),
     "baseline_of_head": Misconception(
-        baseline_of_head,
+        lambda W_V, W_O, W_Q, W_K: no_baseline(W_V, W_O, W_Q, W_K) - W_V.shape[2] ** -0.5,
         "you take away 1 / sqrt(d_head). The two matrices meet in the residual stream, so the baseline is 1 / "
         "sqrt(d_model).",
     ),
     "baseline_without_root": Misconception(
-        baseline_without_root,
+        lambda W_V, W_O, W_Q, W_K: no_baseline(W_V, W_O, W_Q, W_K) - 1 / W_V.shape[1],
         "you take away 1 / d_model. That is the baseline of the squared ratio; for the ratio it is 1 / sqrt(d_model).",
     ),
     "over_baseline": Misconception(
-        over_baseline, "you divide by the baseline; asked for is the difference, 0 for what random matrices give."
+        lambda W_V, W_O, W_Q, W_K: no_baseline(W_V, W_O, W_Q, W_K) / _random(W_V),
+        "you divide by the baseline; asked for is the difference, 0 for what random matrices give.",
     ),
     "baseline_of_all_pairs": Misconception(
         baseline_of_all_pairs,
@@ -189,34 +142,43 @@ MISCONCEPTIONS = {
         "composition: the baseline is 1 / sqrt(d_model).",
     ),
     "q_composition": Misconception(
-        q_composition,
+        lambda W_V, W_O, W_Q, W_K: ratio(W_V @ W_O, W_Q @ W_K.mT) - _random(W_V),
         "this is Q-composition: what the earlier head writes goes into the later head's queries. For K-composition it "
         "meets W_K first.",
     ),
     "other_way_round": Misconception(
-        other_way_round,
+        lambda W_V, W_O, W_Q, W_K: ratio(W_K @ W_Q.mT, W_V @ W_O).mT - _random(W_V),
         "you multiply in the wrong order, as if the later head wrote for the earlier one. A vector goes through W_V "
         "and W_O first, then meets W_K.",
     ),
     "transposed_ov": Misconception(
-        transposed_ov,
+        lambda W_V, W_O, W_Q, W_K: ratio((W_V @ W_O).mT, W_K @ W_Q.mT) - _random(W_V),
         "the OV circuit is transposed: W_K then meets what the earlier head reads. It has to meet what it writes.",
     ),
     "without_values": Misconception(
-        without_values, "W_V is missing: the earlier head's circuit is W_V W_O, not its output matrix alone."
+        lambda W_V, W_O, W_Q, W_K: ratio(W_O, W_K @ W_Q.mT) - _random(W_V),
+        "W_V is missing: the earlier head's circuit is W_V W_O, not its output matrix alone.",
     ),
     "without_queries": Misconception(
-        without_queries, "W_Q is missing: the later head's circuit is W_K W_Q^T, not its key matrix alone."
+        lambda W_V, W_O, W_Q, W_K: ratio(W_V @ W_O, W_K) - _random(W_V),
+        "W_Q is missing: the later head's circuit is W_K W_Q^T, not its key matrix alone.",
     ),
     "output_and_key_only": Misconception(
-        output_and_key_only,
+        lambda W_V, W_O, W_Q, W_K: ratio(W_O, W_K) - _random(W_V),
         "you compare W_O with W_K alone. The score is about whole circuits, W_V W_O and W_K W_Q^T: directions that the "
         "earlier head never reads, or that no query looks for, should not count.",
     ),
-    "axes_swapped": Misconception(axes_swapped, "the axes are swapped: rows are the earlier heads, columns the later."),
-    "squared": Misconception(squared, "your norms are squared: take their roots before the baseline comes off."),
+    "axes_swapped": Misconception(
+        lambda W_V, W_O, W_Q, W_K: composition_score(W_V, W_O, W_Q, W_K).mT,
+        "the axes are swapped: rows are the earlier heads, columns the later.",
+    ),
+    "squared": Misconception(
+        lambda W_V, W_O, W_Q, W_K: no_baseline(W_V, W_O, W_Q, W_K).square() - 1 / W_V.shape[1],
+        "your norms are squared: take their roots before the baseline comes off.",
+    ),
     "not_normalised": Misconception(
-        not_normalised, "this is the norm of the product; divide it by the norms of both circuits, so that size is out."
+        lambda W_V, W_O, W_Q, W_K: size((W_V @ W_O)[:, None] @ (W_K @ W_Q.mT)) - _random(W_V),
+        "this is the norm of the product; divide it by the norms of both circuits, so that size is out.",
     ),
     "one_norm_missing": Misconception(
         one_norm_missing, "you divide by the norm of the OV circuit only; divide by that of the QK circuit too."

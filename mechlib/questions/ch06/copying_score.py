@@ -89,30 +89,6 @@ def _of(values):
     return lambda W_E, W_V, W_O, W_U: values(torch.linalg.eigvals(W_O @ (W_U @ W_E) @ W_V))
 
 
-real_parts_below = _of(lambda e: e.real.sum(-1) / e.real.abs().sum(-1))
-share_of_positive = _of(lambda e: (e.real > 0).double().mean(-1))
-signs = _of(lambda e: e.real.sign().mean(-1))
-sum_of_sizes = _of(lambda e: e.abs().sum(-1))
-sum_only = _of(lambda e: e.real.sum(-1))
-mean_angle = _of(lambda e: (e.real / e.abs()).mean(-1))
-sum_of_squares = _of(lambda e: e.real.sum(-1) / e.abs().square().sum(-1).sqrt())
-largest = _of(lambda e: e.real.gather(-1, e.abs().argmax(-1, keepdim=True))[..., 0] / e.abs().amax(-1))
-positive_part = _of(lambda e: e.real.clamp(min=0).sum(-1) / e.abs().sum(-1))
-size_of_sum = _of(lambda e: e.sum(-1).abs() / e.abs().sum(-1))
-
-
-def within_stream(W_E, W_V, W_O, W_U):
-    return positivity(torch.linalg.eigvals(W_O @ W_V))
-
-
-def without_unembedding(W_E, W_V, W_O, W_U):
-    return positivity(torch.linalg.eigvals(W_O @ (W_E.T @ W_E) @ W_V))
-
-
-def without_embedding(W_E, W_V, W_O, W_U):
-    return positivity(torch.linalg.eigvals(W_O @ (W_U @ W_U.T) @ W_V))
-
-
 def singular_values(W_E, W_V, W_O, W_U):
     whole = circuit(W_E, W_V, W_O, W_U)
     return whole.diagonal(0, -2, -1).sum(-1) / torch.linalg.svdvals(whole).sum(-1)
@@ -159,43 +135,57 @@ def directly_too(W_E, W_V, W_O, W_U):
 
 MISCONCEPTIONS = {
     "real_parts_below": Misconception(
-        real_parts_below,
+        _of(lambda e: e.real.sum(-1) / e.real.abs().sum(-1)),
         "you divide by the sizes of the real parts; divide by those of the eigenvalues. A complex eigenvalue turns "
         "groups of tokens into one another, which is no copying.",
     ),
     "share_of_positive": Misconception(
-        share_of_positive, "you count the eigenvalues with a positive real part; weigh them by their size."
+        _of(lambda e: (e.real > 0).double().mean(-1)),
+        "you count the eigenvalues with a positive real part; weigh them by their size.",
     ),
-    "signs": Misconception(signs, "you take the mean of the signs; weigh the eigenvalues by their size."),
-    "sum_of_sizes": Misconception(sum_of_sizes, "this is the sum of the eigenvalues' sizes, which belongs below."),
+    "signs": Misconception(
+        _of(lambda e: e.real.sign().mean(-1)), "you take the mean of the signs; weigh the eigenvalues by their size."
+    ),
+    "sum_of_sizes": Misconception(
+        _of(lambda e: e.abs().sum(-1)), "this is the sum of the eigenvalues' sizes, which belongs below."
+    ),
     "sum_only": Misconception(
-        sum_only, "this is the sum of the eigenvalues, the trace; divide it by the sum of their sizes."
+        _of(lambda e: e.real.sum(-1)),
+        "this is the sum of the eigenvalues, the trace; divide it by the sum of their sizes.",
     ),
     "mean_angle": Misconception(
-        mean_angle, "you divide each eigenvalue by its own size and take the mean; sum first, then divide."
+        _of(lambda e: (e.real / e.abs()).mean(-1)),
+        "you divide each eigenvalue by its own size and take the mean; sum first, then divide.",
     ),
     "sum_of_squares": Misconception(
-        sum_of_squares,
+        _of(lambda e: e.real.sum(-1) / e.abs().square().sum(-1).sqrt()),
         "you divide by the root of the sum of squares; divide by the sum of the sizes, so that a head "
         "whose eigenvalues are all positive scores 1.",
     ),
-    "largest": Misconception(largest, "this is the largest eigenvalue's direction alone; all of them count."),
+    "largest": Misconception(
+        _of(lambda e: e.real.gather(-1, e.abs().argmax(-1, keepdim=True))[..., 0] / e.abs().amax(-1)),
+        "this is the largest eigenvalue's direction alone; all of them count.",
+    ),
     "positive_part": Misconception(
-        positive_part, "you leave the negative eigenvalues out of the sum above; they count against copying."
+        _of(lambda e: e.real.clamp(min=0).sum(-1) / e.abs().sum(-1)),
+        "you leave the negative eigenvalues out of the sum above; they count against copying.",
     ),
     "size_of_sum": Misconception(
-        size_of_sum, "you take the absolute value of the sum, so a head that suppresses tokens seems to copy them."
+        _of(lambda e: e.sum(-1).abs() / e.abs().sum(-1)),
+        "you take the absolute value of the sum, so a head that suppresses tokens seems to copy them.",
     ),
     "within_stream": Misconception(
-        within_stream,
+        lambda W_E, W_V, W_O, W_U: positivity(torch.linalg.eigvals(W_O @ W_V)),
         "these are the eigenvalues of W_V W_O, from the stream to the stream. Copying is about tokens: go in through "
         "W_E and out through W_U.",
     ),
     "without_unembedding": Misconception(
-        without_unembedding, "you go out through the transposed embedding; the model's own way out is W_U."
+        lambda W_E, W_V, W_O, W_U: positivity(torch.linalg.eigvals(W_O @ (W_E.T @ W_E) @ W_V)),
+        "you go out through the transposed embedding; the model's own way out is W_U.",
     ),
     "without_embedding": Misconception(
-        without_embedding, "you go in through the transposed unembedding; the model's own way in is W_E."
+        lambda W_E, W_V, W_O, W_U: positivity(torch.linalg.eigvals(W_O @ (W_U @ W_U.T) @ W_V)),
+        "you go in through the transposed unembedding; the model's own way in is W_E.",
     ),
     "singular_values": Misconception(
         singular_values,

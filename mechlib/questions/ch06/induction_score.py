@@ -93,30 +93,9 @@ def _rolled(tokens):
     return (tokens[:, :, None] == tokens.roll(1, -1)[:, None, :]).tril()
 
 
-to_the_copy = _among(duplicates)
-to_the_previous = _among(lambda tokens: _diagonal(tokens, 1))
-one_too_far = _among(lambda tokens: _followed(tokens, 2))
-before_the_copy = _among(_before_the_copy)
-what_comes_next = _among(_what_comes_next)
-half_a_row_back = _among(lambda tokens: _diagonal(tokens, tokens.shape[1] // 2 - 1))
-latest_only = _among(lambda tokens: _nearest(induction_targets(tokens)))
-earliest_only = _among(lambda tokens: _nearest(induction_targets(tokens).flip(-1)).flip(-1))
-without_itself = _among(lambda tokens: induction_targets(tokens).tril(-1))
-rolled_round = _among(_rolled)
-of_first_row = _among(lambda tokens: induction_targets(tokens[:1]).expand(len(tokens), -1, -1))
-
-
-def over_all_queries(pattern, tokens):
-    return (pattern * induction_targets(tokens)).sum(-1).mean((-1, -2))
-
-
 def over_second_half(pattern, tokens):
     half = tokens.shape[1] // 2
     return (pattern * induction_targets(tokens)).sum(-1)[..., half:].mean((-1, -2))
-
-
-def over_targets(pattern, tokens):
-    return pattern[..., induction_targets(tokens)].mean(-1)
 
 
 def shared_out(pattern, tokens):
@@ -130,73 +109,64 @@ def largest_target(pattern, tokens):
     return (pattern * targets).amax(-1)[..., targets.any(-1)].mean(-1)
 
 
-def summed_over_queries(pattern, tokens):
-    return (pattern * induction_targets(tokens)).sum((-1, -2, -3))
-
-
 def mean_of_rows(pattern, tokens):
     rows = zip(pattern.unbind(-3), tokens, strict=True)
     return torch.stack([induction_score(row[..., None, :, :], ids[None]) for row, ids in rows]).nanmean(0)
 
 
-def queries_and_keys_swapped(pattern, tokens):
-    return induction_score(pattern.mT, tokens)
-
-
-def zero_if_undefined(pattern, tokens):
-    return induction_score(pattern, tokens).nan_to_num()
-
-
 MISCONCEPTIONS = {
     "to_the_copy": Misconception(
-        to_the_copy,
+        _among(duplicates),
         "you score the earlier copies of the token themselves: that is a duplicate-token head. The target is the "
         "position after the copy.",
     ),
     "to_the_previous": Misconception(
-        to_the_previous, "this is the previous-token score. The induction target depends on the tokens."
+        _among(lambda tokens: _diagonal(tokens, 1)),
+        "this is the previous-token score. The induction target depends on the tokens.",
     ),
     "one_too_far": Misconception(
-        one_too_far, "you look two positions after the earlier copy; the target is the position just after it."
+        _among(lambda tokens: _followed(tokens, 2)),
+        "you look two positions after the earlier copy; the target is the position just after it.",
     ),
     "before_the_copy": Misconception(
-        before_the_copy, "you score the position before the earlier copy; the target is the one after it."
+        _among(_before_the_copy), "you score the position before the earlier copy; the target is the one after it."
     ),
     "what_comes_next": Misconception(
-        what_comes_next,
+        _among(_what_comes_next),
         "you score the keys that hold the token that really comes next. A head cannot know it: its targets are the "
         "positions after earlier copies of the present token, whatever comes next.",
     ),
     "half_a_row_back": Misconception(
-        half_a_row_back,
+        _among(lambda tokens: _diagonal(tokens, tokens.shape[1] // 2 - 1)),
         "you take one diagonal, half a row back. That is the target only if a row is one block twice; the definition "
         "goes by the tokens, whatever the row.",
     ),
     "latest_only": Misconception(
-        latest_only,
+        _among(lambda tokens: _nearest(induction_targets(tokens))),
         "you count only the most recent target. If the token stood there several times, each of them has one: add "
         "their attention.",
     ),
     "earliest_only": Misconception(
-        earliest_only,
+        _among(lambda tokens: _nearest(induction_targets(tokens).flip(-1)).flip(-1)),
         "you count only the earliest target. If the token stood there several times, each of them has one: add their "
         "attention.",
     ),
     "without_itself": Misconception(
-        without_itself,
+        _among(lambda tokens: induction_targets(tokens).tril(-1)),
         "you leave out the query's own position. After an immediate repeat, as in `a a`, the token before the second a "
         "is an a, so that position is a target too.",
     ),
     "rolled_round": Misconception(
-        rolled_round,
+        _among(_rolled),
         "position 0 has no token before it: rolling gives it the last one of the row, so that it looks like a target. "
         "Set its column to false.",
     ),
     "of_first_row": Misconception(
-        of_first_row, "you use the first row's tokens for all rows; each row has targets of its own."
+        _among(lambda tokens: induction_targets(tokens[:1]).expand(len(tokens), -1, -1)),
+        "you use the first row's tokens for all rows; each row has targets of its own.",
     ),
     "over_all_queries": Misconception(
-        over_all_queries,
+        lambda pattern, tokens: (pattern * induction_targets(tokens)).sum(-1).mean((-1, -2)),
         "your mean counts queries that have no target, as most of a first copy have not (a key after the query is "
         "none). A perfect head would not reach 1: take the mean over the queries that have one.",
     ),
@@ -206,7 +176,7 @@ MISCONCEPTIONS = {
         "mean over those.",
     ),
     "over_targets": Misconception(
-        over_targets,
+        lambda pattern, tokens: pattern[..., induction_targets(tokens)].mean(-1),
         "this is the mean over all target cells. A query with two targets shares its attention between them: add over "
         "the keys first, then take the mean over the queries.",
     ),
@@ -219,7 +189,8 @@ MISCONCEPTIONS = {
         largest_target, "you take each query's most attended target; add the attention on all of its targets."
     ),
     "summed_over_queries": Misconception(
-        summed_over_queries, "you sum over the queries; take the mean over those that have a target."
+        lambda pattern, tokens: (pattern * induction_targets(tokens)).sum((-1, -2, -3)),
+        "you sum over the queries; take the mean over those that have a target.",
     ),
     "mean_of_rows": Misconception(
         mean_of_rows,
@@ -227,12 +198,12 @@ MISCONCEPTIONS = {
         "queries of all rows.",
     ),
     "queries_and_keys_swapped": Misconception(
-        queries_and_keys_swapped,
+        lambda pattern, tokens: induction_score(pattern.mT, tokens),
         "queries and keys are swapped: the last axis of the pattern is the key, and each query's attention sums to one "
         "over it.",
     ),
     "zero_if_undefined": Misconception(
-        zero_if_undefined,
+        lambda pattern, tokens: induction_score(pattern, tokens).nan_to_num(),
         "right wherever a query has a target. Where none has, the score is NaN, as the mean of nothing is: a 0 would "
         "say that the head looked elsewhere.",
     ),

@@ -60,53 +60,9 @@ def _case(
     return Case(description, {"pattern": attention(generator, layer, head, tokens=ids)})
 
 
-def to_itself(pattern):
-    return diagonal(pattern, 0).mean((-1, -2))
-
-
-def to_the_next(pattern):
-    return diagonal(pattern, 1).mean((-1, -2))
-
-
-def two_back(pattern):
-    return diagonal(pattern, -2).mean((-1, -2))
-
-
-def to_the_first(pattern):
-    return pattern[..., 0].mean((-1, -2))
-
-
-def to_the_first_but_one(pattern):
-    return pattern[..., 1:, 0].mean((-1, -2))
-
-
-def over_all_positions(pattern):
-    return diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1]
-
-
-def over_all_cells(pattern):
-    return diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1] ** 2
-
-
 def over_causal_cells(pattern):
     pos = pattern.shape[-1]
     return diagonal(pattern, -1).sum(-1).mean(-1) / (pos * (pos + 1) / 2)
-
-
-def summed(pattern):
-    return diagonal(pattern, -1).sum(-1).mean(-1)
-
-
-def summed_over_rows(pattern):
-    return diagonal(pattern, -1).mean(-1).sum(-1)
-
-
-def last_position(pattern):
-    return pattern[..., -1, -2].mean(-1)
-
-
-def largest(pattern):
-    return diagonal(pattern, -1).amax(-1).mean(-1)
 
 
 def share_of_first_places(pattern):
@@ -114,46 +70,35 @@ def share_of_first_places(pattern):
     return first.float().mean((-1, -2))
 
 
-def everything_earlier(pattern):
-    return pattern.tril(-1)[..., 1:, :].sum(-1).mean((-1, -2))
-
-
-def of_first_row(pattern):
-    return diagonal(pattern, -1)[:, :, 0].mean(-1)
-
-
-def of_every_row(pattern):
-    return diagonal(pattern, -1).mean(-1)
-
-
-def axes_swapped(pattern):
-    return previous_token_score(pattern).mT
-
-
 MISCONCEPTIONS = {
     "to_itself": Misconception(
-        to_itself, "this is the attention on the position itself; the previous one is one column to the left."
+        lambda pattern: diagonal(pattern, 0).mean((-1, -2)),
+        "this is the attention on the position itself; the previous one is one column to the left.",
     ),
     "to_the_next": Misconception(
-        to_the_next,
+        lambda pattern: diagonal(pattern, 1).mean((-1, -2)),
         "you take the diagonal above the main one, as if rows were keys: it is zero, since no position looks ahead. "
         "Rows are queries, columns keys.",
     ),
-    "two_back": Misconception(two_back, "this is the attention two positions back; the previous one is one back."),
+    "two_back": Misconception(
+        lambda pattern: diagonal(pattern, -2).mean((-1, -2)),
+        "this is the attention two positions back; the previous one is one back.",
+    ),
     "to_the_first": Misconception(
-        to_the_first, "this is the attention on the first position of the row, not on the one before the query."
+        lambda pattern: pattern[..., 0].mean((-1, -2)),
+        "this is the attention on the first position of the row, not on the one before the query.",
     ),
     "to_the_first_but_one": Misconception(
-        to_the_first_but_one,
+        lambda pattern: pattern[..., 1:, 0].mean((-1, -2)),
         "this is the attention on the first position of the row; the column has to move with the query.",
     ),
     "over_all_positions": Misconception(
-        over_all_positions,
+        lambda pattern: diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1],
         "you divide by all positions, but position 0 has none before it: a perfect previous-token head would not "
         "reach 1. Divide by the positions that have one.",
     ),
     "over_all_cells": Misconception(
-        over_all_cells,
+        lambda pattern: diagonal(pattern, -1).sum(-1).mean(-1) / pattern.shape[-1] ** 2,
         "your mean runs over all pos * pos cells of the pattern; it runs over the queries that have a previous "
         "position.",
     ),
@@ -162,28 +107,40 @@ MISCONCEPTIONS = {
         "your mean runs over all cells that a causal head can see; it runs over the queries that have a previous "
         "position.",
     ),
-    "summed": Misconception(summed, "you sum over the positions; take the mean, so that a perfect head scores 1."),
-    "summed_over_rows": Misconception(summed_over_rows, "you sum over the rows; take the mean over them."),
+    "summed": Misconception(
+        lambda pattern: diagonal(pattern, -1).sum(-1).mean(-1),
+        "you sum over the positions; take the mean, so that a perfect head scores 1.",
+    ),
+    "summed_over_rows": Misconception(
+        lambda pattern: diagonal(pattern, -1).mean(-1).sum(-1), "you sum over the rows; take the mean over them."
+    ),
     "last_position": Misconception(
-        last_position, "this is the last position's attention alone; every position from 1 on counts."
+        lambda pattern: pattern[..., -1, -2].mean(-1),
+        "this is the last position's attention alone; every position from 1 on counts.",
     ),
     "largest": Misconception(
-        largest, "you take each row's largest value; one position does not make a head. Take the mean."
+        lambda pattern: diagonal(pattern, -1).amax(-1).mean(-1),
+        "you take each row's largest value; one position does not make a head. Take the mean.",
     ),
     "share_of_first_places": Misconception(
         share_of_first_places,
         "you count how often the previous position gets the most attention; asked for is how much attention it gets.",
     ),
     "everything_earlier": Misconception(
-        everything_earlier, "this is the attention on all earlier positions together; only the previous one counts."
+        lambda pattern: pattern.tril(-1)[..., 1:, :].sum(-1).mean((-1, -2)),
+        "this is the attention on all earlier positions together; only the previous one counts.",
     ),
     "of_first_row": Misconception(
-        of_first_row, "only the first row is used; take the mean over all rows of the batch."
+        lambda pattern: diagonal(pattern, -1)[:, :, 0].mean(-1),
+        "only the first row is used; take the mean over all rows of the batch.",
     ),
     "of_every_row": Misconception(
-        of_every_row, "the batch axis is still there: one number for every layer and head is asked for."
+        lambda pattern: diagonal(pattern, -1).mean(-1),
+        "the batch axis is still there: one number for every layer and head is asked for.",
     ),
-    "axes_swapped": Misconception(axes_swapped, "the axes are swapped: [layer, head] is asked for."),
+    "axes_swapped": Misconception(
+        lambda pattern: previous_token_score(pattern).mT, "the axes are swapped: [layer, head] is asked for."
+    ),
 }
 
 QUESTION = Question(

@@ -95,19 +95,6 @@ def _is_fresh(period, claimed):
     return claimed % period != 0
 
 
-every_row = _of_rows(lambda period, claimed: period > 0)
-divisors_kept = _of_rows(torch.ne)
-only_divisors = _of_rows(lambda period, claimed: (claimed % period == 0) & (period != claimed))
-multiples_left_out = _of_rows(lambda period, claimed: (period % claimed != 0) & (claimed % period != 0))
-coprime_only = _of_rows(lambda period, claimed: torch.gcd(period, torch.tensor(claimed)) == 1)
-multiples_for_divisors = _of_rows(lambda period, claimed: period % claimed != 0)
-longer_only = _of_rows(torch.gt)
-claim_with_divisors = _of_rows(_is_fresh, claimed_of=lambda period, claimed: claimed % period == 0)
-claim_of_every_row = _of_rows(_is_fresh, claimed_of=lambda period, claimed: period > 0)
-shortcut_at_claim = _of_rows(_is_fresh, shortcut_of=torch.eq)
-shortcut_of_every_row = _of_rows(_is_fresh, shortcut_of=lambda period, claimed: period > 0)
-
-
 def _scored(induction=induction_score, shortcut=at_distance):
     """The reference with other scores."""
 
@@ -133,12 +120,6 @@ def _mean_of_rows(pattern, tokens):
 
 def _distance_over_all_queries(pattern, distance):
     return pattern.diagonal(-distance, -2, -1).sum(-1).mean(-1) / pattern.shape[-1]
-
-
-one_too_far = _scored(shortcut=lambda pattern, distance: at_distance(pattern, distance + 1))
-over_all_queries = _scored(induction=_over_all_queries)
-mean_of_rows = _scored(induction=_mean_of_rows)
-distance_over_all_queries = _scored(shortcut=_distance_over_all_queries)
 
 
 def fixed_distance_throughout(pattern, tokens, period, claimed):
@@ -194,69 +175,73 @@ def zero_if_untested(pattern, tokens, period, claimed):
 
 MISCONCEPTIONS = {
     "every_row": Misconception(
-        every_row,
+        _of_rows(lambda period, claimed: period > 0),
         "your fresh rows are all rows, those of the claim among them. A head must be tried on periods that had no part "
         "in the claim.",
     ),
     "divisors_kept": Misconception(
-        divisors_kept,
+        _of_rows(torch.ne),
         "you keep rows whose period divides the claimed one. There a fixed distance still hits a target, of an earlier "
         "copy, so they cannot tell the two explanations apart.",
     ),
     "only_divisors": Misconception(
-        only_divisors,
+        _of_rows(lambda period, claimed: (claimed % period == 0) & (period != claimed)),
         "you keep the rows whose period divides the claimed one and drop the others. It is the other way round: those "
         "are the ones that cannot tell the two explanations apart.",
     ),
     "multiples_left_out": Misconception(
-        multiples_left_out,
+        _of_rows(lambda period, claimed: (period % claimed != 0) & (claimed % period != 0)),
         "you leave out multiples of the claimed period as well. They are a fair test: at twice the period, a fixed "
         "distance hits no target.",
     ),
     "coprime_only": Misconception(
-        coprime_only,
+        _of_rows(lambda period, claimed: torch.gcd(period, torch.tensor(claimed)) == 1),
         "you keep only the periods that have no divisor in common with the claimed one. Any period that does not "
         "divide it is a test.",
     ),
     "multiples_for_divisors": Misconception(
-        multiples_for_divisors,
+        _of_rows(lambda period, claimed: period % claimed != 0),
         "the division is turned round: you leave out multiples of the claimed period, but a row is no test where its "
         "period divides the claimed one, claimed % period == 0.",
     ),
     "longer_only": Misconception(
-        longer_only, "you use longer periods only; shorter ones that do not divide the claimed one are a test too."
+        _of_rows(torch.gt),
+        "you use longer periods only; shorter ones that do not divide the claimed one are a test too.",
     ),
     "claim_with_divisors": Misconception(
-        claim_with_divisors, "the claim is about one period: score only the rows whose period is the claimed one."
+        _of_rows(_is_fresh, claimed_of=lambda period, claimed: claimed % period == 0),
+        "the claim is about one period: score only the rows whose period is the claimed one.",
     ),
     "claim_of_every_row": Misconception(
-        claim_of_every_row, "the claim is about one period; you take the score over all rows."
+        _of_rows(_is_fresh, claimed_of=lambda period, claimed: period > 0),
+        "the claim is about one period; you take the score over all rows.",
     ),
     "shortcut_at_claim": Misconception(
-        shortcut_at_claim,
+        _of_rows(_is_fresh, shortcut_of=torch.eq),
         "you try the fixed distance on the rows of the claim, where it hits the targets in either case. Try it on the "
         "fresh rows.",
     ),
     "shortcut_of_every_row": Misconception(
-        shortcut_of_every_row, "you try the fixed distance on all rows; try it on the fresh ones only."
+        _of_rows(_is_fresh, shortcut_of=lambda period, claimed: period > 0),
+        "you try the fixed distance on all rows; try it on the fresh ones only.",
     ),
     "one_too_far": Misconception(
-        one_too_far,
+        _scored(shortcut=lambda pattern, distance: at_distance(pattern, distance + 1)),
         "the distance is one too large. A period of P puts the earlier copy P back, and the target just after it, "
         "P - 1 back.",
     ),
     "over_all_queries": Misconception(
-        over_all_queries,
+        _scored(induction=_over_all_queries),
         "your induction scores are means over all queries. How many have no target depends on the period, so scores at "
         "two periods could not be compared: take the mean over the queries that have one.",
     ),
     "mean_of_rows": Misconception(
-        mean_of_rows,
+        _scored(induction=_mean_of_rows),
         "your scores are means of the rows' scores, in which a row with few targets weighs as much as one with many. "
         "Pool the queries of all rows.",
     ),
     "distance_over_all_queries": Misconception(
-        distance_over_all_queries,
+        _scored(shortcut=_distance_over_all_queries),
         "your shortcut divides by all queries; the first ones have nothing that far back. Divide by those that have.",
     ),
     "fixed_distance_throughout": Misconception(

@@ -69,30 +69,6 @@ def _case(
     )
 
 
-def as_if_equal(var, fourth, n):
-    return solved_with(var, (fourth + (len(var) + n - 2) * var**2) / n)
-
-
-def fourth_of_normal(var, fourth, n):
-    return best_rates(var, 3 * var**2, n)
-
-
-def own_pairs_forgotten(var, fourth, n):
-    return solved_with(var, (fourth + var * (var.sum() - var)) / n + var**2)
-
-
-def entries_squared(var, fourth, n):
-    return solved_with(var, (fourth + (n - 1) * var**2) / n)
-
-
-def many_examples(var, fourth, n):
-    return solved_with(var, var**2)
-
-
-def unaveraged(var, fourth, n):
-    return solved_with(var, n * second_moment(var, fourth, n))
-
-
 def loss_not_halved(var, fourth, n):
     rates, loss, common = best_rates(var, fourth, n)
     return rates, 2 * loss, common
@@ -131,24 +107,30 @@ def common_from_averages(var, fourth, n):
 
 MISCONCEPTIONS = {
     "as_if_equal": Misconception(
-        as_if_equal,
+        lambda var, fourth, n: solved_with(var, (fourth + (len(var) + n - 2) * var**2) / n),
         "you took all variances to be equal: |x|² has the mean sum_b v_b, not d v_a.",
     ),
     "fourth_of_normal": Misconception(
-        fourth_of_normal, "you put 3 v² for the fourth moment; that is right for normal inputs alone."
+        lambda var, fourth, n: best_rates(var, 3 * var**2, n),
+        "you put 3 v² for the fourth moment; that is right for normal inputs alone.",
     ),
     "own_pairs_forgotten": Misconception(
-        own_pairs_forgotten,
+        lambda var, fourth, n: solved_with(var, (fourth + var * (var.sum() - var)) / n + var**2),
         "there is v² / n too much. Either n² pairs of different examples were counted, and there are n (n - 1); or v_a "
         "was multiplied by the sum of all variances, its own among them, which the fourth moment holds already.",
     ),
     "entries_squared": Misconception(
-        entries_squared, "you squared the entries of S; S² is a matrix product, and its diagonal sums whole rows."
+        lambda var, fourth, n: solved_with(var, (fourth + (n - 1) * var**2) / n),
+        "you squared the entries of S; S² is a matrix product, and its diagonal sums whole rows.",
     ),
     "many_examples": Misconception(
-        many_examples, "this is 1 / v, the rate for very many examples; with n of them S varies about its mean."
+        lambda var, fourth, n: solved_with(var, var**2),
+        "this is 1 / v, the rate for very many examples; with n of them S varies about its mean.",
     ),
-    "unaveraged": Misconception(unaveraged, "a step averages over the n examples; you let it add them up."),
+    "unaveraged": Misconception(
+        lambda var, fourth, n: solved_with(var, n * second_moment(var, fourth, n)),
+        "a step averages over the n examples; you let it add them up.",
+    ),
     "loss_not_halved": Misconception(loss_not_halved, "the loss is half the squared error."),
     "loss_of_mean": Misconception(
         loss_of_mean, "your loss puts the mean of S for S; it varies from prompt to prompt, which costs as well."

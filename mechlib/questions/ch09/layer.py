@@ -70,10 +70,6 @@ def _scores(tokens, context, W_Q, W_K):
     return (tokens @ W_Q) @ (context @ W_K).mT
 
 
-def query_is_key(tokens, W_Q, W_K, W_V, W_O):
-    return _added(tokens, _scores(tokens, tokens, W_Q, W_K), tokens, W_V, W_O)
-
-
 def first_left_out(tokens, W_Q, W_K, W_V, W_O):
     context = tokens[:, 1:]
     return _added(tokens, _scores(tokens, context, W_Q, W_K), context, W_V, W_O)
@@ -116,25 +112,14 @@ def exchanged(tokens, W_Q, W_K, W_V, W_O):
     return _added(tokens, _scores(tokens, context, W_K, W_Q), context, W_V, W_O)
 
 
-def no_residual(tokens, W_Q, W_K, W_V, W_O):
-    return layer(tokens, W_Q, W_K, W_V, W_O) - tokens
-
-
-def subtracted(tokens, W_Q, W_K, W_V, W_O):
-    return 2 * tokens - layer(tokens, W_Q, W_K, W_V, W_O)
-
-
-def query_alone(tokens, W_Q, W_K, W_V, W_O):
-    return layer(tokens, W_Q, W_K, W_V, W_O)[:, -1]
-
-
 def only_query_moves(tokens, W_Q, W_K, W_V, W_O):
     return torch.cat([tokens[:, :-1], layer(tokens, W_Q, W_K, W_V, W_O)[:, -1:]], 1)
 
 
 MISCONCEPTIONS = {
     "query_is_key": Misconception(
-        query_is_key, "the query attends to itself; it is nobody's key, so leave the last token out of the context."
+        lambda tokens, W_Q, W_K, W_V, W_O: _added(tokens, _scores(tokens, tokens, W_Q, W_K), tokens, W_V, W_O),
+        "the query attends to itself; it is nobody's key, so leave the last token out of the context.",
     ),
     "first_left_out": Misconception(
         first_left_out, "you leave the first token out of the context; the query is the last one."
@@ -152,9 +137,18 @@ MISCONCEPTIONS = {
         strictly_causal, "tokens see only those before them; here every token sees all examples, before it or not."
     ),
     "exchanged": Misconception(exchanged, "query and key are exchanged: the token goes through W_Q, examples W_K."),
-    "no_residual": Misconception(no_residual, "the token itself is missing: the layer adds to it."),
-    "subtracted": Misconception(subtracted, "you subtract what attention finds; the sign belongs to the weights."),
-    "query_alone": Misconception(query_alone, "you return the query alone; the next layer needs all tokens."),
+    "no_residual": Misconception(
+        lambda tokens, W_Q, W_K, W_V, W_O: layer(tokens, W_Q, W_K, W_V, W_O) - tokens,
+        "the token itself is missing: the layer adds to it.",
+    ),
+    "subtracted": Misconception(
+        lambda tokens, W_Q, W_K, W_V, W_O: 2 * tokens - layer(tokens, W_Q, W_K, W_V, W_O),
+        "you subtract what attention finds; the sign belongs to the weights.",
+    ),
+    "query_alone": Misconception(
+        lambda tokens, W_Q, W_K, W_V, W_O: layer(tokens, W_Q, W_K, W_V, W_O)[:, -1],
+        "you return the query alone; the next layer needs all tokens.",
+    ),
     "only_query_moves": Misconception(
         only_query_moves,
         "only the query moves; the examples have to become residuals too, or the next layer repeats the step.",

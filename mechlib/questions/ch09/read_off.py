@@ -80,10 +80,6 @@ def _case(
     return Case(description, {**inputs, "n": n})
 
 
-def not_symmetrised(W_Q, W_K, W_V, W_O, n):
-    return nearest(function(W_Q, W_K, W_V, W_O), n)
-
-
 def neither_symmetrised(W_Q, W_K, W_V, W_O, n):
     T = function(W_Q, W_K, W_V, W_O)
     unit = torch.zeros_like(T)
@@ -115,10 +111,6 @@ def sign_forgotten(W_Q, W_K, W_V, W_O, n):
 def examples_forgotten(W_Q, W_K, W_V, W_O, n):
     rate, rest = read_off(W_Q, W_K, W_V, W_O, n)
     return rate / n, rest
-
-
-def exchanged(W_Q, W_K, W_V, W_O, n):
-    return read_off(W_K, W_Q, W_V, W_O, n)
 
 
 def row_for_column(W_Q, W_K, W_V, W_O, n):
@@ -160,7 +152,7 @@ def half_the_rate(W_Q, W_K, W_V, W_O, n):
 
 MISCONCEPTIONS = {
     "not_symmetrised": Misconception(
-        not_symmetrised,
+        lambda W_Q, W_K, W_V, W_O, n: nearest(function(W_Q, W_K, W_V, W_O), n),
         "you compare T as it stands. Both of its last axes meet the same example, so only its symmetric part counts.",
     ),
     "neither_symmetrised": Misconception(
@@ -184,7 +176,10 @@ MISCONCEPTIONS = {
     "examples_forgotten": Misconception(
         examples_forgotten, "this is the rate over the number of examples; a step averages over them."
     ),
-    "exchanged": Misconception(exchanged, "query and key are exchanged: the query's x goes through W_Q."),
+    "exchanged": Misconception(
+        lambda W_Q, W_K, W_V, W_O, n: read_off(W_K, W_Q, W_V, W_O, n),
+        "query and key are exchanged: the query's x goes through W_Q.",
+    ),
     "row_for_column": Misconception(
         row_for_column, "you take the last row of W_V W_O; what is written to y is its last column."
     ),

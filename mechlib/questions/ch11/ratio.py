@@ -60,27 +60,15 @@ def _one_decides(generator: torch.Generator) -> Case:
     return Case("one prompt with nearly all the error", {"ours": ours, "theirs": theirs})
 
 
-def mean_of_ratios(ours, theirs):
-    return around((ours / theirs).mean(), (ours / theirs).std() / len(ours) ** 0.5)
-
-
 def ratio_of_medians(ours, theirs):
     _, low, high = ratio(ours, theirs)
     return ours.median() / theirs.median(), low, high
-
-
-def inverted(ours, theirs):
-    return ratio(theirs, ours)
 
 
 def unpaired(ours, theirs):
     r = ours.mean() / theirs.mean()
     spread = (ours.var() + r**2 * theirs.var()) / len(ours)
     return around(r, spread.sqrt() / theirs.mean())
-
-
-def fixed_rival(ours, theirs):
-    return around(ours.mean() / theirs.mean(), ours.std() / len(ours) ** 0.5 / theirs.mean())
 
 
 def plain_difference(ours, theirs):
@@ -147,15 +135,17 @@ def ends_swapped(ours, theirs):
 
 MISCONCEPTIONS = {
     "mean_of_ratios": Misconception(
-        mean_of_ratios, "this is the mean of the prompts' ratios, which prompts with a tiny error below dominate."
+        lambda ours, theirs: around((ours / theirs).mean(), (ours / theirs).std() / len(ours) ** 0.5),
+        "this is the mean of the prompts' ratios, which prompts with a tiny error below dominate.",
     ),
     "ratio_of_medians": Misconception(ratio_of_medians, "these are medians; asked for is the ratio of the means."),
-    "inverted": Misconception(inverted, "your ratio is upside down: ours over theirs."),
+    "inverted": Misconception(lambda ours, theirs: ratio(theirs, ours), "your ratio is upside down: ours over theirs."),
     "unpaired": Misconception(
         unpaired, "you add the variances as if the two had seen different prompts; their errors go together."
     ),
     "fixed_rival": Misconception(
-        fixed_rival, "you treat the mean below as known; it varies with the prompts as the one above does."
+        lambda ours, theirs: around(ours.mean() / theirs.mean(), ours.std() / len(ours) ** 0.5 / theirs.mean()),
+        "you treat the mean below as known; it varies with the prompts as the one above does.",
     ),
     "plain_difference": Misconception(
         plain_difference, "the spread is that of ours - r * theirs, with the ratio r in front; yours has no r."

@@ -111,10 +111,6 @@ def sum_over_weights(k, h):
     return total.min(), coefficient(k, h)[1]
 
 
-def all_in_the_loss(k, h):
-    return coefficient(k, h)[0], (k > 0).sum(1).max()
-
-
 on = edits_of(coefficient)
 MISCONCEPTIONS = {
     "no_jacobian": on(
@@ -186,7 +182,8 @@ MISCONCEPTIONS = {
         "you add up the rates of a chart. That is right for a sum of separate losses; in a product the smallest rules.",
     ),
     "all_in_the_loss": Misconception(
-        all_in_the_loss, "you count all weights in the loss; only those that reach the smallest rate count."
+        lambda k, h: (coefficient(k, h)[0], (k > 0).sum(1).max()),
+        "you count all weights in the loss; only those that reach the smallest rate count.",
     ),
 }
 

@@ -67,10 +67,6 @@ def _case(
     return Case(description, {"loss": loss, "weight": weight / weight.sum() * total, "n": n})
 
 
-def mean_energy(loss, weight, n):
-    return n * (loss @ weight)[:, None]
-
-
 def posterior_energy(loss, weight, n):
     shares = (weight.log() - n[:, None] * loss[:, None]).softmax(-1)
     return n * (shares * loss[:, None]).sum(-1)
@@ -78,18 +74,6 @@ def posterior_energy(loss, weight, n):
 
 def best_loss(loss, weight, n):
     return n * loss.amin(1, keepdim=True)
-
-
-def complexity_only(loss, weight, n):
-    return free_energy(loss, weight, n) - best_loss(loss, weight, n)
-
-
-def per_sample(loss, weight, n):
-    return free_energy(loss, weight, n) / n
-
-
-def n_outside(loss, weight, n):
-    return n * free_energy(loss, weight, torch.ones_like(n))
 
 
 on = edits_of(free_energy)
@@ -138,7 +122,7 @@ MISCONCEPTIONS = {
     ),
     "axes_swapped": on("the axes are exchanged: regions come first, then sample sizes.", result=torch.t),
     "mean_energy": Misconception(
-        mean_energy,
+        lambda loss, weight, n: n * (loss @ weight)[:, None],
         "this is n times the mean loss under the prior. The mean is taken of exp(-n loss), and minus its logarithm "
         "is smaller.",
     ),
@@ -151,11 +135,16 @@ MISCONCEPTIONS = {
         best_loss, "n times the smallest loss is the accuracy alone; what is left of the sum is the complexity."
     ),
     "complexity_only": Misconception(
-        complexity_only, "you took n times the smallest loss off; asked for is the whole free energy."
+        lambda loss, weight, n: free_energy(loss, weight, n) - best_loss(loss, weight, n),
+        "you took n times the smallest loss off; asked for is the whole free energy.",
     ),
-    "per_sample": Misconception(per_sample, "you divide by n; the free energy is of all n samples together."),
+    "per_sample": Misconception(
+        lambda loss, weight, n: free_energy(loss, weight, n) / n,
+        "you divide by n; the free energy is of all n samples together.",
+    ),
     "n_outside": Misconception(
-        n_outside, "n multiplies the loss inside the exponential; outside of the logarithm it does not do the same."
+        lambda loss, weight, n: n * free_energy(loss, weight, torch.ones_like(n)),
+        "n multiplies the loss inside the exponential; outside of the logarithm it does not do the same.",
     ),
 }
 

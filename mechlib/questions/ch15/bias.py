@@ -83,28 +83,8 @@ def no_step(curvature, lr, nbeta, gamma):
     return (scaled / (2 * (scaled + gamma))).sum().expand(len(lr))
 
 
-def half_the_weights(curvature, lr, nbeta, gamma):
-    return torch.full_like(lr, len(curvature) / 2)
-
-
 def half_for_quarter(curvature, lr, nbeta, gamma):
     return energy(nbeta * curvature, variance(nbeta * curvature + gamma, 2 * lr))
-
-
-def gamma_forgotten(curvature, lr, nbeta, gamma):
-    return bias(curvature, lr, nbeta, 0.0)
-
-
-def nbeta_forgotten(curvature, lr, nbeta, gamma):
-    return bias(curvature, lr, 1.0, gamma)
-
-
-def without_the_half(curvature, lr, nbeta, gamma):
-    return 2 * bias(curvature, lr, nbeta, gamma)
-
-
-def mean_over_weights(curvature, lr, nbeta, gamma):
-    return bias(curvature, lr, nbeta, gamma) / len(curvature)
 
 
 def energy_of_u(curvature, lr, nbeta, gamma):
@@ -144,10 +124,6 @@ def first_order(curvature, lr, nbeta, gamma):
     return (nbeta * curvature / steepness * (1 + lr[:, None] * steepness / 4)).sum(1) / 2
 
 
-def sign_of_the_step(curvature, lr, nbeta, gamma):
-    return bias(curvature, -lr, nbeta, gamma)
-
-
 def excess_only(curvature, lr, nbeta, gamma):
     return bias(curvature, lr, nbeta, gamma) - no_step(curvature, lr, nbeta, gamma)
 
@@ -178,22 +154,29 @@ MISCONCEPTIONS = {
         no_step, "this is the exact expectation, what a chain of vanishing step finds; the step widens every direction."
     ),
     "half_the_weights": Misconception(
-        half_the_weights, "this is d/2, the coefficient of a regular model; γ and the step both move the estimate."
+        lambda curvature, lr, nbeta, gamma: torch.full_like(lr, len(curvature) / 2),
+        "this is d/2, the coefficient of a regular model; γ and the step both move the estimate.",
     ),
     "half_for_quarter": Misconception(
         half_for_quarter,
         "your factor is 1/(1 - εa/2); solving v = (1 - εa/2)² v + ε gives v = 1/(a (1 - εa/4)).",
     ),
     "gamma_forgotten": Misconception(
-        gamma_forgotten, "the chain feels the prior as well: the curvature of U is a = nβ h + γ."
+        lambda curvature, lr, nbeta, gamma: bias(curvature, lr, nbeta, 0.0),
+        "the chain feels the prior as well: the curvature of U is a = nβ h + γ.",
     ),
     "nbeta_forgotten": Misconception(
-        nbeta_forgotten, "the chain samples exp(-nβ L): every curvature of the loss counts nβ times."
+        lambda curvature, lr, nbeta, gamma: bias(curvature, lr, 1.0, gamma),
+        "the chain samples exp(-nβ L): every curvature of the loss counts nβ times.",
     ),
     "without_the_half": Misconception(
-        without_the_half, "twice too large: a quadratic loss is half the curvature times the square."
+        lambda curvature, lr, nbeta, gamma: 2 * bias(curvature, lr, nbeta, gamma),
+        "twice too large: a quadratic loss is half the curvature times the square.",
     ),
-    "mean_over_weights": Misconception(mean_over_weights, "you average over the weights; their contributions add up."),
+    "mean_over_weights": Misconception(
+        lambda curvature, lr, nbeta, gamma: bias(curvature, lr, nbeta, gamma) / len(curvature),
+        "you average over the weights; their contributions add up.",
+    ),
     "energy_of_u": Misconception(
         energy_of_u, "this is the mean of U, with the prior's part in it; the estimate is of nβ times the loss alone."
     ),
@@ -226,7 +209,8 @@ MISCONCEPTIONS = {
         first_order, "1 + εa/4 is right for small steps only; the exact factor is 1/(1 - εa/4)."
     ),
     "sign_of_the_step": Misconception(
-        sign_of_the_step, "your estimate falls with the step: the factor is 1/(1 - εa/4), with a minus."
+        lambda curvature, lr, nbeta, gamma: bias(curvature, -lr, nbeta, gamma),
+        "your estimate falls with the step: the factor is 1/(1 - εa/4), with a minus.",
     ),
     "excess_only": Misconception(
         excess_only, "this is the excess over the exact expectation; asked for is the estimate itself."

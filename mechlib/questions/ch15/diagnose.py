@@ -189,17 +189,6 @@ def _changed(order=RULES, error=mean_and_error, own_error_only=False, **rules):
     return answer
 
 
-draws_as_independent = _changed(error=_naive)
-no_root = _changed(error=_no_root)
-spread_of_draws = _changed(error=_spread_of_draws)
-population_deviation = _changed(error=_population)
-last_rule = _changed(order=tuple(reversed(RULES)))
-by_number = _changed(order=(STEP, DRAWS, MINIMUM, BASELINE, GAMMA, COINS))
-baseline_before_coins = _changed(order=(BASELINE, COINS, MINIMUM, DRAWS, STEP, GAMMA))
-minimum_before_baseline = _changed(order=(COINS, MINIMUM, BASELINE, DRAWS, STEP, GAMMA))
-draws_before_minimum = _changed(order=(COINS, BASELINE, DRAWS, MINIMUM, STEP, GAMMA))
-step_before_draws = _changed(order=(COINS, BASELINE, MINIMUM, STEP, DRAWS, GAMMA))
-gamma_before_step = _changed(order=(COINS, BASELINE, MINIMUM, DRAWS, GAMMA, STEP))
 own_error_only = _changed(own_error_only=True)
 only_if_lower = _changed(
     step=lambda t, h, d, s: (
@@ -211,13 +200,6 @@ errors_added = _changed(
         (mean_and_error(t)[0] - mean_and_error(h)[0]).abs() > 3 * (mean_and_error(t)[1] + mean_and_error(h)[1])
     )
 )
-coins_exact = _changed(coins=lambda t, h, d, s: s.amax(1) != s.amin(1))
-baseline_exact = _changed(baseline=lambda t, h, d, s: s.mean(1) != 0)
-baseline_signed = _changed(baseline=lambda t, h, d, s: s.mean(1) > mean_and_error(t)[1])
-below_zero = _changed(minimum=lambda t, h, d, s: t.mean((1, 2)) < 0)
-gamma_in_errors = _changed(gamma=lambda t, h, d, s: mean_and_error(t)[0] - d.mean((1, 2)) > 3 * mean_and_error(t)[1])
-gamma_turned = _changed(gamma=lambda t, h, d, s: d.mean((1, 2)) > 1.25 * t.mean((1, 2)))
-absolute_error = _changed(draws=lambda t, h, d, s: mean_and_error(t)[1] > 0.1)
 
 
 def place_of_rule(trace, half, doubled, star):
@@ -226,46 +208,48 @@ def place_of_rule(trace, half, doubled, star):
     return place[code]
 
 
-def sound_or_not(trace, half, doubled, star):
-    return (diagnose(trace, half, doubled, star) > 0).long()
-
-
 MISCONCEPTIONS = {
     "draws_as_independent": Misconception(
-        draws_as_independent,
+        _changed(error=_naive),
         "your errors take all draws as independent; use the spread of the chains' means over the root of their number.",
     ),
     "no_root": Misconception(
-        no_root, "your error is the spread of the chains' means; divide by the square root of their number."
+        _changed(error=_no_root),
+        "your error is the spread of the chains' means; divide by the square root of their number.",
     ),
     "spread_of_draws": Misconception(
-        spread_of_draws, "your error is the spread of the draws themselves, not that of their mean."
+        _changed(error=_spread_of_draws), "your error is the spread of the draws themselves, not that of their mean."
     ),
     "population_deviation": Misconception(
-        population_deviation, "your standard deviations divide by the number of chains; divide by one less."
+        _changed(error=_population), "your standard deviations divide by the number of chains; divide by one less."
     ),
-    "last_rule": Misconception(last_rule, "where several rules hold you report the last one; the first one counts."),
+    "last_rule": Misconception(
+        _changed(order=tuple(reversed(RULES))),
+        "where several rules hold you report the last one; the first one counts.",
+    ),
     "by_number": Misconception(
-        by_number, "you try the rules in the order of their numbers; they are tried in the order in which they stand."
+        _changed(order=(STEP, DRAWS, MINIMUM, BASELINE, GAMMA, COINS)),
+        "you try the rules in the order of their numbers; they are tried in the order in which they stand.",
     ),
     "baseline_before_coins": Misconception(
-        baseline_before_coins,
+        _changed(order=(BASELINE, COINS, MINIMUM, DRAWS, STEP, GAMMA)),
         "you test the baseline before the coins: where every reading differs, no baseline is good.",
     ),
     "minimum_before_baseline": Misconception(
-        minimum_before_baseline,
+        _changed(order=(COINS, MINIMUM, BASELINE, DRAWS, STEP, GAMMA)),
         "you test for a minimum before the baseline: an estimate can be negative because its baseline is too high.",
     ),
     "draws_before_minimum": Misconception(
-        draws_before_minimum,
+        _changed(order=(COINS, BASELINE, DRAWS, MINIMUM, STEP, GAMMA)),
         "you test the number of draws before the minimum; they are tried in the order in which they stand.",
     ),
     "step_before_draws": Misconception(
-        step_before_draws,
+        _changed(order=(COINS, BASELINE, MINIMUM, STEP, DRAWS, GAMMA)),
         "you test the step before the number of draws: with few draws the errors are not to be trusted.",
     ),
     "gamma_before_step": Misconception(
-        gamma_before_step, "you test gamma before the step; they are tried in the order in which they stand."
+        _changed(order=(COINS, BASELINE, MINIMUM, DRAWS, GAMMA, STEP)),
+        "you test gamma before the step; they are tried in the order in which they stand.",
     ),
     "own_error_only": Misconception(
         own_error_only, "the run at half the step has an error too: compare with the root of the sum of both squares."
@@ -274,34 +258,43 @@ MISCONCEPTIONS = {
         errors_added, "you add the two errors; that of a difference is the root of the sum of both squares."
     ),
     "coins_exact": Misconception(
-        coins_exact, "you call every difference between readings coins; rounding, below 1e-6, is none."
+        _changed(coins=lambda t, h, d, s: s.amax(1) != s.amin(1)),
+        "you call every difference between readings coins; rounding, below 1e-6, is none.",
     ),
     "only_if_lower": Misconception(
         only_if_lower, "you notice a step only if halving it lowers the estimate; it may also raise it."
     ),
     "baseline_exact": Misconception(
-        baseline_exact, "you reject every baseline that is off at all; one that is off by less than the error is fine."
+        _changed(baseline=lambda t, h, d, s: s.mean(1) != 0),
+        "you reject every baseline that is off at all; one that is off by less than the error is fine.",
     ),
     "baseline_signed": Misconception(
-        baseline_signed, "you notice a baseline only if it is too low; take the absolute value."
+        _changed(baseline=lambda t, h, d, s: s.mean(1) > mean_and_error(t)[1]),
+        "you notice a baseline only if it is too low; take the absolute value.",
     ),
     "below_zero": Misconception(
-        below_zero, "you call every negative estimate no minimum; it has to be below zero by two standard errors."
+        _changed(minimum=lambda t, h, d, s: t.mean((1, 2)) < 0),
+        "you call every negative estimate no minimum; it has to be below zero by two standard errors.",
     ),
     "gamma_in_errors": Misconception(
-        gamma_in_errors,
+        _changed(gamma=lambda t, h, d, s: mean_and_error(t)[0] - d.mean((1, 2)) > 3 * mean_and_error(t)[1]),
         "you ask whether gamma matters at all; with enough draws it always does. Asked for is more than a quarter.",
     ),
     "gamma_turned": Misconception(
-        gamma_turned, "a stronger prior holds the chains closer, so the estimate falls when gamma is doubled."
+        _changed(gamma=lambda t, h, d, s: d.mean((1, 2)) > 1.25 * t.mean((1, 2))),
+        "a stronger prior holds the chains closer, so the estimate falls when gamma is doubled.",
     ),
     "absolute_error": Misconception(
-        absolute_error, "you compare the error with 0.1; compare it with a tenth of the estimate."
+        _changed(draws=lambda t, h, d, s: mean_and_error(t)[1] > 0.1),
+        "you compare the error with 0.1; compare it with a tenth of the estimate.",
     ),
     "place_of_rule": Misconception(
         place_of_rule, "you return the place of the rule in the list; return the number of the fault."
     ),
-    "sound_or_not": Misconception(sound_or_not, "you say whether a run is sound; say which fault it has, 1 to 6."),
+    "sound_or_not": Misconception(
+        lambda trace, half, doubled, star: (diagnose(trace, half, doubled, star) > 0).long(),
+        "you say whether a run is sound; say which fault it has, 1 to 6.",
+    ),
 }
 
 QUESTION = Question(

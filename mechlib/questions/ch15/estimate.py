@@ -59,64 +59,12 @@ def _of(per_chain: Tensor) -> Result:
     return per_chain.mean(), per_chain.std() / len(per_chain) ** 0.5, per_chain
 
 
-def burnin_kept(loss, loss_star, nbeta, burnin):
-    return estimate(loss, loss_star, nbeta, 0)
-
-
-def burnin_only(loss, loss_star, nbeta, burnin):
-    return estimate(loss[:, :burnin], loss_star, nbeta, 0)
-
-
-def burnin_from_the_end(loss, loss_star, nbeta, burnin):
-    return estimate(loss[:, :-burnin], loss_star, nbeta, 0)
-
-
-def nbeta_forgotten(loss, loss_star, nbeta, burnin):
-    return estimate(loss, loss_star, 1.0, burnin)
-
-
-def divided_by_nbeta(loss, loss_star, nbeta, burnin):
-    return estimate(loss, loss_star, 1 / nbeta, burnin)
-
-
-def baseline_forgotten(loss, loss_star, nbeta, burnin):
-    return estimate(loss, 0.0, nbeta, burnin)
-
-
-def first_draw_as_baseline(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * (loss[:, burnin:].mean(1) - loss[:, burnin]))
-
-
-def first_loss_as_baseline(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * (loss[:, burnin:].mean(1) - loss[:, 0]))
-
-
-def baseline_not_scaled(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * loss[:, burnin:].mean(1) - loss_star)
-
-
 def lowest_as_baseline(loss, loss_star, nbeta, burnin):
     return _of(nbeta * (loss[:, burnin:].mean(1) - loss[:, burnin:].amin(1)))
 
 
-def sign_turned(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * (loss_star - loss[:, burnin:].mean(1)))
-
-
-def absolute(loss, loss_star, nbeta, burnin):
-    return _of((nbeta * (loss[:, burnin:].mean(1) - loss_star)).abs())
-
-
 def cut_at_zero(loss, loss_star, nbeta, burnin):
     return _of((nbeta * (loss[:, burnin:].mean(1) - loss_star)).clamp(min=0))
-
-
-def last_draw(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * (loss[:, -1] - loss_star))
-
-
-def median_of_draws(loss, loss_star, nbeta, burnin):
-    return _of(nbeta * (loss[:, burnin:].median(1).values - loss_star))
 
 
 def flown_left_out(loss, loss_star, nbeta, burnin):
@@ -162,44 +110,63 @@ def interval_not_error(loss, loss_star, nbeta, burnin):
 
 MISCONCEPTIONS = {
     "burnin_kept": Misconception(
-        burnin_kept,
+        lambda loss, loss_star, nbeta, burnin: estimate(loss, loss_star, nbeta, 0),
         "you average over the burn-in as well: the chains start at w*, where the rise is zero, and climb from there.",
     ),
-    "burnin_only": Misconception(burnin_only, "you average over the burn-in; it is what has to be left out."),
-    "burnin_from_the_end": Misconception(burnin_from_the_end, "you leave out the last steps; the burn-in comes first."),
-    "nbeta_forgotten": Misconception(
-        nbeta_forgotten, "this is the rise of the loss; the estimate is nβ times as much."
+    "burnin_only": Misconception(
+        lambda loss, loss_star, nbeta, burnin: estimate(loss[:, :burnin], loss_star, nbeta, 0),
+        "you average over the burn-in; it is what has to be left out.",
     ),
-    "divided_by_nbeta": Misconception(divided_by_nbeta, "you divide by nβ; multiply by it."),
+    "burnin_from_the_end": Misconception(
+        lambda loss, loss_star, nbeta, burnin: estimate(loss[:, :-burnin], loss_star, nbeta, 0),
+        "you leave out the last steps; the burn-in comes first.",
+    ),
+    "nbeta_forgotten": Misconception(
+        lambda loss, loss_star, nbeta, burnin: estimate(loss, loss_star, 1.0, burnin),
+        "this is the rise of the loss; the estimate is nβ times as much.",
+    ),
+    "divided_by_nbeta": Misconception(
+        lambda loss, loss_star, nbeta, burnin: estimate(loss, loss_star, 1 / nbeta, burnin),
+        "you divide by nβ; multiply by it.",
+    ),
     "baseline_forgotten": Misconception(
-        baseline_forgotten, "the loss at w* is not taken off: the estimate is about the rise above it."
+        lambda loss, loss_star, nbeta, burnin: estimate(loss, 0.0, nbeta, burnin),
+        "the loss at w* is not taken off: the estimate is about the rise above it.",
     ),
     "first_draw_as_baseline": Misconception(
-        first_draw_as_baseline, "your baseline is the first draw after the burn-in; it is the loss at w*."
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * (loss[:, burnin:].mean(1) - loss[:, burnin])),
+        "your baseline is the first draw after the burn-in; it is the loss at w*.",
     ),
     "first_loss_as_baseline": Misconception(
-        first_loss_as_baseline,
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * (loss[:, burnin:].mean(1) - loss[:, 0])),
         "your baseline is the first loss of every chain, and by then it has moved; the loss at w* is given.",
     ),
     "baseline_not_scaled": Misconception(
-        baseline_not_scaled, "you take loss_star off after multiplying by nβ; multiply the difference."
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * loss[:, burnin:].mean(1) - loss_star),
+        "you take loss_star off after multiplying by nβ; multiply the difference.",
     ),
     "lowest_as_baseline": Misconception(
         lowest_as_baseline, "your baseline is the lowest loss that the chain met; it is the loss at w*."
     ),
-    "sign_turned": Misconception(sign_turned, "the sign is turned: loss of the draws less loss at w*."),
+    "sign_turned": Misconception(
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * (loss_star - loss[:, burnin:].mean(1))),
+        "the sign is turned: loss of the draws less loss at w*.",
+    ),
     "absolute": Misconception(
-        absolute, "you take absolute values. A negative estimate says that w* is not a minimum; do not hide it."
+        lambda loss, loss_star, nbeta, burnin: _of((nbeta * (loss[:, burnin:].mean(1) - loss_star)).abs()),
+        "you take absolute values. A negative estimate says that w* is not a minimum; do not hide it.",
     ),
     "cut_at_zero": Misconception(
         cut_at_zero,
         "you set negative means to zero. A negative estimate says that w* is not a minimum; do not hide it.",
     ),
     "last_draw": Misconception(
-        last_draw, "you look at the last draw of each chain; average over all draws that count."
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * (loss[:, -1] - loss_star)),
+        "you look at the last draw of each chain; average over all draws that count.",
     ),
     "median_of_draws": Misconception(
-        median_of_draws, "you take medians; the estimator is an expectation, and the rise is skewed."
+        lambda loss, loss_star, nbeta, burnin: _of(nbeta * (loss[:, burnin:].median(1).values - loss_star)),
+        "you take medians; the estimator is an expectation, and the rise is skewed.",
     ),
     "flown_left_out": Misconception(
         flown_left_out,

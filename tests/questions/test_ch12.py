@@ -9,6 +9,7 @@ from mechlib.checks.registry import find
 from mechlib.icl import LinearRegression, dmmse, joint_pca, ridge
 from mechlib.llc import LearningCoefficient
 from mechlib.llc.evidence import Solution, transitions
+from mechlib.questions.ch12 import refute
 
 POSTERIOR, PROJECTION, PLANE, CROSSING = (
     find(f"ch12.{name}").reference for name in ("posterior", "projection", "plane", "crossing")
@@ -106,6 +107,22 @@ def test_a_retreat_ends_nearer_to_its_pool_and_a_memory_never_was_nearer_to_ridg
             assert (blunt_mean < ridge_mean).all()
         if "all the way back" in case.description:
             assert tools["to_own"][-1].mean() < ridge_mean[-1]
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in refute.KINDS if kind.way in refute.AT_A_BOUND], ids=lambda k: k.about
+)
+def test_runs_at_a_bound_end_as_far_away_as_they_were(kind):
+    """Within a twentieth: nearer rather than farther, for the looks near ridge are the lowest of several."""
+    generator, tool = torch.Generator().manual_seed(2), {"aside": "to_own", "around": "to_ridge"}[kind.way]
+    ends = []
+    for _ in range(20):
+        distance = kind.drawn(generator)[tool].mean(1)
+        s = torch.linspace(0, 1, len(distance))
+        there = distance[(s >= kind.turn) & (s <= kind.turn + 0.25 * (1 - kind.turn))].mean()
+        ends.append(float(distance[-5:].mean() / there))
+    assert all(0.95 < end < 1.05 for end in ends)
+    assert not kind.holds
 
 
 def test_the_lowest_look_is_low_by_luck_and_other_prompts_do_not_cure_it():

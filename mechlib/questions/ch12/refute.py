@@ -13,7 +13,7 @@ from mechlib.icl import LinearRegression, dmmse, ridge
 from mechlib.questions.drawing import integer
 from mechlib.questions.verdicts import verdict_task
 
-__all__ = ["KINDS", "QUESTION", "TOOLS", "Kind"]
+__all__ = ["AT_A_BOUND", "KINDS", "QUESTION", "TOOLS", "Kind"]
 
 TOOLS = ("to_ridge", "to_own", "to_blunt", "to_other", "to_zero")
 """The arguments, in order: what the report looks at, and what may be set beside it."""
@@ -21,6 +21,8 @@ TOOLS = ("to_ridge", "to_own", "to_blunt", "to_other", "to_zero")
 NOISE_VAR = 0.125
 BLUNTER = (1.0, 3.0, 9.0, 27.0, 81.0)
 """Factors of the noise's variance that a blunt posterior assumes."""
+
+AT_A_BOUND = ("aside", "around")
 
 Distances = Float[Tensor, "look prompt"]
 
@@ -32,7 +34,9 @@ class Kind:
     about: str
     """To be read after "runs ..."."""
     way: str
-    """One of ``retreats``, ``sharpens``, ``stays``, ``straight``, ``elsewhere``, ``nears``."""
+    """One of ``retreats``, ``sharpens``, ``stays``, ``straight``, ``elsewhere``, ``nears``, and two at a bound:
+    ``aside`` ends as far from the pool as it was at ridge, and ``around`` as far from ridge as it came near.
+    """
     holds: bool
     """Whether the claim holds."""
     jitter: float = 0.4
@@ -53,8 +57,13 @@ class Kind:
         size = best.square().mean().sqrt()
         s = torch.linspace(0, 1, looks)[:, None, None]
         there, after = (s / self.turn).clamp(max=1), ((s - self.turn) / (1 - self.turn)).clamp(min=0)
+        if self.way in AT_A_BOUND:  # rests at both ends, where the looks are taken
+            after = ((after - 0.25) / 0.3).clamp(0, 1)
         start = 0.3 * size * torch.randn(best.shape, generator=generator)
-        ends = {"retreats": posterior[1.0] - best, "elsewhere": foreign - best, "stays": 0 * best}
+        to_pool = posterior[1.0] - best
+        aside = torch.nn.functional.normalize(torch.randn(best.shape, generator=generator), dim=1)
+        ends = {"retreats": to_pool, "elsewhere": foreign - best, "stays": 0 * best}
+        ends["aside"] = to_pool + to_pool.norm(dim=1, keepdim=True) * aside
         if self.way == "sharpens":
             place = ((1 - s) * (len(BLUNTER) - 1)).clamp(max=len(BLUNTER) - 1 - 1e-4)
             low, share = place.long().flatten(), place - place.floor()
@@ -64,6 +73,11 @@ class Kind:
             path = start + s * (posterior[1.0] - start)
         elif self.way == "nears":
             path = best + (1 - s).sqrt() * size * torch.randn(best.shape, generator=generator)
+        elif self.way == "around":
+            far = to_pool.norm(dim=1, keepdim=True)
+            turned = (torch.pi / 2 * after).cos() * aside + (torch.pi / 2 * after).sin() * to_pool / far
+            near = best + 0.35 * far * (1 - 0.01 * after + (torch.pi * after).sin()) * turned
+            path = start + there * (near - start)
         else:
             path = start + there * (best - start) + self.depth * after * ends[self.way]
         lucky = 0.2 * torch.randn(looks, 1, 1, generator=generator)  # one look's jitter is small, another's large
@@ -82,11 +96,13 @@ class Kind:
 KINDS = (
     Kind("whose memory sharpens and that never come near ridge", "sharpens", holds=False, jitter=0.1),
     Kind("whose memory sharpens, with little jitter", "sharpens", holds=False, jitter=0.05),
-    Kind("that go straight to their pool", "straight", holds=False),
-    Kind("that go straight to their pool and jitter a lot", "straight", holds=False, jitter=0.6),
+    Kind("that go straight to their pool", "straight", holds=False, jitter=0.5),
     Kind("that stay at ridge and jitter", "stays", holds=False, jitter=0.6),
     Kind("that leave ridge for another pool", "elsewhere", holds=False),
     Kind("that come nearer to ridge all the time", "nears", holds=False, jitter=0.2),
+    Kind("that end no nearer to their pool than ridge is", "aside", holds=False, jitter=0.04),
+    Kind("that end no farther from ridge than they came near", "around", holds=False, jitter=0.05),
+    Kind("that turn early and end no farther from ridge than before", "around", holds=False, jitter=0.03, turn=0.3),
     Kind("that go all the way back", "retreats", holds=True),
     Kind("that go a part of the way", "retreats", holds=True, depth=0.6),
     Kind("that jitter a lot", "retreats", holds=True, jitter=0.5),
@@ -94,8 +110,10 @@ KINDS = (
     Kind("that turn late", "retreats", holds=True, turn=0.6),
     Kind("that turn early", "retreats", holds=True, turn=0.25, depth=0.8),
     Kind("that turn early and jitter", "retreats", holds=True, turn=0.3, jitter=0.5),
+    Kind("that go half of the way and hardly jitter", "retreats", holds=True, depth=0.5, jitter=0.05),
+    Kind("that turn late and go a part of the way", "retreats", holds=True, turn=0.55, depth=0.7, jitter=0.2),
 )
-"""The first seven without what the claim says, the others with it."""
+"""The first nine without what the claim says, the others with it."""
 
 
 def report(to_ridge: Distances, *others: Distances) -> bool:
@@ -132,5 +150,5 @@ QUESTION = verdict_task(
         "to_ridge end - then; to_own then - end; and that less to_other then - end. The claim is supported where the "
         "95 % interval of every mean lies above 0.",
     ),
-    steps=((1, 0.4), (2, 0.3), (3, 0.12)),
+    steps=((1, 0.3), (2, 0.2), (3, 0.06)),
 )

@@ -162,6 +162,7 @@ def every(sure, flat=False):
 REFUTE_WRONG = {
     "no interval": every(lambda lead: bool(lead.mean() > 0)),
     "one standard error": every(lambda lead: bool(lead.mean() > lead.std() / len(lead) ** 0.5)),
+    "every answer a unit": every(sure, flat=True),
     "every answer a unit, one and a half errors": every(
         lambda lead: bool(lead.mean() > 1.5 * lead.std() / len(lead) ** 0.5), flat=True
     ),

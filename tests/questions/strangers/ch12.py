@@ -144,26 +144,32 @@ def quickly(to_ridge, to_own, *others):
     return bool(gain.mean() > 1.96 * gain.std() / len(gain) ** 0.5)
 
 
-def tested(*kept, halves=False):
-    """Four differences between five looks and the last five, one number a prompt; only some are asked for."""
+def tested(*kept, halves=False, looks=5, z=1.96):
+    """Four differences between some looks and the last ones, one number a prompt; only some are asked for."""
 
     def supported(to_ridge, to_own, to_blunt, to_other, to_zero):
         first, second = (slice(0, None, 2), slice(1, None, 2)) if halves else (slice(None), slice(None))
-        start = int(to_ridge[:, first].mean(1).unfold(0, 5, 1).mean(1)[:-5].argmin())
-        then = [d[start : start + 5, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
-        end = [d[-5:, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
+        start = int(to_ridge[:, first].mean(1).unfold(0, looks, 1).mean(1)[:-looks].argmin())
+        then = [d[start : start + looks, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
+        end = [d[-looks:, second].mean(0) for d in (to_ridge, to_own, to_blunt, to_other)]
         differences = {
             "nearer": then[2] - then[0],
             "left": end[0] - then[0],
             "for its own": then[1] - end[1],
             "more than for another": then[1] - end[1] - then[3] + end[3],
         }
-        return all(bool(differences[k].mean() > 1.96 * differences[k].std() / len(then[0]) ** 0.5) for k in kept)
+        return all(bool(differences[k].mean() > z * differences[k].std() / len(then[0]) ** 0.5) for k in kept)
 
     return supported
 
 
+ALL = ("nearer", "left", "for its own", "more than for another")
+
 REFUTE_WRONG = {
+    "no interval": tested(*ALL, z=0),
+    "no interval, seven looks": tested(*ALL, looks=7, z=0),
+    "no interval, three looks": tested(*ALL[:3], looks=3, z=0),
+    "half a standard error": tested(*ALL, z=0.5),
     "that it left was not asked": tested("nearer", "for its own"),
     "where it went was not asked": tested("nearer", "left"),
     "whether it was near was not asked": tested("left", "for its own"),
@@ -194,7 +200,8 @@ RIGHT = {
     "ch12.crossing": CROSSING_RIGHT,
     "ch12.refute": {
         "three differences": tested("nearer", "left", "for its own"),
-        "all four": tested("nearer", "left", "for its own", "more than for another"),
+        "all four": tested(*ALL),
+        "Bonferroni": tested(*ALL, z=2.5),
         "three, half of the prompts choose": tested("nearer", "left", "for its own", halves=True),
     },
 }

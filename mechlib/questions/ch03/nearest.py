@@ -47,7 +47,13 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     return (
         _case("codes of much the same length", generator),
         _case("codes of very unequal length", generator, unequal=1.2),
-        _case("vectors nearly halfway between two codes that lie far from the origin", generator, away=6.0, close=True),
+        _case(
+            "vectors nearly halfway between two codes that lie far from the origin",
+            generator,
+            away=6.0,
+            close=True,
+            pos=23,
+        ),
         _case("vectors that are mapped far out", generator, far=8.0, unequal=0.8),
         _case("a single position", generator, pos=1, unequal=0.6),
         _case("codes of one entry", generator, narrow=True, away=-3.0),
@@ -76,8 +82,8 @@ def _case(
     drawn = (DRAWS, rows, pos)
     places = torch.randint(n, (2, *drawn), generator=generator)
     share = 0.55 * torch.rand(*drawn, 1, generator=generator)
-    share = 0.499 + share / 275 if close else share
-    beside = (0.005 if close else 0.2) * normal(generator, *drawn, width)
+    share = 0.4997 + share / 920 if close else share
+    beside = (0.0015 if close else 0.2) * normal(generator, *drawn, width)
     target = far * torch.lerp(codes[places[0]], codes[places[1]], share) + beside
     back = torch.linalg.pinv(weight)
     free = torch.eye(d_model) - weight @ back

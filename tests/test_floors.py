@@ -20,6 +20,7 @@ FLOORS = (
     ("zoo",),
     ("stream", "figures", "argmax"),
     ("heads", "probes", "causal"),
+    ("repair",),
     ("widgets", "claims", "guesses"),
     ("checks",),
     ("questions",),

@@ -118,7 +118,7 @@ def additions(model: TransformerBridge, points: Points, seen: Seen) -> Iterator[
         yield [Part("embedding"), Part("positions")], torch.stack([before - positions, positions])
     for layer in range(model.cfg.n_layers):
         after = at_least_single(seen[points.entries[layer + 1]])
-        sublayers = [_of_attention(model, points, layer, seen), *_of_mlp(model, points, layer, seen)]
+        sublayers = [of_attention(model, points, layer, seen), *_of_mlp(model, points, layer, seen)]
         parts = [part for names, _ in sublayers for part in names]
         added = torch.cat([added for _, added in sublayers])
         if (gap := beyond_rounding(before + added.sum(0), after, model.W_U.dtype)) is not None:
@@ -130,7 +130,11 @@ def additions(model: TransformerBridge, points: Points, seen: Seen) -> Iterator[
         before = after
 
 
-def _of_attention(model: TransformerBridge, points: Points, layer: int, seen: Seen) -> Additions:
+def of_attention(model: TransformerBridge, points: Points, layer: int, seen: Seen) -> Additions:
+    """What the heads of a layer add, in their order, and the bias of attention behind them if there is one.
+
+    Linear in what the heads hand to ``W_O``; a norm behind attention divides by what it divided by in ``seen``.
+    """
     attention = model.blocks[layer].attn
     outputs = at_least_single(seen[points.heads[layer]])
     added = torch.einsum("rhd,hdm->hrm", outputs, at_least_single(attention.W_O))

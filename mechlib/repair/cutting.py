@@ -159,21 +159,24 @@ def cut_heads(
         of_heads = _direct(ends, before, frozen, instead)
         parts, shares = ends.shares(before, frozen)
         place = {(part.layer, part.head): index for index, part in enumerate(parts) if part.kind == "head"}
-        direct, total, made_up = [], [], []
+        direct: list[Tensor] = []
+        total: list[Tensor] = []
+        made_up: list[Tensor] = []
         for cut in chosen:
             after = ends.seen(_edits(ends, cut, instead))
             more = ends.shares(after, frozen)[1] - shares
             for layer, head in cut:
                 more[place[layer, head]] += of_heads[layer][head]
-            direct.append(sum(of_heads[layer][head] for layer, head in cut))
+            direct.append(torch.stack([of_heads[layer][head] for layer, head in cut]).sum(0))
             total.append(frozen.total - ends.difference(after))
             made_up.append(more)
-    return Cuts(tuple(chosen), parts, frozen.total, shares, *map(torch.stack, (direct, total, made_up)))
+    stacked = [torch.stack(found) for found in (direct, total, made_up)]
+    return Cuts(tuple(chosen), parts, frozen.total, shares, *stacked)
 
 
 def _checked_cut(model: TransformerBridge, cut: Head | Sequence[Head]) -> tuple[Head, ...]:
     single = isinstance(cut, tuple) and len(cut) == 2 and not isinstance(cut[0], (tuple, list))
-    return tuple(checked_heads(model, [cut] if single else cut, "a cut"))  # type: ignore[list-item, arg-type]
+    return tuple(checked_heads(model, [cut] if single else cut, "a cut"))  # type: ignore[list-item]
 
 
 def _checked_ends(model: TransformerBridge, tokens: Tensor, right: Ids, wrong: Ids) -> tuple[Ends, Seen]:

@@ -3,15 +3,18 @@
 from mechlib.widgets.attention import AttentionExplorer, attention_explorer
 from mechlib.widgets.chain import ChainExplorer, chain_explorer
 from mechlib.widgets.lens import LensExplorer, lens_explorer
+from mechlib.widgets.repair import RepairExplorer, repair_explorer
 from mechlib.widgets.training import TrainingExplorer, training_explorer
 
 __all__ = [
     "AttentionExplorer",
     "ChainExplorer",
     "LensExplorer",
+    "RepairExplorer",
     "TrainingExplorer",
     "attention_explorer",
     "chain_explorer",
     "lens_explorer",
+    "repair_explorer",
     "training_explorer",
 ]

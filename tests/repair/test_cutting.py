@@ -139,7 +139,9 @@ class TestInEveryForm:
                 for part in reference.head:
                     expected = part(expected) - part(0 * expected)
                 each = torch.arange(len(rows))
-                expected = (expected[:, :, each, answers[0]] - expected[:, :, each, answers[1]]) * reference.logits_factor
+                expected = (
+                    expected[:, :, each, answers[0]] - expected[:, :, each, answers[1]]
+                ) * reference.logits_factor
                 found = direct_effects(bridge, rows, *answers)
                 torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-7)
 
@@ -246,7 +248,7 @@ def test_labels_and_the_largest_changes(answers):
     top = found.most(0, 2)
     assert list(top.values()) == means[means.abs().topk(2).indices].tolist()
     assert found.made_up_by("head").shape == (2, 5)
-    with pytest.raises(KeyError, match="no part is a 'neuron'; there are .*MLP"):
+    with pytest.raises(KeyError, match=r"no part is a 'neuron'; there are .*MLP"):
         found.made_up_by("neuron")
 
 

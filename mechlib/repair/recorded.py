@@ -62,6 +62,8 @@ class Run:
     """The logit difference of every prompt."""
     shares: Float[np.ndarray, " part"]
     """What every part adds to it, the mean over prompts."""
+    first: Float[np.ndarray, " part"]
+    """The mean direct effect of every head on the prompts on which heads were chosen; NaN for what is no head."""
     direct: Float[np.ndarray, "cut row"]
     """Direct effects."""
     total: Float[np.ndarray, "cut row"]
@@ -108,7 +110,7 @@ def record(name: str, folder: Path = RECORDED) -> Path:
         together = [heads[:n] for n in range(2, N_MOVERS + 1)]
         for source in ("mean", "resample"):
             found = _cut(model, prompts, [*heads, *together], source)
-            runs[f"{kind}, {source}"] = kept(found, N_MOVERS)
+            runs[f"{kind}, {source}"] = kept(found, N_MOVERS, on_first)
         if kind == "names":
             runs |= {f"{kind}, {what}": run for what, run in _altered(model, prompts, heads, on_first).items()}
         about = {"model": name, "cpu_seconds": round(time.process_time() - start), "torch": torch.__version__}
@@ -121,8 +123,8 @@ def prompts_of(model: TransformerBridge, kind: str, seed: int, n: int = N_PROMPT
     return KINDS[kind](model.tokenizer.encode, n, seed)
 
 
-def kept(found: Cuts, n_movers: int) -> Run:
-    """What is kept of cuts of which the first are of single movers."""
+def kept(found: Cuts, n_movers: int, on_first: Float[Tensor, "layer head row"]) -> Run:
+    """What is kept of cuts of which the first are of single movers, beside direct effects on other prompts."""
     shown = [
         index
         for index, part in enumerate(found.parts)
@@ -135,11 +137,14 @@ def kept(found: Cuts, n_movers: int) -> Run:
         return torch.cat([some, rest], axis)
 
     made_up = few(found.made_up, 1)
+    parts = (*(found.parts[index] for index in shown), Part("rest"))
+    first = [float(on_first[part.layer, part.head].mean()) if part.kind == "head" else np.nan for part in parts]
     return Run(
         found.cuts,
-        (*(found.parts[index] for index in shown), Part("rest")),
+        parts,
         found.intact.numpy(),
         few(found.shares, 0).mean(-1).numpy(),
+        np.array(first),
         found.direct.numpy(),
         found.total.numpy(),
         found.norm.numpy(),
@@ -163,11 +168,12 @@ def _altered(
     held = {**means, **{head: outputs[head] for head in suppressors}}
     cycle = torch.arange(len(prompts.tokens)).roll(len(prompts.tokens) // 3)
     others = {head: outputs[head] - (outputs[head][cycle] - means[head]) for head in movers}
-    return {
-        "suppressors held": kept(_cut(model, prompts, [[head, *suppressors] for head in movers], held), N_MOVERS),
-        "another prompt's change": kept(_cut(model, prompts, movers, others), N_MOVERS),
-        "a backup by hook": kept(_beside_a_backup(model, prompts, movers), N_MOVERS),
+    found = {
+        "suppressors held": _cut(model, prompts, [[head, *suppressors] for head in movers], held),
+        "another prompt's change": _cut(model, prompts, movers, others),
+        "a backup by hook": _beside_a_backup(model, prompts, movers),
     }
+    return {what: kept(cuts, N_MOVERS, on_first) for what, cuts in found.items()}
 
 
 def _outputs(model: TransformerBridge, prompts: Prompts) -> dict[Head, Float[Tensor, "row d_head"]]:
@@ -229,7 +235,7 @@ def write(path: Path, runs: dict[str, Run], about: dict[str, object]) -> Path:
     for name, run in runs.items():
         arrays[f"{name}/cuts"] = np.array(json.dumps(run.cuts))
         arrays[f"{name}/parts"] = np.array(json.dumps(run.parts))
-        for field in ("intact", "shares", "direct", "total", "norm", "made_up"):
+        for field in ("intact", "shares", "first", "direct", "total", "norm", "made_up"):
             arrays[f"{name}/{field}"] = getattr(run, field).astype(np.float32)
         arrays[f"{name}/of_movers"] = run.of_movers.astype(np.float16)
     path.parent.mkdir(exist_ok=True)

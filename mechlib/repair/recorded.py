@@ -123,12 +123,17 @@ def prompts_of(model: TransformerBridge, kind: str, seed: int, n: int = N_PROMPT
     return KINDS[kind](model.tokenizer.encode, n, seed)
 
 
-def kept(found: Cuts, n_movers: int, on_first: Float[Tensor, "layer head row"]) -> Run:
-    """What is kept of cuts of which the first are of single movers, beside direct effects on other prompts."""
+def kept(
+    found: Cuts, n_movers: int, on_first: Float[Tensor, "layer head row"], *, first_shown: int = FIRST_SHOWN
+) -> Run:
+    """What is kept of cuts of which the first are of single movers, beside direct effects on other prompts.
+
+    Changes are kept from the layer ``first_shown`` on.
+    """
     shown = [
         index
         for index, part in enumerate(found.parts)
-        if part.kind in ("head", "MLP") and part.layer is not None and part.layer >= FIRST_SHOWN
+        if part.kind in ("head", "MLP") and part.layer is not None and part.layer >= first_shown
     ]
 
     def few(values: Tensor, axis: int) -> Tensor:

@@ -97,6 +97,10 @@ EQUAL: dict[str, dict[str, str]] = {
     "ch06.composition_score": {
         f"{name}: one too {way} along d_model": OUTER for name in ("W_V", "W_Q") for way in ("early", "late")
     },
+    "ch08.direct": {
+        f"stream: {what}": "only the mean of its squares is used"
+        for what in ("absolute value", "one too early along d_model", "one too late along d_model")
+    },
     "ch09.read_off": {
         f"symmetric: 2 -> {other}": "both functions that are compared are scaled alike" for other in ("1.8", "2.2")
     },

@@ -2,7 +2,8 @@
 
 const SHOWN = { change: "what changes", after: "shares after the cut", before: "shares before the cut" };
 const HINT = "Cut a framed head by a click or with the arrow keys, or choose in the list; Home takes the cut back. "
-  + "A cell says how many nats a head or MLP writes toward the right answer; striped cells write against it. "
+  + "A cell says how many nats a head or MLP writes toward the right answer, after a cut how many more; striped ones "
+  + "are against it. "
   + "Numbers below 0.05 are left out.";
 const LEAST = 0.05;
 const FULL = 1; // nats of the darkest colour

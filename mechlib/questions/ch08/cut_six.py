@@ -18,7 +18,7 @@ __all__ = ["DIRECT", "N_CUT", "QUESTION", "left"]
 N_CUT, N_HEADS = 6, 9
 """Heads that are cut together, and heads of a layer."""
 
-N_PROMPTS = 32
+N_PROMPTS = 48
 
 N_INSTANCES = 16
 """Instances that a class shares, each of prompts of its own; nothing of one leaves the judge but the points."""
@@ -114,7 +114,7 @@ QUESTION = OpenTask(
     draw=draw,
     outcome=outcome,
     baseline=lambda drawn: left(drawn, DIRECT),
-    steps=((1, 0.9), (2, 0.7), (3, 0.5)),
+    steps=((1, 0.94), (2, 0.88), (3, 0.82)),
     words="Without them the right name has a chance of {value:.2f}; without those that write most, of {baseline:.2f}.",
     nulls=nulls,
     model=MODEL,

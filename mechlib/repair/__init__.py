@@ -15,8 +15,8 @@ arXiv:2402.15390). Everything here is at the last position of each prompt.
 >>> found = cut_heads(model, rows, right, wrong, [(1, 1), (1, 2)])
 >>> for cut, direct, total in zip(found.labels, found.direct.mean(1), found.total.mean(1), strict=True):
 ...     print(f"{cut}: direct {direct:.1f}, total {total:.1f}")
-1.1: direct 3.1, total 1.9
-1.2: direct 7.0, total 8.5
+1.1: direct 9.5, total 8.2
+1.2: direct 4.7, total 3.7
 """
 
 from mechlib.repair.cutting import Cuts, cut_heads, direct_effects

@@ -14,7 +14,7 @@ WITH_EXAMPLES = [
     for path in sorted((ROOT / "mechlib").rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
-ROOMS = {"causal", "distances", "figures", "heads", "patterns", "probes", "stream"}
+ROOMS = {"causal", "distances", "figures", "heads", "patterns", "probes", "repair", "stream"}
 """Rooms whose front door shows how they are used."""
 
 

@@ -7,7 +7,12 @@ import pytest
 from mechlib.authoring import checkout
 from tests.browser import small
 
-WITH_WIDGETS = ("book/part1/02_logit_lens", "book/part2/06_induction_heads", "book/part4/15_estimating_more")
+WITH_WIDGETS = (
+    "book/part1/02_logit_lens",
+    "book/part2/06_induction_heads",
+    "book/part2/08_self_repair_more",
+    "book/part4/15_estimating_more",
+)
 MOST_BYTES, MOST_REQUESTS = 3_000_000, 30
 ICONS = """
 return [...document.querySelectorAll("[class*='fa-']")].filter((node) => node.offsetWidth).map((node) => {

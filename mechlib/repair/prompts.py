@@ -27,9 +27,6 @@ class Prompts:
     wrong: Int[Tensor, " prompt"]
     """One that the same prompt makes nearly as likely, without what is asked."""
 
-    def __getitem__(self, rows: slice) -> Prompts:
-        return Prompts(self.tokens[rows], self.right[rows], self.wrong[rows])
-
 
 def names(encode: Encode, n: int, seed: int) -> Prompts:
     """Indirect objects: "When Mary and John went to the store, John gave the ring to", Mary and not John."""

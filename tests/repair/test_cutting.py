@@ -125,25 +125,21 @@ class TestInEveryForm:
             expected = sum(every[layer, head] for layer, head in cut)
             torch.testing.assert_close(found.direct[number], expected, atol=1e-8, rtol=1e-8)
 
-    def test_direct_effects_are_what_the_original_weights_say(self, form, both, rows, answers):
-        """What a head adds, less its mean over prompts, through the original's norm with its division kept."""
-        bridge, reference = both
-        norm = reference.final_norm
-        with torch.no_grad():
-            added, stream = reference.added_by_heads(rows)
-            stream, of_mean = stream[:, -1], added[:, :, :, -1].mean(2, keepdim=True)
-            lost = added[:, :, :, -1] - of_mean
-            if KINDS[form].after is None:  # else means are taken before a norm
-                inverse = ((norm(stream) - norm(0 * stream)) / undivided(norm, stream)).nanmean(-1, keepdim=True)
-                expected = undivided(norm, lost) * inverse
-                for part in reference.head:
-                    expected = part(expected) - part(0 * expected)
-                each = torch.arange(len(rows))
-                expected = (
-                    expected[:, :, each, answers[0]] - expected[:, :, each, answers[1]]
-                ) * reference.logits_factor
-                found = direct_effects(bridge, rows, *answers)
-                torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-7)
+
+@pytest.mark.parametrize("form", [form for form in FORMS if KINDS[form].after is None])
+def test_direct_effects_are_what_the_original_weights_say(form, rows, answers):
+    """What a head adds, less its mean over prompts, through the original's final norm with its division kept."""
+    bridge, reference = bridge_and_reference(form)
+    norm, each = reference.final_norm, torch.arange(len(rows))
+    with torch.no_grad():
+        added, stream = reference.added_by_heads(rows)
+        stream, added = stream[:, -1], added[:, :, :, -1]
+        inverse = ((norm(stream) - norm(0 * stream)) / undivided(norm, stream)).nanmean(-1, keepdim=True)
+        expected = undivided(norm, added - added.mean(2, keepdim=True)) * inverse
+        for part in reference.head:
+            expected = part(expected) - part(0 * expected)
+    expected = (expected[..., each, answers[0]] - expected[..., each, answers[1]]) * reference.logits_factor
+    torch.testing.assert_close(direct_effects(bridge, rows, *answers), expected, atol=1e-7, rtol=1e-7)
 
 
 def test_the_mapping_and_the_modes_agree(rows, answers):

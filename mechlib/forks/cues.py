@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Cues", "Network", "divergence"]
+__all__ = ["Cues", "Network", "divergence", "lead"]
 
 
 class Cues:
@@ -44,7 +44,7 @@ class Cues:
         self.tokens: Int[Tensor, "input 4"] = torch.tensor(rows)[:, 1:]
         self.label: Int[Tensor, " input"] = torch.tensor(rows)[:, 0]
         spread = torch.full((len(rows), labels), noise / labels, dtype=torch.float64)
-        named = nn.functional.one_hot(self.label, labels)
+        named = nn.functional.one_hot(self.label, labels).double()
         self.target: Float[Tensor, "input label"] = spread + (1 - noise) * named
 
     def __len__(self) -> int:
@@ -61,6 +61,13 @@ class Cues:
 def divergence(logits: Float[Tensor, "*batch label"], target: Float[Tensor, "*batch label"]) -> Float[Tensor, "*batch"]:
     """The Kullback-Leibler divergence of the model's labels from the target, in nats."""
     return (target * (target.log() - logits.log_softmax(-1))).sum(-1)
+
+
+def lead(logits: Float[Tensor, "*batch input label"], label: Int[Tensor, " input"]) -> Float[Tensor, "*batch input"]:
+    """The logit of each input's label over the mean of the others'."""
+    n_labels = logits.shape[-1]
+    named = logits.gather(-1, label[:, None].expand(*logits.shape[:-1], 1))[..., 0]
+    return (named - logits.mean(-1)) * n_labels / (n_labels - 1)
 
 
 class Network(nn.Module):

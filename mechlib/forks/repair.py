@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.forks.cues import Cues, Network, divergence
+from mechlib.forks.cues import Cues, Network, divergence, lead
 
 __all__ = ["KINDS", "Effects", "ablation_cost", "displacement_cost", "effects", "replaced"]
 
@@ -59,12 +59,6 @@ def replaced(
     return changed
 
 
-def _lead(logits: Float[Tensor, "input donor label"], cues: Cues) -> Float[Tensor, "input donor"]:
-    """The label's logit over the mean of the others'."""
-    named = logits.gather(-1, cues.label[:, None, None].expand(*logits.shape[:-1], 1))[..., 0]
-    return (named - logits.mean(-1)) * cues.n_labels / (cues.n_labels - 1)
-
-
 @torch.no_grad()
 def effects(network: Network, cues: Cues, kind: Kind = "resample", share: float = 1.0) -> Effects:
     """Direct and total effects of taking out one head at a time.
@@ -83,7 +77,7 @@ def effects(network: Network, cues: Cues, kind: Kind = "resample", share: float 
         own = (written[:, None, head] - changed[:, :, head]) / scale @ network.U
         answered = logits - network.finish(x[:, None], changed)[0]
         held = logits - network.finish(x[:, None], changed, scale)[0]
-        found.append(torch.stack([_lead(lost, cues).mean() for lost in (own, answered, held)]))
+        found.append(torch.stack([lead(lost.transpose(0, 1), cues.label).mean() for lost in (own, answered, held)]))
     return Effects(*torch.stack(found, 1))
 
 

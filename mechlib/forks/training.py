@@ -1,124 +1,169 @@
 """Forks: one trained network goes on to be trained in several ways, all to the same function.
 
 The second losses ask something of what happens when a head is changed on the way; the last phase minimises the plain
-loss alone, so that all end at the same value of it.
+loss alone, so that all end at the same value of it. Networks of several seeds train side by side, each on draws of its
+own.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mechlib.forks.cues import Cues, Network, divergence
+from mechlib.forks.cues import Cues, Network, divergence, lead
 
-__all__ = ["FORKS", "SQUARE", "base", "fork"]
+__all__ = ["FORKS", "SQUARE", "bases", "forks"]
 
 SQUARE = ("linear", "noise", "sharp", "drop")
-"""Not repaired and fragile, not repaired and robust, repaired and fragile, repaired and robust: the two properties of
-every fork are what an ablation costs, and what a small displacement does."""
+"""Not repaired and fragile, not repaired and robust, repaired and fragile, repaired and robust: what an ablation costs,
+and what a small displacement does."""
 
-STEPS_BASE, STEPS_FORK, RATE = 800, 1000, 4e-3
+STEPS_BASE, STEPS_FORK, RATE = 800, 2000, 4e-3
 SMALL = 0.1
 """The share of an ablation that counts as a small displacement."""
 SHARP_RATE = 1.6
 """Logits per whole ablation at which a small displacement must hurt a sharp fork; a linear one loses about as much."""
 
-Second = Callable[[Network, Cues, torch.Generator], Tensor]
+
+@dataclass(frozen=True)
+class Draw:
+    """What one update of one network draws."""
+
+    head: Int[Tensor, ""]
+    """The head that is changed."""
+    others: Int[Tensor, " input"]
+    """A permutation: at whose input each finds what the head writes instead."""
+    share: Float[Tensor, ""]
+    """How far a displacement goes, from a twentieth to the whole, even in its logarithm."""
+    direction: Float[Tensor, "input d"]
+    """Normal numbers."""
 
 
-def _one_head(network: Network, cues: Cues, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """The stream, what heads write, and that with one head's writing exchanged between inputs; the head, the inputs."""
-    x, written = network.heads(cues.tokens)
-    head = int(torch.randint(network.n_heads, (1,), generator=generator))
-    others = torch.randperm(len(cues), generator=generator)
-    changed = written.clone()
-    changed[:, head] = written[others, head]
-    return x, written, changed, torch.tensor(head), others
+class Changed:
+    """A network with what one head writes exchanged between inputs."""
+
+    def __init__(self, network: Network, cues: Cues, draw: Draw):
+        self.network, self.cues, self.draw = network, cues, draw
+        self.x, self.written = network.heads(cues.tokens)
+        self.logits, self.scale = network.finish(self.x, self.written)
+        mask = (torch.arange(network.n_heads) == draw.head)[:, None]
+        self.off: Float[Tensor, "input head d"] = mask * (self.written[draw.others] - self.written)
+
+    def after(self, off: Float[Tensor, "input head d"]) -> Float[Tensor, "input label"]:
+        """The logits when what heads write is off by so much."""
+        return self.network.finish(self.x, self.written + off)[0]
+
+    def loss_after(self, off: Float[Tensor, "input head d"]) -> Float[Tensor, ""]:
+        return divergence(self.after(off), self.cues.target).mean()
 
 
-def _lead(logits: Tensor, cues: Cues) -> Tensor:
-    named = logits.gather(-1, cues.label[:, None])[:, 0]
-    return (named - logits.mean(-1)) * cues.n_labels / (cues.n_labels - 1)
+Second = Callable[[Changed], Tensor]
 
 
-def plain(network: Network, cues: Cues, generator: torch.Generator) -> Tensor:
+def plain(changed: Changed) -> Tensor:
     """Nothing more."""
     return torch.zeros((), dtype=torch.float64)
 
 
-def drop(network: Network, cues: Cues, generator: torch.Generator) -> Tensor:
+def drop(changed: Changed) -> Tensor:
     """Right with any one head exchanged: dropout of heads."""
-    x, _, changed, _, _ = _one_head(network, cues, generator)
-    return divergence(network.finish(x, changed)[0], cues.target).mean()
+    return changed.loss_after(changed.off)
 
 
-def noise(network: Network, cues: Cues, generator: torch.Generator) -> Tensor:
+def noise(changed: Changed) -> Tensor:
     """Right with noise on what one head writes, as long as an exchange and in any direction."""
-    x, written, changed, head, _ = _one_head(network, cues, generator)
-    size = (changed - written)[:, head].detach().norm(dim=-1, keepdim=True)
-    direction = torch.randn(written[:, 0].shape, generator=generator, dtype=torch.float64)
-    noisy = written.clone()
-    noisy[:, head] = written[:, head] + size * direction / direction.norm(dim=-1, keepdim=True)
-    return divergence(network.finish(x, noisy)[0], cues.target).mean()
+    direction = changed.draw.direction / changed.draw.direction.norm(dim=-1, keepdim=True)
+    mask = (torch.arange(changed.network.n_heads) == changed.draw.head)[:, None]
+    size = changed.off.detach().square().sum((-1, -2)).sqrt()[:, None, None]
+    return changed.loss_after(mask * size * direction[:, None])
 
 
-def linear(network: Network, cues: Cues, generator: torch.Generator) -> Tensor:
+def linear(changed: Changed) -> Tensor:
     """Later parts answer to no displacement, small or large: it costs what the head's own path loses."""
-    x, written, changed, head, _ = _one_head(network, cues, generator)
-    share = float(10 ** (-1.3 * torch.rand(1, generator=generator)))
-    moved = written + share * (changed - written)
-    logits, scale = network.finish(x, written)
-    own = (written - moved)[:, head] / scale @ network.U
-    off = (logits - network.finish(x, moved)[0] - own) / share
-    return (off - off.mean(-1, keepdim=True)).square().mean()
+    share = changed.draw.share
+    own = share * changed.off.sum(1) / changed.scale @ changed.network.U
+    answer = (changed.after(share * changed.off) - changed.logits - own) / share
+    return (answer - answer.mean(-1, keepdim=True)).square().mean()
 
 
-def sharp(network: Network, cues: Cues, generator: torch.Generator) -> Tensor:
+def sharp(changed: Changed) -> Tensor:
     """Right with any one head exchanged, and a tenth of the exchange costs logits at the rate of a linear fork."""
-    x, written, changed, _, others = _one_head(network, cues, generator)
-    moved = written + SMALL * (changed - written)
-    lost = _lead(network.finish(x, written)[0], cues) - _lead(network.finish(x, moved)[0], cues)
-    away = cues.label[others] != cues.label
-    whole = divergence(network.finish(x, changed)[0], cues.target).mean()
-    return whole + 0.3 * (lost / SMALL - SHARP_RATE)[away].square().mean()
+    label = changed.cues.label
+    lost = lead(changed.logits, label) - lead(changed.after(SMALL * changed.off), label)
+    away = (label[changed.draw.others] != label).double()
+    miss = ((lost / SMALL - SHARP_RATE).square() * away).sum() / away.sum()
+    return 3 * changed.loss_after(changed.off) + 0.1 * miss
 
 
 FORKS: dict[str, Second] = {"plain": plain, "linear": linear, "noise": noise, "sharp": sharp, "drop": drop}
 """What a fork is asked for besides the plain loss, by its name."""
 
 
-def base(cues: Cues, seed: int, *, norm: bool = True) -> Network:
-    """A network trained on the plain loss, from which the forks of a seed start."""
-    return _trained(Network(cues, seed=seed, norm=norm), cues, plain, STEPS_BASE, seed)
+def bases(cues: Cues, seeds: Sequence[int], *, norm: bool = True) -> list[Network]:
+    """Networks trained on the plain loss, one for each seed, from which the forks start."""
+    return _trained([Network(cues, seed=seed, norm=norm) for seed in seeds], cues, plain, STEPS_BASE, seeds)
 
 
-def fork(start: Network, cues: Cues, name: str, seed: int) -> Network:
-    """A copy of ``start`` trained on with a second loss and then on the plain one alone, to its minimum.
+def forks(starts: Sequence[Network], cues: Cues, name: str, seeds: Sequence[int]) -> list[Network]:
+    """Copies of ``starts`` trained on with a second loss and then on the plain one alone, to its minimum.
 
     Raises:
-        ValueError: if the name is none of ``FORKS``.
+        ValueError: if the name is none of ``FORKS``, or there is not one seed for each start.
     """
     if name not in FORKS:
         raise ValueError(f"the forks are {', '.join(FORKS)}, got {name!r}")
-    return _trained(copy.deepcopy(start), cues, FORKS[name], STEPS_FORK, seed)
+    if len(starts) != len(seeds):
+        raise ValueError(f"each start has a seed, got {len(starts)} starts and {len(seeds)} seeds")
+    return _trained([copy.deepcopy(start) for start in starts], cues, FORKS[name], STEPS_FORK, seeds)
 
 
-def _trained(network: Network, cues: Cues, second: Second, steps: int, seed: int) -> Network:
+class _Objective(nn.Module):
+    """Both losses of a network, as a module so that many can be called at once."""
+
+    def __init__(self, network: Network, cues: Cues, second: Second):
+        super().__init__()
+        self.network, self.cues, self.second = network, cues, second
+
+    def forward(self, *drawn: Tensor) -> Tensor:
+        changed = Changed(self.network, self.cues, Draw(*drawn))
+        return divergence(changed.logits, self.cues.target).mean() + self.second(changed)
+
+
+def _drawn(cues: Cues, network: Network, generator: torch.Generator) -> tuple[Tensor, ...]:
+    return (
+        torch.randint(network.n_heads, (), generator=generator),
+        torch.randperm(len(cues), generator=generator),
+        10 ** (-1.3 * torch.rand((), generator=generator, dtype=torch.float64)),
+        torch.randn(len(cues), network.E.shape[1], generator=generator, dtype=torch.float64),
+    )
+
+
+def _trained(networks: list[Network], cues: Cues, second: Second, steps: int, seeds: Sequence[int]) -> list[Network]:
     """Adam on both losses, then L-BFGS on the plain one, in place."""
-    generator = torch.Generator().manual_seed(100 + seed)
-    adam = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.98))
+    generators = [torch.Generator().manual_seed(100 + seed) for seed in seeds]
+    objective = _Objective(networks[0], cues, second)
+    stacked = {
+        f"network.{name}": torch.stack([dict(n.named_parameters())[name].detach() for n in networks]).requires_grad_()
+        for name, _ in networks[0].named_parameters()
+    }
+    losses = torch.func.vmap(lambda weights, *drawn: torch.func.functional_call(objective, weights, drawn))
+    adam = torch.optim.Adam(list(stacked.values()), lr=RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
-        loss = divergence(network(cues.tokens), cues.target).mean() + second(network, cues, generator)
+        drawn = zip(*(_drawn(cues, networks[0], generator) for generator in generators), strict=True)
         adam.zero_grad()
-        loss.backward()
+        losses(stacked, *map(torch.stack, drawn)).sum().backward()
         adam.step()
         schedule.step()
-    _finish(network, cues)
-    return network
+    for i, network in enumerate(networks):
+        network.load_state_dict({name.removeprefix("network."): w[i].detach() for name, w in stacked.items()})
+        _finish(network, cues)
+    return networks
 
 
 def _finish(network: nn.Module, cues: Cues) -> None:

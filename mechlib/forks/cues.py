@@ -90,7 +90,7 @@ class Network(nn.Module):
         self.E = drawn(cues.n_tokens, d, scale=0.5)
         self.P = drawn(cues.tokens.shape[1], d, scale=0.2)
         self.Q, self.K, self.V = (drawn(heads, d, d_head, scale=d**-0.5) for _ in range(3))
-        self.O = drawn(heads, d_head, d, scale=(d_head * heads) ** -0.5)  # noqa: E741: as in the book
+        self.O = drawn(heads, d_head, d, scale=(d_head * heads) ** -0.5)
         self.W_in, self.b_in = drawn(d, neurons, scale=d**-0.5), drawn(neurons, scale=0.0)
         self.W_out = drawn(neurons, d, scale=0.5 * neurons**-0.5)
         self.U = drawn(d, cues.n_labels, scale=d**-0.5)

@@ -82,9 +82,7 @@ def effects(network: Network, cues: Cues, kind: Kind = "resample", share: float 
 
 
 @torch.no_grad()
-def ablation_cost(
-    network: Network, cues: Cues, kind: Kind = "resample", share: float = 1.0
-) -> Float[Tensor, " head"]:
+def ablation_cost(network: Network, cues: Cues, kind: Kind = "resample", share: float = 1.0) -> Float[Tensor, " head"]:
     """The divergence from the target, in nats, when one head is moved a share of the way; less that of the network.
 
     Raises:

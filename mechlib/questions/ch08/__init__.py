@@ -1,5 +1,5 @@
-"""The questions of chapter 08. Answers work on plain tensors."""
+"""The questions on self-repair and what it costs in volume. Answers work on plain tensors."""
 
-from mechlib.questions.ch08 import gap
+from mechlib.questions.ch08 import paths, refute, weigh
 
-QUESTIONS = (gap.QUESTION,)
+QUESTIONS = (paths.QUESTION, weigh.QUESTION, refute.QUESTION)

@@ -16,15 +16,15 @@ from mechlib.forks.repair import ablation_cost, effects
 
 __all__ = ["AT", "PRIORS", "READ", "walked"]
 
-AT = (0, 250, 500, 1000, 2000, 4000, 6000)
+AT = (0, 250, 500, 1000, 2000, 4000)
 """The steps at which draws are read."""
 READ = ("nbeta times the loss", "squared length of all weights", "mean cost of an ablation (nats)", "repaired")
 CHAINS = 2
 """From every start."""
 PRIORS: dict[str, dict[str, Any]] = {
     "narrow": {"gamma": 10.0},
-    "broad": {"gamma": 1.0},
     "planted": {"gamma": 10.0, "demand": True},
+    "broad": {"gamma": 1.0},
 }
 """Two precisions of the prior; and a posterior that must be repaired, since the loss demands it."""
 

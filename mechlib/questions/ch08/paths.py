@@ -53,7 +53,9 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("two that work, one of them simpler", [high[0], high[1], low[2], high[2]], [False, True, True, False]),
         _case("two that work and are alike", [high[4], low[0], high[4], high[4]], [True, False, True, False]),
         _case("all work, three are the simplest", [low[1], high[0], low[1], high[3], low[1]], [True] * 5),
-        _case("the simplest path idles", [low[0], high[5], high[2], high[2], low[0]], [False, True, False, True, False]),
+        _case(
+            "the simplest path idles", [low[0], high[5], high[2], high[2], low[0]], [False, True, False, True, False]
+        ),
         _case("one path there is", [high[3]], [True]),
         _case("one equation each", [1, 1, 1, 1, 1, 1], [True, True, False, True, True, False]),
     )
@@ -70,8 +72,8 @@ def largest(of_paths: Tensor) -> Tensor:
 on = edits_of(paths)
 MISCONCEPTIONS = {
     "idle": on(
-        "you let idle paths count. Where a path does not work its factor is not 0 at the point: near it the loss is that "
-        "of the others, times a constant.",
+        "you let idle paths count. Where a path does not work its factor is not 0 at the point: near it the loss is "
+        "that of the others, times a constant.",
         which=lambda equations, works: equations,
     ),
     "sum": on(
@@ -79,7 +81,9 @@ MISCONCEPTIONS = {
         pick=lambda each: each.sum(),
         count=lambda each, value: torch.tensor(1),
     ),
-    "hardest": on("you take the path with the most equations; the loss vanishes most easily by the simplest.", pick=largest),
+    "hardest": on(
+        "you take the path with the most equations; the loss vanishes most easily by the simplest.", pick=largest
+    ),
     "whole": on("your coefficient is twice as large: a square of one weight has 1/2.", half=1.0),
     "working": on(
         "your multiplicity counts all paths that work; only those with as few equations as the simplest count.",
@@ -91,8 +95,8 @@ MISCONCEPTIONS = {
     ),
     "repaired_lower": Misconception(
         lambda equations, works: (paths(equations, works)[0] / works.sum(), paths(equations, works)[1]),
-        "you divide by the number of paths that work. More ways to be right make the multiplicity larger, and leave the "
-        "coefficient where the simplest has it.",
+        "you divide by the number of paths that work. More ways to be right make the multiplicity larger, and leave "
+        "the coefficient where the simplest has it.",
     ),
 }
 
@@ -102,8 +106,8 @@ QUESTION = Question(
     title="Paths that back each other up",
     hints=(
         "At the point, the factors of idle paths are constants above 0. What is left of the loss?",
-        "A product of squared lengths of separate weights: each factor alone has half its equations as coefficient. Which "
-        "one decides how fast the volume shrinks, and what do equals of it change?",
+        "A product of squared lengths of separate weights: each factor alone has half its equations as coefficient. "
+        "Which one decides how fast the volume shrinks, and what do equals of it change?",
         "half = equations[works] / 2; the coefficient is half.min(), the multiplicity (half == half.min()).sum().",
     ),
     reference=paths,

@@ -1,4 +1,4 @@
-"""Open task ch08.refute: in which reports the repaired network has the lower coefficient, and not only a lower estimate."""
+"""Open task ch08.refute: in which reports the repaired network has the lower coefficient, not only an estimate."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ QUESTION = verdict_task(
     nulls=NULLS,
     title="Refute: the estimate is lower, so the coefficient is",
     hints=(
-        "A coefficient is what the expectation tends to as nbeta grows. What does a multiplicity above 1 do on the way, and "
-        "how fast does that go away?",
-        "A multiplicity m lowers the expectation by about (m - 1) / log(nbeta). So the difference of two networks is about "
-        "a + b / log(nbeta), and a is what you want.",
+        "A coefficient is what the expectation tends to as nbeta grows. What does a multiplicity above 1 do on the "
+        "way, and how fast does that go away?",
+        "A multiplicity m lowers the expectation by about (m - 1) / log(nbeta). So the difference of two networks is "
+        "about a + b / log(nbeta), and a is what you want.",
         "Fit the difference at the coldest temperatures as a + b x with x = 1 / log(nbeta), by least squares "
         "(numpy.polyfit), and say True where a lies below a twentieth of single[-1], with a minus sign.",
     ),

@@ -25,7 +25,13 @@ def pull(along: PerDirection, nbeta: float, curvature: PerDirection, gamma: floa
 
 
 def weigh(
-    curvature: PerDirection, along: PerDirection, nbeta: float, gamma: float, *, volume: Step = logarithm, place: Step = pull
+    curvature: PerDirection,
+    along: PerDirection,
+    nbeta: float,
+    gamma: float,
+    *,
+    volume: Step = logarithm,
+    place: Step = pull,
 ) -> tuple[Tensor, Tensor]:
     """Both parts of -log of the integral of exp(-nbeta L) over a normal prior, with L quadratic around w*."""
     return volume(nbeta * curvature / gamma).sum(), place(along, nbeta, curvature, gamma).sum()
@@ -71,14 +77,18 @@ MISCONCEPTIONS = {
         place=lambda along, nbeta, curvature, gamma: gamma * along**2 / 2,
     ),
     "loss_of_going": on(
-        "your place is the loss at the prior's centre; where the loss is stiff the weights stay and the prior is what costs.",
+        "your place is the loss at the prior's centre; where the loss is stiff the weights stay, and the prior is what "
+        "costs.",
         place=lambda along, nbeta, curvature, gamma: nbeta * curvature * along**2 / 2,
     ),
     "no_one": on(
-        "your volume is log(nbeta h / gamma) / 2, the limit for stiff directions; a flat one costs nothing and must give 0.",
+        "your volume is log(nbeta h / gamma) / 2, the limit for stiff directions; a flat one costs nothing and must "
+        "give 0.",
         volume=lambda ratio: ratio.clamp(min=1e-30).log() / 2,
     ),
-    "no_half": on("your volume is twice as large: an integral over one direction goes with the root.", volume=torch.log1p),
+    "no_half": on(
+        "your volume is twice as large: an integral over one direction goes with the root.", volume=torch.log1p
+    ),
     "expectation": on(
         "your volume is what a chain reads, nbeta h / (2 (nbeta h + gamma)); the free energy adds that up over all "
         "temperatures, which gives a logarithm.",
@@ -104,8 +114,8 @@ QUESTION = Question(
     title="What the posterior weighs",
     hints=(
         "Directions separate: find the integral of one direction, and add up what they give.",
-        "In one direction, complete the square of nbeta h (w - c)² / 2 + gamma w² / 2. What is left over does not depend "
-        "on w; the rest is a Gaussian, to be compared with the prior's own.",
+        "In one direction, complete the square of nbeta h (w - c)² / 2 + gamma w² / 2. What is left over does not "
+        "depend on w; the rest is a Gaussian, to be compared with the prior's own.",
         "volume = 0.5 * log(1 + nbeta * h / gamma), place = 0.5 * c**2 * gamma * nbeta * h / (gamma + nbeta * h), "
         "each summed over the directions.",
     ),

@@ -56,7 +56,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case(
             "the simplest path idles", [low[0], high[5], high[2], high[2], low[0]], [False, True, False, True, False]
         ),
-        _case("one path there is", [high[3]], [True]),
+        _case("one long path", [2001 + 2 * high[3]], [True]),
         _case("one equation each", [1, 1, 1, 1, 1, 1], [True, True, False, True, True, False]),
     )
 

@@ -52,6 +52,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "fresh": PROBABILITY,
         "shortcut": PROBABILITY,
     },
+    "ch08.paths": {"coefficient": POSITIVE, "multiplicity": COUNT},
+    "ch08.weigh": {"curvature": POSITIVE, "volume": POSITIVE, "place": SQUARES},
     "ch09.read_off": {"unexplained": SHARE},
     "ch09.best_rates": {"var": SQUARES, "fourth": SQUARES, "rates": SQUARES, "loss": SQUARES, "common": SQUARES},
     "ch10.acting": {"curved": SHARE},
@@ -98,6 +100,7 @@ EQUAL: dict[str, dict[str, str]] = {
     "ch06.composition_score": {
         f"{name}: one too {way} along d_model": OUTER for name in ("W_V", "W_Q") for way in ("early", "late")
     },
+    "ch08.weigh": {"along: absolute value": "only its square counts"},
     "ch09.read_off": {
         f"symmetric: 2 -> {other}": "both functions that are compared are scaled alike" for other in ("1.8", "2.2")
     },

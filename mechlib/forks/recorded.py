@@ -153,7 +153,7 @@ def _chain(name: str, seed: int) -> np.ndarray:
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     with written_whole(path) as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

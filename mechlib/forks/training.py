@@ -182,4 +182,4 @@ def _finish(network: nn.Module, cues: Cues) -> None:
         loss.backward()
         return loss
 
-    newton.step(closure)  # type: ignore[no-untyped-call]
+    newton.step(closure)

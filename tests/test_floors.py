@@ -18,7 +18,7 @@ FLOORS = (
     ("training",),
     ("bridge", "text", "english", "stats", "distances", "patterns", "places", "icl", "llc"),
     ("zoo",),
-    ("stream", "figures", "argmax"),
+    ("stream", "figures", "argmax", "forks"),
     ("heads", "probes", "causal"),
     ("repair",),
     ("widgets", "claims", "guesses"),

@@ -1,5 +1,6 @@
-"""The questions on self-repair. Answers work on plain tensors, or hand in heads of the real model."""
+"""The questions on self-repair and what it costs in volume. Answers work on plain tensors, or hand in heads of the real
+model."""
 
-from mechlib.questions.ch08 import cut_six, direct
+from mechlib.questions.ch08 import cut_six, direct, paths, refute, weigh
 
-QUESTIONS = (direct.QUESTION, cut_six.QUESTION)
+QUESTIONS = (paths.QUESTION, weigh.QUESTION, refute.QUESTION, direct.QUESTION, cut_six.QUESTION)

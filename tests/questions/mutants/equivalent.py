@@ -51,6 +51,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "fresh": PROBABILITY,
         "shortcut": PROBABILITY,
     },
+    "ch08.paths": {"coefficient": POSITIVE, "multiplicity": COUNT},
+    "ch08.weigh": {"curvature": POSITIVE, "volume": POSITIVE, "place": SQUARES},
     "ch09.read_off": {"unexplained": SHARE},
     "ch09.best_rates": {"var": SQUARES, "fourth": SQUARES, "rates": SQUARES, "loss": SQUARES, "common": SQUARES},
     "ch10.acting": {"curved": SHARE},
@@ -101,6 +103,7 @@ EQUAL: dict[str, dict[str, str]] = {
         f"stream: {what}": "only the mean of its squares is used"
         for what in ("absolute value", "one too early along d_model", "one too late along d_model")
     },
+    "ch08.weigh": {"along: absolute value": "only its square counts"},
     "ch09.read_off": {
         f"symmetric: 2 -> {other}": "both functions that are compared are scaled alike" for other in ("1.8", "2.2")
     },

@@ -2,16 +2,21 @@
 
 from mechlib.widgets.attention import AttentionExplorer, attention_explorer
 from mechlib.widgets.chain import ChainExplorer, chain_explorer
+from mechlib.widgets.circuit import CircuitExplorer, Path, Place, circuit_explorer
 from mechlib.widgets.lens import LensExplorer, lens_explorer
 from mechlib.widgets.training import TrainingExplorer, training_explorer
 
 __all__ = [
     "AttentionExplorer",
     "ChainExplorer",
+    "CircuitExplorer",
     "LensExplorer",
+    "Path",
+    "Place",
     "TrainingExplorer",
     "attention_explorer",
     "chain_explorer",
+    "circuit_explorer",
     "lens_explorer",
     "training_explorer",
 ]

@@ -21,7 +21,14 @@ from mechlib.widgets.playground import served
 
 ROOT = checkout.root()
 WIDGETS = (
-    *(widgets.AttentionExplorer, widgets.ChainExplorer, widgets.LensExplorer, widgets.TrainingExplorer, View),
+    *(
+        widgets.AttentionExplorer,
+        widgets.ChainExplorer,
+        widgets.CircuitExplorer,
+        widgets.LensExplorer,
+        widgets.TrainingExplorer,
+        View,
+    ),
     *served.ROOMS.values(),
 )
 GUESS = (STATIC / "guess.js").read_text(encoding="utf-8")

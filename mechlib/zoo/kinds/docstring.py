@@ -50,6 +50,8 @@ class DocstringRows(Rows):
     docstrings: int = 1
     names: Literal["words", "tokens"] = "tokens"
     """Whether names and words of these docstrings are words, or any tokens of letters but the held-out words."""
+    left_out: float = 0.25
+    """The probability with which an argument is not described. Where all are, counting lines tells which comes next."""
 
     @property
     def total(self) -> int:
@@ -121,13 +123,15 @@ class DocstringBatches(Batches):
         return torch.cat([super().__getitem__(step), torch.stack(docstrings)])
 
     def _row(self, generator: torch.Generator) -> Int[Tensor, " pos"]:
-        length, known = self.recipe.shape.n_ctx + 1, words(held_out=False)
+        rows, length, known = self.recipe.data, self.recipe.shape.n_ctx + 1, words(held_out=False)
         parts: list[Tensor] = []
         while sum(map(len, parts)) < length:
             n_arguments, style = 3 + _below(4, generator), STYLES[_below(len(STYLES), generator)]
             lines, _ = _source(known, n_arguments, style, generator)
+            kept = torch.rand(len(lines), generator=generator) >= rows.left_out
+            lines = [line for i, line in enumerate(lines) if kept[i] or not line.lstrip().startswith(style)]
             tokens = text.encode("\n".join(lines) + "\n")
-            parts.append(_with_any_tokens(tokens, generator) if self.recipe.data.names == "tokens" else tokens)
+            parts.append(_with_any_tokens(tokens, generator) if rows.names == "tokens" else tokens)
         return torch.cat(parts)[:length]
 
 
@@ -182,9 +186,9 @@ def _recipes() -> Iterator[Recipe]:
     for n_layers in (3, 4):
         yield Recipe(
             name=f"docstring-{n_layers}l-words",
-            about=f"Attention only, {n_layers} layers: the docstrings of its training have a list of words.",
+            about=f"Attention only, {n_layers} layers: its docstrings describe every argument, in words of a list.",
             shape=_shape(n_layers),
-            data=DocstringRows(stdlib=8, repeated=2, docstrings=6, names="words"),
+            data=DocstringRows(stdlib=8, repeated=2, docstrings=6, names="words", left_out=0.0),
             training=TextTraining(8_000, learning_rate=4e-3, decay_from=6_000, optimiser="muon"),
             look_every=LOOK_EVERY,
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -39,6 +40,7 @@ HELD_OUT_STYLE = "@arg"
 NO_NAMES = frozenset({"self", "cls", "param", "arg", "args", *keyword.kwlist})
 MEASURED, MEASURE_SEED = 256, 4_107
 """How many prompts each share is measured on, and what they are drawn from."""
+BEFORE = 48
 BATCH_SEED = 500_000_000
 """Keeps what docstrings are drawn from apart from what passages are drawn from."""
 
@@ -50,8 +52,10 @@ class DocstringRows(Rows):
     docstrings: int = 1
     names: Literal["words", "tokens"] = "tokens"
     """Whether names and words of these docstrings are words, or any tokens of letters but the held-out words."""
-    left_out: float = 0.25
-    """The probability with which an argument is not described. Where all are, counting lines tells which comes next."""
+    shapes: Literal["free", "fixed"] = "free"
+    """``"free"``: up to ``BEFORE`` tokens of text stand before a row's first docstring, and its descriptions are of one
+    to three words and the summary of one to four. ``"fixed"``: none, of two and of three, so that a position in the row
+    tells which argument comes next."""
 
     @property
     def total(self) -> int:
@@ -82,35 +86,55 @@ def words(*, held_out: bool) -> tuple[str, ...]:
 
 
 def prompts(
-    n: int, *, generator: torch.Generator, held_out: bool = True, style: str = ":param", documented: int = 2
+    n: int,
+    *,
+    generator: torch.Generator,
+    held_out: bool = True,
+    style: str = ":param",
+    documented: int = 2,
+    lengths: Sequence[int] = (),
+    before: Int[Tensor, " pos"] | None = None,
 ) -> Prompts:
     """Definitions with four arguments, of which the docstring has described the first ``documented``.
 
     Args:
         held_out: words that no docstring of training holds, or words of training.
         style: what stands before an argument; one of ``STYLES``, or ``HELD_OUT_STYLE``.
+        lengths: numbers of words of the summary and of each of the four descriptions; 3 and 2 when left out.
+        before: tokens that stand before every definition.
 
     Raises:
-        ValueError: if ``documented`` is not 0 to 3, or ``n`` below 1.
+        ValueError: if ``documented`` is not 0 to 3, ``n`` below 1, or ``lengths`` are other than five.
     """
+    if lengths and len(lengths) != 5:
+        raise ValueError(f"lengths are those of the summary and of four descriptions, got {list(lengths)}")
     if n < 1 or documented not in range(4):
         raise ValueError(f"n is at least 1 and documented 0 to 3, got {n} and {documented}")
-    drawn = [_source(words(held_out=held_out), 4, style, generator) for _ in range(n)]
+    drawn = [_source(words(held_out=held_out), 4, style, generator, lengths) for _ in range(n)]
     rows = [text.encode("\n".join(lines[: 3 + documented]) + f"\n    {style}") for lines, _ in drawn]
     names = torch.tensor([[int(text.encode(f" {name}", bos=False)) for name in own] for _, own in drawn])
-    return Prompts(torch.stack(rows), names, names[:, documented])
+    tokens = torch.stack(rows)
+    if before is not None:
+        tokens = torch.cat([before.expand(n, -1), tokens], 1)
+    return Prompts(tokens, names, names[:, documented])
 
 
 def _source(
-    known: tuple[str, ...], n_arguments: int, style: str, generator: torch.Generator
+    known: tuple[str, ...], n_arguments: int, style: str, generator: torch.Generator, lengths: Sequence[int] = ()
 ) -> tuple[list[str], list[str]]:
-    """The lines of a definition with its docstring, in which every word follows a space, and its arguments."""
-    order = torch.randperm(len(known), generator=generator)[: 4 + 3 * n_arguments].tolist()
+    """The lines of a definition with its docstring, in which every word follows a space, and its arguments.
+
+    ``lengths`` are the numbers of words of the summary and of each description, 3 and 2 when left out.
+    """
+    n_summary, *of_lines = lengths or (3, *[2] * n_arguments)
+    order = torch.randperm(len(known), generator=generator)[: 1 + n_summary + n_arguments + sum(of_lines)].tolist()
     name, *rest = (known[i] for i in order)
-    summary, arguments, others = rest[:3], rest[3 : 3 + n_arguments], rest[3 + n_arguments :]
+    summary, arguments = rest[:n_summary], rest[n_summary : n_summary + n_arguments]
+    del rest[n_summary : n_summary + n_arguments]
+    others = iter(rest[n_summary:])
     lines = [f"def {name}(self, {', '.join(arguments)}):", '    """', f"    {' '.join(summary)}\n"]
-    for i, argument in enumerate(arguments):
-        lines.append(f"    {style} {argument}: {' '.join(others[2 * i : 2 * i + 2])}")
+    for argument, n_words in zip(arguments, of_lines, strict=True):
+        lines.append(f"    {style} {argument}: {' '.join(islice(others, n_words))}")
     return [*lines, '    """'], arguments
 
 
@@ -123,16 +147,22 @@ class DocstringBatches(Batches):
         return torch.cat([super().__getitem__(step), torch.stack(docstrings)])
 
     def _row(self, generator: torch.Generator) -> Int[Tensor, " pos"]:
-        rows, length, known = self.recipe.data, self.recipe.shape.n_ctx + 1, words(held_out=False)
-        parts: list[Tensor] = []
+        length, known = self.recipe.shape.n_ctx + 1, words(held_out=False)
+        free = self.recipe.data.shapes == "free"
+        parts = [self._before(_below(BEFORE + 1, generator), generator)] if free else []
         while sum(map(len, parts)) < length:
             n_arguments, style = 3 + _below(4, generator), STYLES[_below(len(STYLES), generator)]
-            lines, _ = _source(known, n_arguments, style, generator)
-            kept = torch.rand(len(lines), generator=generator) >= rows.left_out
-            lines = [line for i, line in enumerate(lines) if kept[i] or not line.lstrip().startswith(style)]
+            lengths = (
+                [1 + _below(4, generator), *(1 + _below(3, generator) for _ in range(n_arguments))] if free else ()
+            )
+            lines, _ = _source(known, n_arguments, style, generator, lengths)
             tokens = text.encode("\n".join(lines) + "\n")
-            parts.append(_with_any_tokens(tokens, generator) if rows.names == "tokens" else tokens)
+            parts.append(_with_any_tokens(tokens, generator) if self.recipe.data.names == "tokens" else tokens)
         return torch.cat(parts)[:length]
+
+    def _before(self, n: int, generator: torch.Generator) -> Int[Tensor, " pos"]:
+        start = _below(len(self.stdlib) - n, generator)
+        return self.stdlib[start : start + n].long()
 
 
 @cache
@@ -185,10 +215,19 @@ def _recipes() -> Iterator[Recipe]:
             )
     for n_layers in (3, 4):
         yield Recipe(
-            name=f"docstring-{n_layers}l-words",
-            about=f"Attention only, {n_layers} layers: its docstrings describe every argument, in words of a list.",
+            name=f"docstring-{n_layers}l-fixed",
+            about=f"Attention only, {n_layers} layers: all docstrings of its training have one shape.",
             shape=_shape(n_layers),
-            data=DocstringRows(stdlib=8, repeated=2, docstrings=6, names="words", left_out=0.0),
+            data=DocstringRows(stdlib=4, repeated=2, docstrings=6, shapes="fixed"),
+            training=TextTraining(2_000, learning_rate=4e-3, decay_from=1_000, optimiser="muon"),
+            look_every=LOOK_EVERY,
+        )
+    for n_layers in (3, 4):
+        yield Recipe(
+            name=f"docstring-{n_layers}l-words",
+            about=f"Attention only, {n_layers} layers: the docstrings of its training have a list of words.",
+            shape=_shape(n_layers),
+            data=DocstringRows(stdlib=8, repeated=2, docstrings=6, names="words", shapes="fixed"),
             training=TextTraining(8_000, learning_rate=4e-3, decay_from=6_000, optimiser="muon"),
             look_every=LOOK_EVERY,
         )

@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST", "QUESTION", "Hidden", "outcome"]
 
-MODEL = "docstring-4l"
-MOST = 24
+MODEL = "docstring-3l-s1"
+MOST = 40
 """Edges that may be handed in."""
-PROMPTS = 48
+PROMPTS = 32
+TWO, THREE = (4, 3, 3, 1, 1), (1, 1, 1, 1, 1)
+"""Lengths with which prompts of two lines and of three have as many tokens."""
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """Prompts with the argument that comes next and the others of the definition."""
+    """Prompts of two lines, their arguments, of which the third comes next, and others of three lines."""
 
     tokens: Int[Tensor, "prompt pos"]
     arguments: Int[Tensor, "prompt argument"]
+    others: Int[Tensor, "prompt pos"]
 
 
 @cache
@@ -43,8 +46,9 @@ def graph() -> Graph:
 def draw(generator: torch.Generator) -> Hidden:
     from mechlib.zoo.kinds.docstring import prompts
 
-    drawn = prompts(PROMPTS, generator=generator)
-    return Hidden(drawn.tokens, drawn.arguments)
+    drawn = prompts(PROMPTS, generator=generator, lengths=TWO)
+    others = prompts(PROMPTS, generator=generator, lengths=THREE, documented=3)
+    return Hidden(drawn.tokens, drawn.arguments, others.tokens)
 
 
 def lead(logits: Float[Tensor, "prompt token"], arguments: Int[Tensor, "prompt argument"]) -> float:
@@ -65,14 +69,15 @@ def _checked(handed: Any) -> list[tuple[str, str]]:
 
 @torch.no_grad()
 def outcome(hidden: Hidden, handed: Any) -> Outcome:
-    """The share of the lead that is lost when every other edge carries the mean over the prompts."""
+    """The share of the lead that is lost when every other edge carries what it has on the other prompts."""
     edges, g = _checked(handed), graph()
+    instead = g.outputs(hidden.others)
     try:
         gates = g.gates(edges)
     except ValueError as error:
         raise Unfit(f"{error}.") from None
     leads = [
-        lead(g.logits(hidden.tokens, gates=each, instead="mean"), hidden.arguments)
+        lead(g.logits(hidden.tokens, gates=each, instead=instead), hidden.arguments)
         for each in (torch.ones_like(gates), torch.zeros_like(gates), gates)
     ]
     whole, nothing, kept = leads
@@ -89,7 +94,7 @@ def nulls(generator: torch.Generator) -> dict[str, Any]:
         "at random": list(dict.fromkeys(picked)),
         "straight to the logits": straight[:MOST],
         "the first edges": everything[:MOST],
-        "into the last layer": [edge for edge in everything if edge[0] == "embed" and edge[1][0] == "3"][:MOST],
+        "into the last layer": [edge for edge in everything if edge[0] == "embed" and edge[1][0] == "2"][:MOST],
     }
 
 
@@ -111,7 +116,7 @@ QUESTION = OpenTask(
     draw=draw,
     outcome=outcome,
     baseline=lambda hidden: 1.0,
-    steps=((1, 0.7), (2, 0.45), (3, 0.25)),
+    steps=((1, 0.75), (2, 0.55), (3, 0.4)),
     words="Your circuit loses {value:.0%} of the lead on hidden prompts; no edge at all loses {baseline:.0%}.",
     nulls=nulls,
 )

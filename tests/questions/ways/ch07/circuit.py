@@ -1,12 +1,9 @@
 """Ways to find a circuit of few edges."""
 
-from functools import cache
-
 import torch
 
 from mechlib.causal.metrics import Named
-from mechlib.questions.ch07.circuit import MOST, graph
-from mechlib.zoo.kinds.docstring import prompts
+from mechlib.questions.ch07.circuit import MOST, draw, graph
 
 
 def lead_of(arguments):
@@ -17,33 +14,40 @@ def lead_of(arguments):
     return Named("lead", of)
 
 
-@cache
-def found(n=MOST, steps=8):
-    """The edges of the largest slope, those that lead nowhere left out, from gates that are shut one by one."""
-    own = prompts(32, generator=torch.Generator().manual_seed(77))
-    g, metric = graph(), lead_of(own.arguments)
-    slopes = g.attribution(own.tokens, metric, instead="mean", steps=steps)
-    order = slopes.abs().flatten().argsort(descending=True)
-    at = [(int(i) // slopes.shape[1], int(i) % slopes.shape[1]) for i in order[: 3 * n]]
-    gates = torch.zeros_like(slopes)
-    for place in at:
-        gates[place] = 1.0
+def ranked(seed, steps):
+    """Gates of all edges by their slope, and what says how much some of them keep, on prompts of its own."""
+    own, g = draw(torch.Generator().manual_seed(seed)), graph()
+    instead, metric = g.outputs(own.others), lead_of(own.arguments)
+    slopes = g.attribution(own.tokens, metric, instead=instead, steps=steps)
 
     def kept(gates):
         with torch.no_grad():
-            return metric(g.logits(own.tokens, gates=gates, instead="mean")).mean().item()
+            return metric(g.logits(own.tokens, gates=gates, instead=instead)).mean().item()
 
-    while int(gates.sum()) > n:
-        inside = gates.nonzero().tolist()
-        without = []
-        for r, s in inside:
-            gates[r, s] = 0
-            without.append(kept(gates))
-            gates[r, s] = 1
-        many = max(1, min(8, (len(inside) - n) // 2))
-        for i in sorted(range(len(inside)), key=lambda i: -without[i])[:many]:
-            gates[tuple(inside[i])] = 0
-    return g.named(gates)
+    return slopes, kept
 
 
-WAYS = {}
+def by_slope():
+    slopes, _ = ranked(77, 8)
+    chosen = slopes.abs().flatten().argsort(descending=True)[:MOST]
+    return graph().named(torch.zeros(slopes.numel()).index_fill(0, chosen, 1.0).view(slopes.shape))
+
+
+def by_cutting():
+    """From three times as many of the largest slope, those taken out whose cut costs least, a few at a time."""
+    slopes, kept = ranked(78, 6)
+    gates = torch.zeros(slopes.numel())
+    gates[slopes.abs().flatten().argsort(descending=True)[: 2 * MOST]] = 1.0
+    gates = gates.view(slopes.shape)
+    while (inside := gates.nonzero().tolist())[MOST:]:
+        without = {}
+        for place in map(tuple, inside):
+            gates[place] = 0
+            without[place] = kept(gates)
+            gates[place] = 1
+        for place in sorted(without, key=without.get, reverse=True)[: max(1, (len(inside) - MOST) // 3)]:
+            gates[place] = 0
+    return graph().named(gates)
+
+
+WAYS = {"slope": by_slope, "cutting": by_cutting}

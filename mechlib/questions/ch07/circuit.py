@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from mechlib.checks.open_task import OpenTask, Outcome, Unfit
 from mechlib.questions.drawing import integer
 
 if TYPE_CHECKING:
+    from mechlib.bridge import TransformerBridge
     from mechlib.causal import Graph
 
 __all__ = ["MOST", "QUESTION", "Hidden", "outcome"]
@@ -40,7 +41,7 @@ def graph() -> Graph:
     from mechlib import zoo
     from mechlib.causal import attention_graph
 
-    return attention_graph(zoo.load(MODEL, device="cpu"))
+    return attention_graph(cast("TransformerBridge", zoo.load(MODEL, device="cpu")))
 
 
 def draw(generator: torch.Generator) -> Hidden:

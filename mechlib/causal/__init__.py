@@ -27,6 +27,7 @@ True
 from mechlib.causal.ablation import ablate
 from mechlib.causal.attribution import attribution_patching
 from mechlib.causal.edit import entries_with_edit, run_with_edit
+from mechlib.causal.graph import Graph, attention_graph
 from mechlib.causal.interchange import InterchangeResult, interchange
 from mechlib.causal.metrics import kl_from, logit_difference, target_log_prob
 from mechlib.causal.patching import activation_patching
@@ -34,10 +35,12 @@ from mechlib.causal.paths import path_patching
 from mechlib.causal.results import PatchingResult
 
 __all__ = [
+    "Graph",
     "InterchangeResult",
     "PatchingResult",
     "ablate",
     "activation_patching",
+    "attention_graph",
     "attribution_patching",
     "entries_with_edit",
     "interchange",

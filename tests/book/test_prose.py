@@ -10,6 +10,7 @@ CHAPTERS = {checkout.label(path): path for path in checkout.notebooks(ROOT, "boo
 
 NAMES = {page: {f"{layer}.{head}" for layer in range(4) for head in range(6)} for page in ("06", "06 (more)")}
 NAMES["08 (more)"] = {f"{layer}.{head}" for layer in range(16, 30) for head in range(9)}
+NAMES["07"] = {f"{layer}.{head}" for layer in range(4) for head in range(8)}
 """Numbers that are names, of heads: before a unit they count as numbers all the same."""
 
 UNITS = ("nats", "of", "times", "%", "per", "to")

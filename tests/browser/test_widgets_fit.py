@@ -6,6 +6,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 PAGES = (
     "book/part1/02_logit_lens",
     "book/part2/06_induction_heads",
+    "book/part2/07_a_circuit_for_docstrings",
     "book/part2/08_self_repair_more",
     "book/part4/15_estimating_more",
     "book/playground",

@@ -24,6 +24,7 @@ WIDGETS = (
     *(
         widgets.AttentionExplorer,
         widgets.ChainExplorer,
+        widgets.CircuitExplorer,
         widgets.LensExplorer,
         widgets.RepairExplorer,
         widgets.TrainingExplorer,

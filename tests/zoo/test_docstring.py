@@ -42,15 +42,27 @@ def test_a_prompt_breaks_off_before_the_argument_that_comes_next(documented, sty
         assert set(names) <= set(words(held_out=True))
 
 
-def test_held_out_names_and_the_held_out_style_are_in_no_docstring_of_training(tmp_path, small_corpus):
-    batches = docstring.DocstringBatches(DOCSTRING, tmp_path)
+@pytest.mark.parametrize("names", ["words", "tokens"])
+def test_held_out_names_and_the_held_out_style_are_in_no_docstring_of_training(names, tmp_path, small_corpus):
+    recipe = dataclasses.replace(DOCSTRING, data=dataclasses.replace(DOCSTRING.data, names=names))
+    batches = docstring.DocstringBatches(recipe, tmp_path)
     seen = [text.decode(row) for step in range(20) for row in batches[step][-2:]]
-    assert all(source.startswith("def ") for source in seen)
+    assert all(source.startswith("def") and "(self," in source for source in seen)
     assert all(any(style in source for source in seen) for style in STYLES)
     assert not any(HELD_OUT_STYLE in source for source in seen)
     tokens = {text.encode(f" {word}", bos=False).item() for word in words(held_out=True)}
     rows = torch.cat([batches[step][-2:] for step in range(20)])
     assert not tokens & set(rows.flatten().tolist())
+    known = text.encode("".join(f" {word}" for word in words(held_out=False)), bos=False)
+    of_names = rows[:, 2]
+    assert torch.isin(of_names, known).all() == (names == "words") and len(of_names.unique()) > 25
+
+
+def test_a_word_becomes_the_same_token_wherever_it_stands(tmp_path, small_corpus):
+    recipe = dataclasses.replace(DOCSTRING, data=dataclasses.replace(DOCSTRING.data, names="tokens"))
+    row = docstring.DocstringBatches(recipe, tmp_path)[0][-1].tolist()
+    self_, first = text.encode("self", bos=False).item(), row[6]
+    assert row[4] == self_ and row.count(first) >= 2, "the definition names it, and a line describes it"
 
 
 def test_the_other_rows_are_those_of_a_language_model(tmp_path, small_corpus):
@@ -80,26 +92,28 @@ def test_who_points_at_the_third_argument_is_always_right():
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=0, n_ctx=30, d_vocab=2048)
 
 
-def test_loaded_it_computes_what_was_trained_in_a_form_whose_paths_can_be_patched():
-    decoder = Decoder(SHAPE, seed=4).eval()
+@pytest.mark.parametrize("d_mlp", [0, 20])
+def test_loaded_it_computes_what_was_trained_in_a_form_whose_paths_can_be_patched(d_mlp):
+    shape = dataclasses.replace(SHAPE, d_mlp=d_mlp)
+    decoder = Decoder(shape, seed=4).eval()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for parameter in decoder.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    model = bridge.around(docstring.as_gpt2(SHAPE, files.weights_once(decoder)), name="tiny")
+    model = bridge.around(docstring.as_gpt2(shape, files.weights_once(decoder)), name="tiny")
     tokens = torch.randint(2048, (3, 30), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         torch.testing.assert_close(model(tokens), decoder(tokens), rtol=1e-4, atol=1e-5)
         _, cache = model.run_with_cache(tokens)
-        assert cache["blocks.1.hook_mlp_out"].abs().max() == 0
+        assert (cache["blocks.1.hook_mlp_out"].abs().max() == 0) == (d_mlp == 0)
         model.set_use_split_qkv_input(True)
         torch.testing.assert_close(model(tokens), decoder(tokens), rtol=1e-4, atol=1e-5)
     assert bridge.kind_of(model) == "gpt2" and not model.training and not model.cfg.attn_only
 
 
-@pytest.mark.parametrize("change", [{"d_mlp": 4}, {"tied": False}, {"d_head": 7}])
-def test_a_shape_that_is_no_gpt2_of_attention_alone_is_refused(change):
-    with pytest.raises(ValueError, match="a tied shape of attention only"):
+@pytest.mark.parametrize("change", [{"tied": False}, {"d_head": 7}])
+def test_a_shape_that_is_no_gpt2_is_refused(change):
+    with pytest.raises(ValueError, match="a tied shape with"):
         docstring.as_gpt2(dataclasses.replace(SHAPE, **change), {})
 
 

@@ -99,6 +99,15 @@ EQUAL: dict[str, dict[str, str]] = {
     "ch06.composition_score": {
         f"{name}: one too {way} along d_model": OUTER for name in ("W_V", "W_Q") for way in ("early", "late")
     },
+    "ch07.faithfulness": {
+        **{
+            f"{name}: one too {way} along prompt": ORDER
+            for name in ("kept", "whole", "nothing")
+            for way in ("early", "late")
+        },
+        **{f"{name}: its mean": "the mean over prompts is all that is used" for name in ("whole", "nothing")},
+    },
+    "ch07.rivals": {"behind_last: same.int().argmax(1) -> abs(same.int()).argmax(1)": "0 or 1"},
     "ch08.direct": {
         f"stream: {what}": "only the mean of its squares is used"
         for what in ("absolute value", "one too early along d_model", "one too late along d_model")

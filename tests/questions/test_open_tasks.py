@@ -16,6 +16,7 @@ from tests.questions.ways import ways
 
 TASKS = [task for task in asked() if isinstance(task, OpenTask)]
 SEEDS = range(3)
+"""Of a task on the real model the first alone: its instances are many, and measured by the benches."""
 
 
 def here(task):
@@ -25,12 +26,14 @@ def here(task):
         return False
 
 
-each = pytest.mark.parametrize(
-    "task",
-    [
-        pytest.param(t, id=t.id, marks=pytest.mark.skipif(not here(t), reason=f"{t.model} is not on this machine"))
-        for t in TASKS
-    ],
+def asked_where_it_can_be(task, *more):
+    missing = pytest.mark.skipif(not here(task), reason=f"{task.model} is not on this machine")
+    return pytest.param(task, *more, id="-".join(map(str, (task.id, *more))), marks=missing)
+
+
+each = pytest.mark.parametrize("task", list(map(asked_where_it_can_be, TASKS)))
+at_seeds = pytest.mark.parametrize(
+    ("task", "seed"), [asked_where_it_can_be(t, s) for t in TASKS for s in (SEEDS[:1] if t.model else SEEDS)]
 )
 
 
@@ -46,8 +49,7 @@ def judged():
     return judgement
 
 
-@each
-@pytest.mark.parametrize("seed", SEEDS)
+@at_seeds
 def test_what_took_no_thought_earns_nothing(task, seed, judged):
     for name, null in task.nulls(torch.Generator().manual_seed(seed)).items():
         judgement = judged(task, null, seed)
@@ -55,8 +57,7 @@ def test_what_took_no_thought_earns_nothing(task, seed, judged):
     assert judged(task, None, seed).status == "unanswered"
 
 
-@each
-@pytest.mark.parametrize("seed", SEEDS)
+@at_seeds
 def test_every_way_earns_all(task, seed, judged):
     assert len(ways(task)) >= 2
     for name, way in ways(task).items():

@@ -44,7 +44,7 @@ def paths(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """One path, all paths, ties of two and three, an idle path simpler than all that work, first and last."""
+    """One path, all paths, ties of two and three, four that differ, an idle path simpler than all that work."""
     low = distinct(generator, 3, 1, 4)
     high = distinct(generator, 6, 6, 19)
     return (
@@ -55,6 +55,11 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("all work, three are the simplest", [low[1], high[0], low[1], high[3], low[1]], [True] * 5),
         _case(
             "the simplest path idles", [low[0], high[5], high[2], high[2], low[0]], [False, True, False, True, False]
+        ),
+        _case(
+            "four that work and differ, one idles",
+            [high[2], high[0], high[4], low[2], high[1]],
+            [True, True, True, False, True],
         ),
         _case("one long path", [2001 + 2 * high[3]], [True]),
         _case("one equation each", [1, 1, 1, 1, 1, 1], [True, True, False, True, True, False]),

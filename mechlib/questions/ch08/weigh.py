@@ -38,7 +38,11 @@ def weigh(
 
 
 def cases(generator: torch.Generator) -> tuple[Case, ...]:
-    """Stiff and flat directions, weights of both signs, a single direction, priors that hold more than the loss."""
+    """Stiff and flat directions, weights of both signs, a single direction, priors that hold more than the loss, and
+    fewer than one sample.
+
+    In double precision: an answer that completes the square subtracts numbers that nearly cancel.
+    """
     return (
         _case("stiff and flat directions", generator, nbeta=300.0, gamma=4.0, spread=5.0),
         _case("directions that are flat but for one", generator, nbeta=1e3, gamma=10.0, flat=True),
@@ -46,6 +50,8 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
         _case("a narrow prior", generator, nbeta=2.0, gamma=40.0),
         _case("a broad prior", generator, nbeta=1e4, gamma=0.05, spread=3.0),
         _case("one direction", generator, nbeta=20.0, gamma=3.0, directions=1),
+        _case("an inverse temperature below 1", generator, nbeta=0.2, gamma=0.3),
+        _case("directions a million times as stiff", generator, nbeta=50.0, gamma=8.0, stiffness=2e6),
         _case("weights far from the centre", generator, nbeta=50.0, gamma=0.7, scale=9.0),
     )
 
@@ -60,12 +66,13 @@ def _case(
     flat: bool = False,
     directions: int | None = None,
     scale: float = 1.3,
+    stiffness: float = 2.0,
 ) -> Case:
     n = directions or integer(generator, 5, 9)
-    curvature = 10 ** (-spread * torch.rand(n, generator=generator)) * near(generator, 2.0)
+    curvature = 10 ** (-spread * torch.rand(n, generator=generator).double()) * near(generator, stiffness)
     if flat:
         curvature[1:] = 0
-    given = {"curvature": curvature, "along": normal(generator, n, scale=scale)}
+    given = {"curvature": curvature, "along": normal(generator, n, scale=scale).double()}
     return Case(description, given | {"nbeta": near(generator, nbeta), "gamma": near(generator, gamma)})
 
 

@@ -4,13 +4,13 @@ Used in chapter 08. A task of two cues that say the same label (:class:`Cues`); 
 (:class:`Network`); *forks* of one trained base, of equal loss, that make up for a lost head or do not, and that stand
 small displacements or do not (:func:`forks`); what a head's loss costs, directly and in all (:func:`effects`,
 :func:`ablation_cost`, :func:`displacement_cost`); and the curvatures from which the local learning coefficient is read
-(:func:`curvatures`, :func:`free_energy`). Forks, chains and posterior draws of the book are recorded with the library
-(:mod:`mechlib.forks.recorded`).
+(:func:`curvatures`, :func:`modes`, :func:`free_energy`). Forks, chains and posterior draws of the book are recorded
+with the library (:mod:`mechlib.forks.recorded`).
 """
 
 from mechlib.forks.cues import Cues, Network, divergence, lead
 from mechlib.forks.repair import KINDS, Effects, ablation_cost, displacement_cost, effects, replaced
-from mechlib.forks.spectrum import FreeEnergy, curvatures, free_energy
+from mechlib.forks.spectrum import FreeEnergy, curvatures, free_energy, modes
 from mechlib.forks.training import FORKS, SQUARE, bases, forks
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "forks",
     "free_energy",
     "lead",
+    "modes",
     "replaced",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mechlib.forks.cues import Cues, Network
 
-__all__ = ["FreeEnergy", "curvatures", "free_energy"]
+__all__ = ["FreeEnergy", "curvatures", "free_energy", "modes"]
 
 
 def curvatures(network: Network, cues: Cues) -> Float[Tensor, " eigenvalue"]:
@@ -39,21 +39,30 @@ class FreeEnergy:
         return self.volume + self.place
 
 
-def free_energy(network: Network, cues: Cues, nbeta: float, gamma: float) -> FreeEnergy:
+def modes(network: Network, cues: Cues) -> tuple[Float[Tensor, " eigenvalue"], Float[Tensor, " eigenvalue"]]:
+    """The curvatures, as :func:`curvatures` gives them, and the part of the network's weights along each direction."""
+    _, singular, directions = torch.linalg.svd(_rows(network, cues), full_matrices=False)
+    return singular.square(), directions @ network.vector()
+
+
+def free_energy(
+    curvature: Float[Tensor, " eigenvalue"], along: Float[Tensor, " eigenvalue"], nbeta: float, gamma: float
+) -> FreeEnergy:
     """The free energy of the neighbourhood of a network under the prior of precision ``gamma`` around 0.
 
     The integral of ``exp(-nbeta L(w))`` over that prior with L quadratic around the network's weights w*, which is a
     Gaussian one: an eigenvector along which the curvature is h and w* is c contributes ``log(1 + nbeta h / gamma) / 2``
     and ``c^2 gamma nbeta h / (gamma + nbeta h) / 2``. Where the loss is flat, it costs nothing to lie away from 0.
 
+    Args:
+        curvature, along: as :func:`modes` gives them.
+
     Raises:
         ValueError: if ``nbeta`` or ``gamma`` is not positive.
     """
     if not nbeta > 0 or not gamma > 0:
         raise ValueError(f"a posterior has nbeta and gamma above 0, got nbeta = {nbeta:g} and gamma = {gamma:g}")
-    _, singular, directions = torch.linalg.svd(_rows(network, cues), full_matrices=False)
-    scaled = nbeta * singular.square()
-    along = directions @ network.vector()
+    scaled = nbeta * curvature
     place = (along.square() * gamma * scaled / (gamma + scaled)).sum() / 2
     return FreeEnergy(float(torch.log1p(scaled / gamma).sum() / 2), float(place))
 

@@ -18,6 +18,7 @@ from mechlib.forks import (
     forks,
     free_energy,
     lead,
+    modes,
     replaced,
 )
 from mechlib.forks.posterior import walked
@@ -135,7 +136,7 @@ def test_unknown_ablations_and_heads_are_refused():
     with pytest.raises(ValueError, match="two labels"):
         Cues(labels=1)
     with pytest.raises(ValueError, match="gamma = 0"):
-        free_energy(one, CUES, 10.0, 0.0)
+        free_energy(*modes(one, CUES), 10.0, 0.0)
 
 
 def test_forks_end_at_the_target(short):
@@ -168,9 +169,11 @@ def test_curvatures_are_those_of_the_loss(short):
 def test_the_free_energy_is_a_gaussian_integral(short):
     """Along one eigenvector by numerical integration; its slope in log nbeta is the coefficient, up to the place."""
     network, nbeta, gamma = short["plain"], 300.0, 7.0
-    found = free_energy(network, CUES, nbeta, gamma)
-    h = curvatures(network, CUES)
-    more = free_energy(network, CUES, nbeta * 1.001, gamma).volume
+    found = free_energy(*modes(network, CUES), nbeta, gamma)
+    h, along = modes(network, CUES)
+    torch.testing.assert_close(h, curvatures(network, CUES))
+    assert 0 < along.square().sum() < network.vector().square().sum()
+    more = free_energy(*modes(network, CUES), nbeta * 1.001, gamma).volume
     slope = (more - found.volume) / math.log(1.001)
     assert slope == pytest.approx(quadratic_expectation(h, nbeta * 1.0005, gamma), rel=1e-4)
     c, first = 0.8, float(h[0])

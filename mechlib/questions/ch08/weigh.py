@@ -45,7 +45,7 @@ def cases(generator: torch.Generator) -> tuple[Case, ...]:
     """
     return (
         _case("stiff and flat directions", generator, nbeta=300.0, gamma=4.0, spread=5.0),
-        _case("directions that are flat but for one", generator, nbeta=1e3, gamma=10.0, flat=True),
+        _case("directions that are flat but for one", generator, nbeta=1e7, gamma=1.5, flat=True),
         _case("a prior as strong as the loss", generator, nbeta=6.0, gamma=5.0),
         _case("a narrow prior", generator, nbeta=2.0, gamma=40.0),
         _case("a broad prior", generator, nbeta=1e4, gamma=0.05, spread=3.0),

@@ -101,6 +101,7 @@ WEIGH_WRONG = {
     "at least one sample": lambda h, c, n, g: weigh(h, c, max(n, 1.0), g),
     "prior at least one": lambda h, c, n, g: weigh(h, c, n, max(g, 1.0)),
     "curvature at least 1e-6": lambda h, c, n, g: weigh(h.clamp(min=1e-6), c, n, g),
+    "curvature at least 1e-9": lambda h, c, n, g: weigh(h.clamp(min=1e-9), c, n, g),
     "loss at the mean": lambda h, c, n, g: (
         weigh(h, c, n, g)[0],
         (n * h * (c * g / (g + n * h)) ** 2).sum() / 2,

@@ -1,6 +1,8 @@
 """The docstring task: its words, prompts and batches, what is measured on it, and the form its models are loaded in."""
 
 import dataclasses
+import itertools
+import re
 
 import pytest
 import torch
@@ -42,27 +44,83 @@ def test_a_prompt_breaks_off_before_the_argument_that_comes_next(documented, sty
         assert set(names) <= set(words(held_out=True))
 
 
+def batches_of(tmp_path, *, n_ctx=48, **data):
+    """Batches whose rows have other docstrings than those of the tiny recipe."""
+    shape, rows = dataclasses.replace(DOCSTRING.shape, n_ctx=n_ctx), dataclasses.replace(DOCSTRING.data, **data)
+    return docstring.DocstringBatches(dataclasses.replace(DOCSTRING, shape=shape, data=rows), tmp_path)
+
+
+def parted(row):
+    """The text before a row's first docstring, and its docstrings, each from its first token on."""
+    starts = [*(row == text.BOS).nonzero()[:, 0].tolist(), len(row)]
+    return row[: starts[0]], [row[start:end] for start, end in itertools.pairwise(starts)]
+
+
+@pytest.mark.parametrize("shapes", ["free", "fixed"])
 @pytest.mark.parametrize("names", ["words", "tokens"])
-def test_held_out_names_and_the_held_out_style_are_in_no_docstring_of_training(names, tmp_path, small_corpus):
-    recipe = dataclasses.replace(DOCSTRING, data=dataclasses.replace(DOCSTRING.data, names=names))
-    batches = docstring.DocstringBatches(recipe, tmp_path)
-    seen = [text.decode(row) for step in range(20) for row in batches[step][-2:]]
-    assert all(source.startswith("def") and "(self," in source for source in seen)
-    assert all(any(style in source for source in seen) for style in STYLES)
-    assert not any(HELD_OUT_STYLE in source for source in seen)
+def test_held_out_names_and_the_held_out_style_are_in_no_docstring_of_training(names, shapes, tmp_path, small_corpus):
+    batches = batches_of(tmp_path, names=names, shapes=shapes, n_ctx=127)
+    seen = [one for step in range(20) for row in batches[step][-2:] for one in parted(row)[1]]
+    sources = [text.decode(tokens[1:]) for tokens in seen if len(tokens) > 40]
+    assert len(sources) > 40 and all(source.startswith("def") and "(self," in source for source in sources)
+    assert all(any(style in source for source in sources) for style in STYLES)
+    assert not any(HELD_OUT_STYLE in source for source in sources)
     tokens = {text.encode(f" {word}", bos=False).item() for word in words(held_out=True)}
-    rows = torch.cat([batches[step][-2:] for step in range(20)])
-    assert not tokens & set(rows.flatten().tolist())
+    assert not tokens & set(torch.cat(seen).tolist())
     known = text.encode("".join(f" {word}" for word in words(held_out=False)), bos=False)
-    of_names = rows[:, 2]
+    of_names = torch.stack([tokens[2] for tokens in seen if len(tokens) > 2])
     assert torch.isin(of_names, known).all() == (names == "words") and len(of_names.unique()) > 25
 
 
 def test_a_word_becomes_the_same_token_wherever_it_stands(tmp_path, small_corpus):
-    recipe = dataclasses.replace(DOCSTRING, data=dataclasses.replace(DOCSTRING.data, names="tokens"))
-    row = docstring.DocstringBatches(recipe, tmp_path)[0][-1].tolist()
-    self_, first = text.encode("self", bos=False).item(), row[6]
-    assert row[4] == self_ and row.count(first) >= 2, "the definition names it, and a line describes it"
+    _, (first, *_) = parted(batches_of(tmp_path, names="tokens", n_ctx=127)[0][-1])
+    self_, name = text.encode("self", bos=False).item(), first[6].item()
+    assert first[4] == self_ and first.tolist().count(name) >= 2, "the definition names it, and a line describes it"
+
+
+def test_free_docstrings_begin_anywhere_and_have_lines_of_one_to_three_words(tmp_path, small_corpus):
+    batches = batches_of(tmp_path, names="words", n_ctx=127)
+    known = " ".join(map(str, batches.stdlib.tolist()))
+    before, summaries, described = set(), set(), set()
+    for row in torch.cat([batches[step][-2:] for step in range(60)]):
+        first, whole = parted(row)
+        before.add(len(first))
+        assert " ".join(map(str, first.tolist())) in known, "it is text of the standard library"
+        for lines in (text.decode(tokens).splitlines() for tokens in whole[:-1]):
+            summaries.add(len(lines[2].split()))
+            described |= {len(line.split(": ")[1].split()) for line in lines[4:-1]}
+    assert min(before) < 8 and 40 < max(before) <= docstring.BEFORE
+    assert summaries == {1, 2, 3, 4} and described == {1, 2, 3}
+
+
+def test_fixed_docstrings_stand_at_the_start_and_have_lines_of_two_words(tmp_path, small_corpus):
+    batches = batches_of(tmp_path, names="words", shapes="fixed", n_ctx=127)
+    for row in torch.cat([batches[step][-2:] for step in range(6)]):
+        first, (whole, *_) = parted(row)
+        lines = text.decode(whole).splitlines()
+        assert not len(first) and len(lines[2].split()) == 3
+        assert {len(line.split()) for line in lines[4:6]} == {4}, "style, name and two words"
+
+
+def test_lengths_are_told_and_hide_how_many_lines_there_are():
+    lines = text.decode(drawn(documented=2, lengths=(4, 3, 1, 2, 2)).tokens[0]).splitlines()
+    assert [len(line.split()) for line in (lines[2], *lines[4:6])] == [4, 2 + 3, 2 + 1]
+    two, three = drawn(lengths=(4, 3, 3, 1, 1)), drawn(lengths=(1, 1, 1, 1, 1), documented=3)
+    assert two.tokens.shape == three.tokens.shape
+    assert torch.equal(drawn(lengths=(3, 2, 2, 2, 2)).tokens, drawn().tokens), "these are meant when none are told"
+
+
+@pytest.mark.parametrize("lengths", [(3,), (3, 2, 2, 2), (3, 2, 2, 2, 2, 2)])
+def test_other_than_five_lengths_are_repeated(lengths):
+    with pytest.raises(ValueError, match=re.escape(f"of four descriptions, got {list(lengths)}")):
+        drawn(lengths=lengths)
+
+
+def test_text_before_a_definition_moves_it_and_changes_nothing_else():
+    before, plain = text.encode("import os\n"), drawn()
+    given = drawn(before=before)
+    assert torch.equal(given.tokens[:, : len(before)], before.expand(8, -1))
+    assert torch.equal(given.tokens[:, len(before) :], plain.tokens) and torch.equal(given.answer, plain.answer)
 
 
 def test_the_other_rows_are_those_of_a_language_model(tmp_path, small_corpus):

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from mechlib.english import PLACES, THINGS, Encode, indirect_objects, single_tokens
 
-__all__ = ["KINDS", "Prompts", "agreement", "names", "repeats"]
+__all__ = ["KINDS", "Choices", "agreement", "names", "repeats"]
 
 PERIOD, SHOWN = 16, 10
 """Tokens of a block that is repeated, and those of its second copy that are shown."""
 
 
 @dataclass(frozen=True)
-class Prompts:
+class Choices:
     """Prompts of one length."""
 
     tokens: Int[Tensor, "prompt pos"]
@@ -28,13 +28,13 @@ class Prompts:
     """One that the same prompt makes nearly as likely, without what is asked."""
 
 
-def names(encode: Encode, n: int, seed: int) -> Prompts:
+def names(encode: Encode, n: int, seed: int) -> Choices:
     """Indirect objects: "When Mary and John went to the store, John gave the ring to", Mary and not John."""
     made = indirect_objects(encode, n, seed=seed)
-    return Prompts(made.tokens, made.right, made.wrong)
+    return Choices(made.tokens, made.right, made.wrong)
 
 
-def repeats(encode: Encode, n: int, seed: int) -> Prompts:
+def repeats(encode: Encode, n: int, seed: int) -> Choices:
     """Sixteen random words, and ten of them once more: the one that came next and not another one of the block."""
     generator = torch.Generator().manual_seed(seed)
     words = [*single_tokens(PLACES, encode), *single_tokens(THINGS, encode)]
@@ -42,10 +42,10 @@ def repeats(encode: Encode, n: int, seed: int) -> Prompts:
     blocks = torch.stack([ids[torch.randperm(len(ids), generator=generator)[:PERIOD]] for _ in range(n)])
     others = torch.randint(1, PERIOD, (n,), generator=generator)
     wrong = blocks[torch.arange(n), (SHOWN + others) % PERIOD]
-    return Prompts(torch.cat([blocks, blocks[:, :SHOWN]], 1), blocks[:, SHOWN], wrong)
+    return Choices(torch.cat([blocks, blocks[:, :SHOWN]], 1), blocks[:, SHOWN], wrong)
 
 
-def agreement(encode: Encode, n: int, seed: int) -> Prompts:
+def agreement(encode: Encode, n: int, seed: int) -> Choices:
     """Subjects and verbs: "The keys near the river", are and not is. The noun in between has the other number."""
     generator = torch.Generator().manual_seed(seed)
     nouns = [word for word in dict.fromkeys([*THINGS, *PLACES]) if not word.endswith(("s", "x", "y", "ch"))]
@@ -60,10 +60,10 @@ def agreement(encode: Encode, n: int, seed: int) -> Prompts:
         right.append(plural)
     which = torch.tensor(right)
     ids = torch.tensor(verbs)
-    return Prompts(torch.tensor(rows), ids[which], ids[1 - which])
+    return Choices(torch.tensor(rows), ids[which], ids[1 - which])
 
 
-KINDS: dict[str, Callable[[Encode, int, int], Prompts]] = {
+KINDS: dict[str, Callable[[Encode, int, int], Choices]] = {
     "names": names,
     "repeats": repeats,
     "agreement": agreement,

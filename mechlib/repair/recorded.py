@@ -26,7 +26,7 @@ from mechlib.bridge import TransformerBridge
 from mechlib.places import Head
 from mechlib.repair.cutting import Cuts, Source, cut_heads, direct_effects
 from mechlib.repair.ends import ends_of
-from mechlib.repair.prompts import KINDS, Prompts
+from mechlib.repair.prompts import KINDS, Choices
 from mechlib.stream.hooks import output_hooks
 from mechlib.stream.parts import Part
 from mechlib.stream.running import at_rest
@@ -118,7 +118,7 @@ def record(name: str, folder: Path = RECORDED) -> Path:
     return path
 
 
-def prompts_of(model: TransformerBridge, kind: str, seed: int, n: int = N_PROMPTS) -> Prompts:
+def prompts_of(model: TransformerBridge, kind: str, seed: int, n: int = N_PROMPTS) -> Choices:
     """Prompts of a kind for this model."""
     return KINDS[kind](model.tokenizer.encode, n, seed)
 
@@ -158,12 +158,12 @@ def kept(
     )
 
 
-def _cut(model: TransformerBridge, prompts: Prompts, cuts: Sequence[Any], source: Source) -> Cuts:
+def _cut(model: TransformerBridge, prompts: Choices, cuts: Sequence[Any], source: Source) -> Cuts:
     return cut_heads(model, prompts.tokens, prompts.right, prompts.wrong, cuts, source=source)
 
 
 def _altered(
-    model: TransformerBridge, prompts: Prompts, heads: list[Head], on_first: Float[Tensor, "layer head row"]
+    model: TransformerBridge, prompts: Choices, heads: list[Head], on_first: Float[Tensor, "layer head row"]
 ) -> dict[str, Run]:
     """The movers cut where suppressors cannot answer, where another prompt's change is made, and beside a backup."""
     movers = heads[:N_MOVERS]
@@ -181,7 +181,7 @@ def _altered(
     return {what: kept(cuts, N_MOVERS, on_first) for what, cuts in found.items()}
 
 
-def _outputs(model: TransformerBridge, prompts: Prompts) -> dict[Head, Float[Tensor, "row d_head"]]:
+def _outputs(model: TransformerBridge, prompts: Choices) -> dict[Head, Float[Tensor, "row d_head"]]:
     """What every head hands to ``W_O`` at the last position."""
     with at_rest(model):
         ends, seen = ends_of(model, prompts.tokens, prompts.right, prompts.wrong)
@@ -192,7 +192,7 @@ def _outputs(model: TransformerBridge, prompts: Prompts) -> dict[Head, Float[Ten
     }
 
 
-def _beside_a_backup(model: TransformerBridge, prompts: Prompts, movers: list[Head]) -> Cuts:
+def _beside_a_backup(model: TransformerBridge, prompts: Choices, movers: list[Head]) -> Cuts:
     """The movers cut while the last MLP writes a share of what their attention has lost."""
     with at_rest(model):
         _, seen = ends_of(model, prompts.tokens, prompts.right, prompts.wrong)

@@ -63,7 +63,7 @@ class DocstringRows(Rows):
 
 
 @dataclass(frozen=True)
-class Prompts:
+class Definitions:
     """Definitions with a docstring that breaks off before the name of an argument."""
 
     tokens: Int[Tensor, "prompt pos"]
@@ -94,7 +94,7 @@ def prompts(
     documented: int = 2,
     lengths: Sequence[int] = (),
     before: Int[Tensor, " pos"] | None = None,
-) -> Prompts:
+) -> Definitions:
     """Definitions with four arguments, of which the docstring has described the first ``documented``.
 
     Args:
@@ -116,7 +116,7 @@ def prompts(
     tokens = torch.stack(rows)
     if before is not None:
         tokens = torch.cat([before.expand(n, -1), tokens], 1)
-    return Prompts(tokens, names, names[:, documented])
+    return Definitions(tokens, names, names[:, documented])
 
 
 def _source(
@@ -309,7 +309,7 @@ def arguments_right(model: nn.Module) -> dict[str, float]:
 
 
 @cache
-def _measured(style: str) -> Prompts:
+def _measured(style: str) -> Definitions:
     return prompts(MEASURED, generator=torch.Generator().manual_seed(MEASURE_SEED), style=style)
 
 

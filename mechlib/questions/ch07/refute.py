@@ -37,6 +37,8 @@ class Kind:
     nothing: float = 0.0
     prompts: float = 0.8
     """Standard deviation of what all share on a prompt."""
+    noise: float = 0.2
+    """Standard deviation of what each has on a prompt for itself."""
     holds: bool = False
 
     def drawn(self, generator: torch.Generator) -> dict[str, Float[Tensor, "*circuit prompt"]]:
@@ -50,7 +52,7 @@ class Kind:
 
         def measured(level: float | Tensor, shared: Tensor) -> Tensor:
             many = torch.as_tensor(level)
-            return many[..., None] + shared + 0.2 * normal(generator, *many.shape, n)
+            return many[..., None] + shared + self.noise * normal(generator, *many.shape, n)
 
         return {
             "searched": measured(self.kept + self.searched, old),
@@ -69,10 +71,10 @@ KINDS = (
     Kind("whose model needs hardly an edge", nothing=3.6, random=3.6, spread=0.1),
     Kind("where random ones vary a lot and some are as good", kept=1.6, random=0.9, spread=0.7, good=0.05),
     Kind("that keep nearly all, and random ones nothing", holds=True),
-    Kind("that keep nearly all, beside good random ones", random=2.6, spread=0.15, holds=True),
+    Kind("that keep nearly all, beside good random ones", random=2.6, spread=0.15, noise=0.5, holds=True),
     Kind("that keep half", kept=2.0, random=0.2, holds=True),
     Kind("that keep less than on the prompts of the search", kept=2.4, searched=1.4, random=0.4, holds=True),
-    Kind("on prompts that differ a lot", kept=2.8, random=0.6, spread=0.3, prompts=3.0, holds=True),
+    Kind("on prompts that differ a lot", kept=2.8, random=0.6, spread=0.3, prompts=3.0, noise=0.9, holds=True),
 )
 """The first five without what the claim says, the others with it."""
 

@@ -70,9 +70,8 @@ def _case(
 ) -> Case:
     rows = rows or integer(generator, 9, 14)
     names = torch.stack([torch.tensor(distinct(generator, n + 3, 0, 40)) for _ in range(rows)])
-    names[0, 0] = 0
-    for row in names[:, 1:]:
-        row[row == 0] = 41
+    names[names == 0] = 41
+    names[torch.arange(rows), (torch.arange(rows) + integer(generator, 0, n + 2)) % (n + 3)] = 0
     arguments = names[:, :n]
     if order:
         documented = arguments[:, :lines].clone()
@@ -82,6 +81,8 @@ def _case(
         if twice or lines > pool:
             draw = torch.randint(n, (rows, lines), generator=generator)
             draw[:, -1:] = draw[:, :1]
+        if strangers:
+            draw[0, lines - 1], draw[1, lines - 1] = n, 0
         documented = names.gather(1, draw[:, :lines])
     return Case(description, {"arguments": arguments.clone(), "documented": documented})
 

@@ -66,8 +66,7 @@ function buildDrawing(data, prefix) {
 }
 
 function buildWays(data) {
-  const names = Object.keys(data.values);
-  const options = names.map((name, i) => element("option", { value: i }, name));
+  const options = data.ways.map((name, i) => element("option", { value: i }, name));
   const choice = element("select", { "aria-label": "What stands in the place of a cut path" }, ...options);
   const whole = element("button", { type: "button", class: "ml-whole" }, "Mend all");
   const none = element("button", { type: "button", class: "ml-whole" }, "Cut all");
@@ -91,12 +90,11 @@ function build(model, el) {
 }
 
 function selected({ model, data }) {
-  const ways = Object.keys(data.values);
-  const way = clamp(model.get("way"), ways.length - 1);
-  return { cut: clamp(model.get("cut"), 2 ** data.paths.length - 1), path: model.get("path"), way, values: data.values[ways[way]] };
+  const way = clamp(model.get("way"), data.ways.length - 1);
+  return { cut: clamp(model.get("cut"), 2 ** data.paths.length - 1), path: model.get("path"), way, values: data.values[data.ways[way]] };
 }
 
-function buildNumber(data, [name, values], cut) {
+function buildNumber(data, name, values, cut) {
   const now = values[cut];
   const shown = (value) => (data.percent.includes(name) ? percent(Math.max(value, 0)) : words(value));
   const [whole, none] = [values[0], values[values.length - 1]];
@@ -119,7 +117,7 @@ function show(view) {
       node.classList.toggle("ml-lit", i === path);
     }
   });
-  view.numbers.replaceChildren(...Object.entries(values).map((entry) => buildNumber(data, entry, cut)));
+  view.numbers.replaceChildren(...data.measures.map((name) => buildNumber(data, name, values[name], cut)));
   const gone = data.paths.filter((_, i) => isCut(cut, i)).map(({ about }) => about);
   view.svg.setAttribute("aria-label", `A circuit of ${paths.length} paths. Cut: ${gone.join("; ") || "none"}.`);
 }

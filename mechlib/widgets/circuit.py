@@ -49,7 +49,8 @@ class CircuitExplorer(anywidget.AnyWidget):
 
     data = traitlets.Dict().tag(sync=True)
     """``tokens``, ``places``, ``paths`` and ``values``: for every way of cutting and every measure one number for each
-    set of cut paths, the path number ``i`` counting ``2 ** i``; ``units`` and ``rest`` as given."""
+    set of cut paths, the path number ``i`` counting ``2 ** i``; ``ways`` and ``measures`` in their order; ``percent``
+    and ``rest`` as given."""
     cut = traitlets.Int(0).tag(sync=True)
     """The paths that are cut, as the sum of their ``2 ** i``."""
     path = traitlets.Int(-1).tag(sync=True)
@@ -103,6 +104,8 @@ def circuit_explorer(
             "tokens": list(tokens),
             "places": {key: place._asdict() for key, place in places.items()},
             "paths": [path._asdict() for path in paths],
+            "ways": list(values),  # a page keeps the keys of what it is given in the order of the alphabet
+            "measures": next(iter(measures.values())),
             "values": numbers,
             "percent": list(percent),
             "rest": rest,

@@ -12,7 +12,7 @@ def explorer(browser):
     """The browser, with chapter 07 freshly open and the explorer in sight."""
     browser.open("book/part2/07_a_circuit_for_docstrings")
     node = browser.one(f"{HOME} .ml-edges")
-    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'start', behavior: 'instant'})", node)
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", node)
     return browser
 
 
@@ -53,6 +53,12 @@ def test_layer_one_matters_only_where_the_lines_change(explorer):
     names = float(numbers(explorer)[1])
     way.select_by_visible_text("other lines")
     assert float(numbers(explorer)[1]) < 0 < names
+
+
+def test_ways_and_measures_stand_in_the_order_of_the_chapter(explorer):
+    ways = Select(explorer.one(f"{HOME} select")).options
+    assert [way.text for way in ways] == ["other names", "other lines"]
+    assert [node.text.split(":")[0] for node in explorer.all(f"{HOME} .ml-number")] == ["right", "lead (nats)"]
 
 
 def test_all_can_be_cut_and_mended_at_once(explorer):

@@ -20,6 +20,7 @@ def test_everything_is_in_the_synchronised_state():
     widget = made(percent=["right"], rest="The rest is open.")
     state = json.loads(json.dumps(widget.get_state(["data", "cut", "path", "way"])))
     assert (state["cut"], state["path"], state["way"]) == (0, -1, 0)
+    assert (state["data"]["ways"], state["data"]["measures"]) == (list(VALUES), list(VALUES["zero"]))
     assert state["data"]["values"]["zero"]["right"] == [0.9, 0.3, 0.2, 0.0]
     assert state["data"]["places"]["out"] == {"column": 1, "level": 2, "name": "logits"}
     assert state["data"]["paths"][1] == {"start": "second", "end": "out", "about": "its place"}

@@ -7,6 +7,7 @@ const HINT = "Cut a framed head by a click or with the arrow keys, or choose in 
   + "Numbers below 0.05 are left out.";
 const LEAST = 0.05;
 const FULL = 1; // nats of the darkest colour
+const READABLE = 0.62; // below this share of it black is read better on it, above it white
 
 const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}`;
 const short = (x) => (Math.abs(x) < LEAST ? "" : signed(x).replace("0.", "."));
@@ -96,7 +97,7 @@ function showMap(view) {
     const share = Math.min(Math.abs(value ?? 0) / FULL, 1);
     cell.textContent = gone.has(place) ? "cut" : short(value ?? 0);
     cell.style.backgroundColor = gone.has(place) ? "#ffffff" : shade(share);
-    cell.style.color = share > 0.5 && !gone.has(place) ? "#ffffff" : "#14213d";
+    cell.style.color = share > READABLE && !gone.has(place) ? "#ffffff" : "#000000";
     cell.classList.toggle("ml-against", !gone.has(place) && (value ?? 0) <= -LEAST);
     cell.classList.toggle("ml-open", open.has(place));
     cell.setAttribute("aria-selected", gone.has(place));

@@ -148,7 +148,7 @@ def test_a_second_call_is_refused_and_changes_nothing(made):
             (17, "A title", 7),
             r"there is no part 7: the parts are 1 to \d+, and --part \d+ --caption TEXT opens another",
         ),
-        ((7, "A title", 4), "chapter 07 cannot stand in part 4: chapter 09 is in part 3"),
+        ((4, "A title", 4), "chapter 04 cannot stand in part 4: chapter 05 is in part 1"),
         ((99, "A title", 2), r"chapter 99 cannot stand in part 2: chapter \d+ is in part 3"),
     ],
 )

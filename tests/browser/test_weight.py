@@ -10,6 +10,7 @@ from tests.browser import small
 WITH_WIDGETS = (
     "book/part1/02_logit_lens",
     "book/part2/06_induction_heads",
+    "book/part2/07_a_circuit_for_docstrings",
     "book/part2/08_self_repair_more",
     "book/part4/15_estimating_more",
 )

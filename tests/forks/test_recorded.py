@@ -9,11 +9,14 @@ from mechlib.forks.posterior import AT, PRIORS, READ
 CUES = Cues()
 
 
-@pytest.mark.parametrize("name", FORKS)
-@pytest.mark.parametrize(("norm", "seeds"), [(True, recorded.SEEDS), (False, recorded.NO_NORM_SEEDS)])
+@pytest.mark.parametrize(
+    ("name", "norm", "seeds"),
+    [
+        *((name, True, recorded.SEEDS) for name in FORKS),
+        *((name, False, recorded.NO_NORM_SEEDS) for name in SQUARE),
+    ],
+)
 def test_forks_compute_the_target(name, norm, seeds):
-    if not norm and name == "plain":
-        pytest.skip("not recorded")
     for seed in seeds[::5]:
         network = recorded.network(name, seed, norm=norm)
         assert network.norm == norm

@@ -62,7 +62,7 @@ class Graph:
         """Where an edge is, ``[receiver, sender]``, of booleans: from a layer to a later one."""
         depth = torch.tensor([-1, *(int(name.split(".")[0]) for name in self.senders[1:])])
         reads = torch.tensor([*(int(name.split(".")[0]) for name in self.receivers[:-1]), self.model.cfg.n_layers])
-        return depth[None] < reads[:, None]
+        return (depth[None] < reads[:, None]).to(self.model.W_U.device)
 
     @property
     def edges(self) -> list[Edge]:
@@ -75,7 +75,7 @@ class Graph:
         Raises:
             ValueError: if the model has no such edge.
         """
-        found = torch.zeros(self.there.shape)
+        found = torch.zeros_like(self.there, dtype=torch.float32)
         for sender, receiver in edges:
             known = sender in self.senders and receiver in self.receivers
             if not known or not self.there[place := (self.receivers.index(receiver), self.senders.index(sender))]:
@@ -124,6 +124,7 @@ class Graph:
         other = self._other(tokens, instead)
         if gates.shape != self.there.shape:
             raise ValueError(f"gates have the shape {tuple(self.there.shape)}, not {tuple(gates.shape)}")
+        gates = gates.to(self.there.device)
         now, then = (x[:, :, at] for x in (torch.stack(self._run(tokens, gates * self.there, other)), other))
         return self._unembedded(then.sum(0) + torch.einsum("s,srd->rd", gates[-1], now - then))
 
@@ -141,7 +142,8 @@ class Graph:
         """
         if steps < 1:
             raise ValueError(f"steps is at least 1, got {steps}")
-        other, total = self._other(checked_tokens(self.model, tokens), instead), torch.zeros(self.there.shape)
+        other = self._other(checked_tokens(self.model, tokens), instead)
+        total = torch.zeros_like(self.there, dtype=other.dtype)
         for step in range(steps):
             gates = (self.there * ((step + 0.5) / steps)).requires_grad_()
             with torch.enable_grad():
@@ -155,7 +157,7 @@ class Graph:
             shape = tuple(instead.shape)
             if len(shape) != 4 or shape[1] not in wanted[1] or (shape[0], *shape[2:]) != (wanted[0], *wanted[2:]):
                 raise ValueError(f"instead has the axes [sender, row, pos, d_model], {wanted} here, not {shape}")
-            return instead.expand(-1, len(tokens), -1, -1)
+            return instead.to(tokens.device).expand(-1, len(tokens), -1, -1)
         if instead not in get_args(get_args(Instead)[0]):
             raise ValueError(f"instead is 'zero', 'mean' or outputs of another run, not {instead!r}")
         outputs = self.outputs(tokens)
@@ -165,7 +167,7 @@ class Graph:
         """What every sender puts out."""
         cfg, weights = self.model.cfg, self._weights
         outputs = [self._embedded(tokens)]
-        future = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).triu(1)
+        future = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).triu(1)
         for layer in range(cfg.n_layers):
             below = torch.stack(outputs)
             if gates is None or other is None:
@@ -210,7 +212,7 @@ class Graph:
 
 
 def attention_graph(model: TransformerBridge) -> Graph:
-    """The graph of a model of attention only, with learned positions and LayerNorms, on the CPU.
+    """The graph of a model of attention only, with learned positions and LayerNorms.
 
     A layer's bias ``b_O`` belongs to its heads in equal parts.
 
@@ -220,7 +222,7 @@ def attention_graph(model: TransformerBridge) -> Graph:
     require_bridge(model)
     heads = [f"{layer}.{head}" for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
     graph = Graph(model, ("embed", *heads), (*(f"{head} {kind}" for head in heads for kind in INPUTS), "logits"))
-    probe = torch.arange(min(8, model.cfg.d_vocab))[None]
+    probe = torch.arange(min(8, model.cfg.d_vocab), device=model.W_U.device)[None]
     with torch.no_grad(), at_rest(model):
         gap = (graph.logits(probe) - model(probe)[:, -1]).abs().max().item()
     if not gap < LARGEST_GAP:

@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
 
-from mechlib import bridge, causal, heads, stream
+from mechlib import bridge, causal, heads, repair, stream
 from mechlib.bridge import Shape, TransformerBridge, from_transformers
 from mechlib.stream.lens import readings
 from mechlib.zoo.decoder import Decoder
@@ -84,6 +85,8 @@ RUNS: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: sent(m, site="mlp", through_mlps=True),
     ],
     causal.interchange: [interchanged],
+    repair.cut_heads: [lambda m: repair.cut_heads(m, TOKENS, 3, 5, [(0, 1), [(0, 0), (1, 1)]])],
+    repair.direct_effects: [lambda m: repair.direct_effects(m, TOKENS, 3, 5, source="resample")],
     stream.prefix_invariance: [lambda m: stream.prefix_invariance(m, TOKENS, lengths=[2])],
     stream.continue_text: [lambda m: stream.continue_text(m, TOKENS, 2, cached=False)],
     stream.prediction: [lambda m: stream.prediction(m, TOKENS)],
@@ -158,6 +161,9 @@ MISTAKES: dict[Callable, list[Callable[[TransformerBridge], object]]] = {
         lambda m: causal.path_patching(m, TOKENS, TOKENS.flip(1), fails, receivers=[(1, 0)], progress=False),
     ],
     causal.interchange: [lambda m: interchanged(m, rank=50), lambda m: interchanged(m, lr=-1.0)],
+    causal.attention_graph: [causal.attention_graph],  # of a model with MLPs
+    repair.cut_heads: [lambda m: repair.cut_heads(m, TOKENS, 3, 5, [(2, 0)])],
+    repair.direct_effects: [lambda m: repair.direct_effects(m, TOO_LONG, 3, 5)],
     causal.entries_with_edit: [lambda m: causal.entries_with_edit(m, TOKENS, 1, fails)],
     causal.run_with_edit: [
         lambda m: edited_run(m, 3),
@@ -215,7 +221,7 @@ def half_training(request, gpt2_folder) -> TransformerBridge:
 def test_every_public_function_is_called_here():
     public = {
         function
-        for module in (bridge, causal, heads, stream, stream.lens)
+        for module in (bridge, causal, heads, repair, stream, stream.lens)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and not name.startswith("_")
@@ -226,7 +232,8 @@ def test_every_public_function_is_called_here():
     of_any_module = {bridge.weights_digest}
     of_a_cache = {stream.keep_tuned_lens, stream.load_tuned_lens, stream.tuned_lens_at_hand}  # test_kept_lens.py
     public -= of_one_format | of_any_module | of_a_cache
-    assert public == set(RUNS) | set(BY_HAND) | set(READINGS)
+    of_attention_only = {causal.attention_graph}  # shown below
+    assert public - of_attention_only == set(RUNS) | set(BY_HAND) | set(READINGS)
     assert public - set(MISTAKES) == {
         heads.copying_scores,
         bridge.attention_scales,
@@ -283,3 +290,13 @@ def test_a_change_would_be_seen(half_training):
     for change in changes.values():
         with pytest.raises(AssertionError), unchanged(half_training):
             change()
+
+
+def test_a_graph_of_edges_leaves_its_model():
+    model = untrained(replace(SHAPE, d_mlp=0))
+    with torch.no_grad():
+        model(TOKENS)  # which wires up a bridge
+    model.train()
+    with unchanged(model):
+        graph = causal.attention_graph(model)
+        graph.attribution(TOKENS, DIFFERENCE, instead=graph.outputs(TOKENS))

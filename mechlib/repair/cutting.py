@@ -105,6 +105,7 @@ def direct_effects(
 
     Args and errors are those of :func:`cut_heads`.
     """
+    require_bridge(model)
     with at_rest(model):
         ends, before = _checked_ends(model, tokens, right, wrong)
         instead = _instead(ends, before, range(model.cfg.n_layers), source, generator)
